@@ -1,0 +1,244 @@
+//! Reverse-mode differentiation. One rule per operation, made of ordinary operations, so that the result can be
+//! differentiated again to any order.
+use super::{Binary, Expr, Graph, GraphError, Op, Result, Unary};
+
+impl Graph {
+    /// d loss / d w for each w of `wrt`, as expressions of this graph; zeros where the loss does not depend on w.
+    ///
+    /// # Errors
+    /// [`GraphError::LossNotScalar`]; [`GraphError::NotDifferentiable`] where the path from a `wrt` to the loss passes an
+    /// operand in which an operation has no derivative (comparison, floor, sign, select's condition, gather's indices).
+    pub fn gradients(&mut self, loss: Expr, wrt: &[Expr]) -> Result<Vec<Expr>> {
+        if self.shape(loss).numel() != 1 {
+            let got = self.shape(loss).clone();
+            return Err(GraphError::LossNotScalar { got });
+        }
+        let seed = self.constant(1.0, self.shape(loss).clone());
+        self.vector_jacobian(loss, seed, wrt)
+    }
+
+    /// The vector-Jacobian product seed^T d y / d w for each w of `wrt`; `seed` has y's shape.
+    ///
+    /// # Errors
+    /// As for [`Graph::gradients`].
+    pub fn vector_jacobian(&mut self, y: Expr, seed: Expr, wrt: &[Expr]) -> Result<Vec<Expr>> {
+        if self.shape(seed) != self.shape(y) {
+            let (expected, got) = (self.shape(y).to_string(), self.shape(seed).clone());
+            return super::build::shape_error("vector_jacobian", expected, got);
+        }
+        let end = y.index() + 1;
+        // Which nodes carry a derivative from some wrt.
+        let mut active = vec![false; end];
+        for i in 0..end {
+            let e = Expr(i as u32);
+            let node = self.node(e);
+            active[i] = wrt.contains(&e)
+                || (node.op != Op::StopGradient && node.inputs.iter().any(|x| active[x.index()]));
+        }
+        let mut adjoint: Vec<Option<Expr>> = vec![None; end];
+        if active[y.index()] {
+            adjoint[y.index()] = Some(seed);
+        }
+        for i in (0..end).rev() {
+            let Some(g) = adjoint[i] else { continue };
+            let node = self.node(Expr(i as u32));
+            let inputs = node.inputs.clone();
+            if node.op == Op::StopGradient || !inputs.iter().any(|x| active[x.index()]) {
+                continue; // a wrt itself, or below it
+            }
+            for (slot, &x) in inputs.iter().enumerate() {
+                if !active[x.index()] {
+                    continue;
+                }
+                let contribution = self.rule(Expr(i as u32), slot, g)?;
+                adjoint[x.index()] = Some(match adjoint[x.index()] {
+                    None => contribution,
+                    Some(sum) => self.add(sum, contribution)?,
+                });
+            }
+        }
+        let zero = |graph: &mut Graph, w: Expr| graph.constant(0.0, graph.shape(w).clone());
+        Ok(wrt
+            .iter()
+            .map(|&w| match adjoint.get(w.index()).copied().flatten() {
+                Some(g) => g,
+                None => zero(self, w),
+            })
+            .collect())
+    }
+
+    /// The contribution to the adjoint of operand `slot` of y, where g is the adjoint of y.
+    fn rule(&mut self, y: Expr, slot: usize, g: Expr) -> Result<Expr> {
+        let node = self.node(y).clone();
+        let x = node.inputs[slot];
+        let shape_x = self.shape(x).clone();
+        let no = |input| {
+            Err(GraphError::NotDifferentiable {
+                op: node.op.name(),
+                input,
+            })
+        };
+        match &node.op {
+            Op::Leaf(_)
+            | Op::Source(_)
+            | Op::Constant(_)
+            | Op::Iota { .. }
+            | Op::Random { .. }
+            | Op::StopGradient => unreachable!("{} has no differentiable operand", node.op.name()),
+            Op::Unary(f) => self.unary_rule(*f, x, y, g),
+            Op::Binary(f) => {
+                let (a, b) = (node.inputs[0], node.inputs[1]);
+                match (f, slot) {
+                    (Binary::Add, _) | (Binary::Sub, 0) => Ok(g),
+                    (Binary::Sub, _) => Ok(self.neg(g)),
+                    (Binary::Mul, 0) => self.mul(g, b),
+                    (Binary::Mul, _) => self.mul(g, a),
+                    (Binary::Div, 0) => self.div(g, b),
+                    (Binary::Div, _) => {
+                        let t = self.mul(g, y)?;
+                        let t = self.div(t, b)?;
+                        Ok(self.neg(t))
+                    }
+                    (Binary::Min | Binary::Max, _) => {
+                        let a_wins = if *f == Binary::Min {
+                            self.less_equal(a, b)?
+                        } else {
+                            self.less_equal(b, a)?
+                        };
+                        let a_wins = self.stop_gradient(a_wins);
+                        let zero = self.scalar(0.0);
+                        if slot == 0 {
+                            self.select(a_wins, g, zero)
+                        } else {
+                            self.select(a_wins, zero, g)
+                        }
+                    }
+                    (Binary::Less | Binary::LessEqual | Binary::Equal, _) => no("operands"),
+                }
+            }
+            Op::Select => {
+                let zero = self.scalar(0.0);
+                match slot {
+                    0 => no("condition"),
+                    1 => self.select(node.inputs[0], g, zero),
+                    _ => self.select(node.inputs[0], zero, g),
+                }
+            }
+            Op::Broadcast => {
+                let axes: Vec<usize> = (0..shape_x.rank())
+                    .filter(|&i| shape_x[i] != node.shape[i])
+                    .collect();
+                self.sum(g, &axes)
+            }
+            Op::Reshape => self.reshape(g, shape_x),
+            Op::Transpose { perm } => {
+                let mut inverse = vec![0; perm.len()];
+                for (i, &p) in perm.iter().enumerate() {
+                    inverse[p] = i;
+                }
+                self.transpose(g, &inverse)
+            }
+            Op::Slice { start } => {
+                let after: Vec<usize> = (0..start.len())
+                    .map(|i| shape_x[i] - start[i] - node.shape[i])
+                    .collect();
+                self.pad(g, start, &after)
+            }
+            Op::Pad { before } => self.slice(g, before, &shape_x),
+            Op::Sum { .. } => self.expand(g, &shape_x),
+            Op::Gather { axis } => match slot {
+                0 => self.scatter_add(g, node.inputs[1], *axis, shape_x[*axis]),
+                _ => no("indices"),
+            },
+            Op::Matmul { trans_a, trans_b } => {
+                let (a, b, ta, tb) = (node.inputs[0], node.inputs[1], *trans_a, *trans_b);
+                match (slot, ta, tb) {
+                    (0, false, _) => self.matmul_t(g, b, false, !tb),
+                    (0, true, _) => self.matmul_t(b, g, tb, true),
+                    (_, _, false) => self.matmul_t(a, g, !ta, false),
+                    (_, _, true) => self.matmul_t(g, a, true, ta),
+                }
+            }
+            Op::Conv2d(window) => {
+                let (x, w) = (node.inputs[0], node.inputs[1]);
+                match slot {
+                    0 => self.conv2d_input_grad(w, g, *window, [shape_x[2], shape_x[3]]),
+                    _ => self.conv2d_weight_grad(x, g, *window, [shape_x[2], shape_x[3]]),
+                }
+            }
+            Op::Conv2dInputGrad(window) => {
+                let (w, dy) = (node.inputs[0], node.inputs[1]);
+                match slot {
+                    0 => self.conv2d_weight_grad(g, dy, *window, [shape_x[2], shape_x[3]]),
+                    _ => self.conv2d(g, w, *window),
+                }
+            }
+            Op::Conv2dWeightGrad(window) => {
+                let (x, dy) = (node.inputs[0], node.inputs[1]);
+                match slot {
+                    0 => self.conv2d_input_grad(g, dy, *window, [shape_x[2], shape_x[3]]),
+                    _ => self.conv2d(x, g, *window),
+                }
+            }
+        }
+    }
+
+    /// Rules read the output y where they can, so that the input need not be kept.
+    fn unary_rule(&mut self, f: Unary, x: Expr, y: Expr, g: Expr) -> Result<Expr> {
+        let zero = self.scalar(0.0);
+        match f {
+            Unary::Neg => Ok(self.neg(g)),
+            Unary::Exp => self.mul(g, y),
+            Unary::Log => self.div(g, x),
+            Unary::Sqrt => {
+                let half = self.scale(g, 0.5)?;
+                self.div(half, y)
+            }
+            Unary::Abs => {
+                let sign = self.unary(Unary::Sign, x);
+                let sign = self.stop_gradient(sign);
+                self.mul(g, sign)
+            }
+            Unary::Tanh => {
+                let y2 = self.square(y)?;
+                let one = self.scalar(1.0);
+                let d = self.sub(one, y2)?;
+                self.mul(g, d)
+            }
+            Unary::Sigmoid => {
+                let one = self.scalar(1.0);
+                let rest = self.sub(one, y)?;
+                let d = self.mul(y, rest)?;
+                self.mul(g, d)
+            }
+            Unary::Softplus => {
+                let s = self.sigmoid(x);
+                self.mul(g, s)
+            }
+            Unary::Relu | Unary::LeakyRelu(_) => {
+                let positive = self.less(zero, y)?;
+                let positive = self.stop_gradient(positive);
+                match f {
+                    Unary::LeakyRelu(slope) => {
+                        let low = self.scale(g, slope.0)?;
+                        self.select(positive, g, low)
+                    }
+                    _ => self.select(positive, g, zero),
+                }
+            }
+            Unary::Sin => {
+                let c = self.cos(x);
+                self.mul(g, c)
+            }
+            Unary::Cos => {
+                let s = self.sin(x);
+                let t = self.mul(g, s)?;
+                Ok(self.neg(t))
+            }
+            Unary::Floor | Unary::Sign => Err(GraphError::NotDifferentiable {
+                op: Op::Unary(f).name(),
+                input: "operand",
+            }),
+        }
+    }
+}
