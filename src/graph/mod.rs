@@ -8,7 +8,9 @@ mod compose;
 mod error;
 mod gradients;
 mod op;
+pub mod plan;
 mod shape;
+mod view;
 
 pub use build::{Graph, Leaf};
 pub use error::{GraphError, Result};

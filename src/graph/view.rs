@@ -102,9 +102,7 @@ impl Affine {
                 high.terms.push((digit, coef / divisor));
             } else if coef * (digit.modulus - 1) < divisor {
                 low.terms.push((digit, coef));
-            } else if divisor.is_multiple_of(coef)
-                && digit.modulus.is_multiple_of(divisor / coef)
-            {
+            } else if divisor.is_multiple_of(coef) && digit.modulus.is_multiple_of(divisor / coef) {
                 let m = divisor / coef;
                 let low_digit = Digit {
                     modulus: m,

@@ -292,7 +292,9 @@ impl<'a, M: Memory> Emitter<'a, M> {
         };
         let at = self.bind(at, true).text;
         self.bind(
-            format!("vec4<f32>(load_{k}({at}.x), load_{k}({at}.y), load_{k}({at}.z), load_{k}({at}.w))"),
+            format!(
+                "vec4<f32>(load_{k}({at}.x), load_{k}({at}.y), load_{k}({at}.z), load_{k}({at}.w))"
+            ),
             true,
         )
     }
@@ -474,9 +476,14 @@ impl<'a, M: Memory> Emitter<'a, M> {
                     } else {
                         format!("vec4<u32>({})", base.text)
                     };
-                    format!("min(vec4<u32>({which}), vec4<u32>({limit}u)) * vec4<u32>({stride}u) + {base}")
+                    format!(
+                        "min(vec4<u32>({which}), vec4<u32>({limit}u)) * vec4<u32>({stride}u) + {base}"
+                    )
                 } else {
-                    format!("min(u32({}), {limit}u) * {stride}u + {}", which.text, base.text)
+                    format!(
+                        "min(u32({}), {limit}u) * {stride}u + {}",
+                        which.text, base.text
+                    )
                 };
                 let ix = self.bind(text, wide);
                 let k = self.slot(source, false, false);

@@ -200,6 +200,18 @@ impl<'g> Lowering<'g> {
             done.hole_is_plain,
         ))
     }
+    /// True when the elementwise kernel of `root` reads the tensors that `which` selects only at its own output index.
+    pub fn reads_plainly(&self, root: Expr, which: impl Fn(Expr) -> bool) -> bool {
+        let shape = self.graph.shape(root);
+        let extents = Extents {
+            out: shape.numel(),
+            reduced: 1,
+        };
+        let view = View::identity(shape, Domain::Out);
+        Emitter::new(self.graph, self, root, None, None, extents)
+            .finish(root, &view)
+            .is_ok_and(|done| done.reads.iter().all(|r| r.identity || !which(r.expr)))
+    }
     fn dry_sum(&self, input: Expr, axes: &[usize]) -> std::result::Result<Vec<Expr>, Materialise> {
         let (view, extents) = sum_view(self.graph.shape(input), axes);
         let emitter = Emitter::new(self.graph, self, NOTHING, None, None, extents);
@@ -271,11 +283,7 @@ impl<'g> Lowering<'g> {
                 }
             }
         }
-        seen.extend(
-            start
-                .into_iter()
-                .filter(|&e| e != root && !self.stored(e)),
-        );
+        seen.extend(start.into_iter().filter(|&e| e != root && !self.stored(e)));
         seen.into_iter()
             .filter(|&e| !matches!(self.graph.node(e).op, Op::Constant(_) | Op::Iota { .. }))
             .max_by_key(|&e| (self.leaves_below(e), std::cmp::Reverse(e)))
@@ -341,18 +349,18 @@ fn home_stages(graph: &Graph, needed: &[bool]) -> Vec<usize> {
         let node = graph.node(e);
         home[e.index()] = match node.op {
             Op::Leaf(id) => graph.leaf_info(id).valid.start,
-            _ => node.inputs.iter().map(|x| home[x.index()]).max().unwrap_or(0),
+            _ => node
+                .inputs
+                .iter()
+                .map(|x| home[x.index()])
+                .max()
+                .unwrap_or(0),
         };
     }
     home
 }
 
-fn decide(
-    graph: &Graph,
-    needed: &[bool],
-    home: &[usize],
-    forced: &HashSet<Expr>,
-) -> HashSet<Expr> {
+fn decide(graph: &Graph, needed: &[bool], home: &[usize], forced: &HashSet<Expr>) -> HashSet<Expr> {
     let mut stored: HashSet<Expr> = forced.clone();
     // Users of each expression, looking through reshapes.
     let mut users: Vec<Vec<Expr>> = vec![vec![]; graph.len()];

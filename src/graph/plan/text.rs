@@ -122,9 +122,7 @@ fn bindings(
         let store = match (value_wide, out_wide) {
             (true, _) => "result[im.out / 4u + q] = v;".to_string(),
             (false, false) => "result[im.out + q] = v;".to_string(),
-            (false, true) => {
-                "let a = im.out + q; result[a / 4u][a % 4u] = v;".to_string()
-            }
+            (false, true) => "let a = im.out + q; result[a / 4u][a % 4u] = v;".to_string(),
         };
         let ty = element(value_wide);
         let _ = writeln!(text, "fn store(q: u32, v: {ty}) {{ {store} }}");
@@ -175,7 +173,10 @@ pub fn elementwise(
     };
     let mut text = declared.text;
     let (ty, start) = if wide {
-        ("vec4<f32>", format!("  let i = q * 4u;\n  let i4 = vec4<u32>(i) + {QUAD};\n"))
+        (
+            "vec4<f32>",
+            format!("  let i = q * 4u;\n  let i4 = vec4<u32>(i) + {QUAD};\n"),
+        )
     } else {
         ("f32", "  let i = q;\n".to_string())
     };
@@ -223,10 +224,7 @@ pub fn reduce(
             Form::Gpu => 64.max(extents.reduced.div_ceil(4).next_power_of_two().min(256)),
         };
         (
-            extents
-                .reduced
-                .is_multiple_of(4)
-                .then_some(Domain::Reduced),
+            extents.reduced.is_multiple_of(4).then_some(Domain::Reduced),
             lanes,
         )
     } else {
@@ -248,7 +246,15 @@ pub fn reduce(
             out: extents.out,
             reduced: 1,
         };
-        emit(lowering, root, root, Some(core), &view, finish_wide, extents)
+        emit(
+            lowering,
+            root,
+            root,
+            Some(core),
+            &view,
+            finish_wide,
+            extents,
+        )
     };
     // Both bodies count their reads from zero: renumber the second one behind the first.
     let shift = before.reads.len();
@@ -262,7 +268,9 @@ pub fn reduce(
     );
     let mut text = declared.text;
     let value = if wide.is_some() { "vec4<f32>" } else { "f32" };
-    let quad = |name: &str| format!("  let {name} = q * 4u;\n  let {name}4 = vec4<u32>({name}) + {QUAD};\n");
+    let quad = |name: &str| {
+        format!("  let {name} = q * 4u;\n  let {name}4 = vec4<u32>({name}) + {QUAD};\n")
+    };
     let _ = write!(text, "alias value = {value};\nconst WG = {lanes}u;\n");
     let (body, outputs_per_group) = if along_reduced {
         let (start, reduced) = match wide {
@@ -300,10 +308,7 @@ pub fn reduce(
              fn finish(acc: value, q: u32) -> value {{\n{start}{finish_text}}}\n",
             extents.reduced, before.statements, before.result
         );
-        (
-            REDUCE_COLUMN,
-            lanes * if wide.is_some() { 4 } else { 1 },
-        )
+        (REDUCE_COLUMN, lanes * if wide.is_some() { 4 } else { 1 })
     };
     text.push_str(body);
     Bound {
@@ -356,9 +361,7 @@ fn emit(
 ) -> Emitted {
     Emitter::new(lowering.graph, lowering, root, hole, wide, extents)
         .finish(start, view)
-        .unwrap_or_else(|m| {
-            unreachable!("expression {} was emitted in the dry run", m.0.index())
-        })
+        .unwrap_or_else(|m| unreachable!("expression {} was emitted in the dry run", m.0.index()))
 }
 
 fn renumber(body: &Emitted, shift: usize) -> String {
