@@ -1,0 +1,79 @@
+//! How long each dispatch takes on the device.
+use super::device::Gpu;
+use super::dispatch::{Dispatch, check_owner, encode_alone};
+use super::error::GpuError;
+
+/// Timestamps that one query set may hold (WebGPU's limit).
+const QUERIES_PER_SET: usize = 4096;
+
+impl Gpu {
+    /// Runs `dispatches` like [`submit`](Gpu::submit), waits, and returns the seconds each took on the device; NaN where the
+    /// driver recorded no time (a timestamp of 0, seen on macOS).
+    ///
+    /// Every dispatch has its own pass here, which costs some 50 us each that these figures do not contain.
+    ///
+    /// # Errors
+    /// [`GpuError::Unsupported`] without timestamp queries, [`GpuError::ForeignDispatch`], and what the device reported.
+    pub fn submit_timed<'a>(
+        &self,
+        dispatches: impl IntoIterator<Item = &'a Dispatch>,
+    ) -> Result<Vec<f64>, GpuError> {
+        self.healthy()?;
+        if !self.caps().timestamps {
+            return Err(GpuError::Unsupported {
+                adapter: self.report().name.clone(),
+                feature: "timestamp queries",
+                what_to_do: "time whole submissions on the host, or profile on another adapter",
+            });
+        }
+        let dispatches: Vec<&Dispatch> = dispatches.into_iter().collect();
+        let mut seconds = Vec::with_capacity(dispatches.len());
+        for piece in dispatches.chunks(QUERIES_PER_SET / 2) {
+            self.time_piece(piece, &mut seconds)?;
+        }
+        Ok(seconds)
+    }
+
+    fn time_piece(&self, dispatches: &[&Dispatch], seconds: &mut Vec<f64>) -> Result<(), GpuError> {
+        let device = &self.inner.device;
+        let count = 2 * dispatches.len() as u32;
+        let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
+            label: Some("timestamps"),
+            ty: wgpu::QueryType::Timestamp,
+            count,
+        });
+        let ticks = self.query_target(u64::from(count) * 8)?;
+        let mut encoder =
+            device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
+        let mut immediate_bytes = 0;
+        for (index, dispatch) in dispatches.iter().enumerate() {
+            check_owner(self, dispatch)?;
+            let index = index as u32;
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: Some(dispatch.label()),
+                timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                    query_set: &queries,
+                    beginning_of_pass_write_index: Some(2 * index),
+                    end_of_pass_write_index: Some(2 * index + 1),
+                }),
+            });
+            immediate_bytes += encode_alone(&mut pass, dispatch);
+        }
+        encoder.resolve_query_set(&queries, 0..count, &ticks.inner.raw, 0);
+        self.submit_commands(encoder.finish())?;
+        self.inner.counters.update(|t| {
+            t.dispatches += dispatches.len() as u64;
+            t.immediate_bytes += immediate_bytes;
+        });
+        let bytes = self.download(&ticks, 0..ticks.bytes())?;
+        let period_s = f64::from(self.inner.queue.get_timestamp_period()) * 1e-9;
+        seconds.extend(bytes.chunks_exact(16).map(|pair| {
+            let at = |i: usize| u64::from_le_bytes(std::array::from_fn(|byte| pair[8 * i + byte]));
+            match (at(0), at(1)) {
+                (0, _) | (_, 0) => f64::NAN,
+                (start, end) => end.saturating_sub(start) as f64 * period_s,
+            }
+        }));
+        Ok(())
+    }
+}
