@@ -53,10 +53,15 @@ pub fn schedule<'g>(
     // Outputs that can be written in place, and those that need a copy at the end of their stage.
     let mut direct: HashMap<Expr, Region> = HashMap::new();
     let mut copies: Vec<Vec<(Expr, Region)>> = vec![vec![]; stages.len()];
+    // An expression that is wanted in several places is computed aside and copied to each.
+    let wanted = |e: Expr| {
+        let all = stages.iter().flat_map(|s| &s.outputs);
+        all.filter(|(other, _)| *other == e).count()
+    };
     for (s, stage) in stages.iter().enumerate() {
         for &(e, region) in &stage.outputs {
             let safe = kernel_at.get(&e).is_some_and(|&k| {
-                !direct.contains_key(&e)
+                wanted(e) == 1
                     && lowering.kernels[k].stage == s
                     && may_write(lowering, k, region, env)
             });
