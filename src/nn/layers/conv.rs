@@ -1,0 +1,178 @@
+//! Convolutions and transposed convolutions.
+use super::{Layer, yes};
+use crate::graph::{Expr, Window};
+use crate::nn::init::Family;
+use crate::nn::network::{Declare, Pass};
+use crate::nn::{Extent, InitOverride, Pair, Result};
+use serde::{Deserialize, Serialize};
+
+/// Cross-correlation of x `[C, N, H, W]` with weight `[out, C, KH, KW]`, zero padding; `torch.nn.Conv2d`.
+/// Rows out = (H + 2 pad - KH) / stride + 1, rounded down; columns likewise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conv2d {
+    /// Channels that come out.
+    pub out: usize,
+    pub kernel: Pair,
+    #[serde(default = "Pair::one")]
+    pub stride: Pair,
+    #[serde(default = "Pair::zero")]
+    pub pad: Pair,
+    #[serde(default = "yes")]
+    pub bias: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<InitOverride>,
+}
+
+/// The adjoint of a convolution in its input: x `[C, N, H, W]`, weight `[C, out, KH, KW]`; `torch.nn.ConvTranspose2d`.
+/// Rows out = (H - 1) stride - 2 pad + KH + output_padding; columns likewise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConvTranspose2d {
+    /// Channels that come out.
+    pub out: usize,
+    pub kernel: Pair,
+    #[serde(default = "Pair::one")]
+    pub stride: Pair,
+    #[serde(default = "Pair::zero")]
+    pub pad: Pair,
+    /// Rows and columns added at the far side, less than the stride: picks one of the image sizes that a strided convolution
+    /// maps to the same size.
+    #[serde(default = "Pair::zero")]
+    pub output_padding: Pair,
+    #[serde(default = "yes")]
+    pub bias: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<InitOverride>,
+}
+
+fn image(d: &Declare, input: Extent) -> Result<(usize, [usize; 2])> {
+    match input {
+        Extent::Image {
+            channels,
+            height,
+            width,
+        } => Ok((channels, [height, width])),
+        Extent::Features { .. } => d.mismatch("an image (put an unflatten layer before it)", input),
+    }
+}
+
+impl Layer for Conv2d {
+    fn declare(&self, d: &mut Declare, input: Extent) -> Result<Extent> {
+        let (channels, size) = image(d, input)?;
+        let ([kh, kw], stride, pad) = (self.kernel.get(), self.stride.get(), self.pad.get());
+        d.at_least_one("out", self.out)?;
+        d.at_least_one("kernel", kh.min(kw))?;
+        d.at_least_one("stride", stride[0].min(stride[1]))?;
+        let out = |i: usize, k: usize| {
+            (size[i] + 2 * pad[i])
+                .checked_sub(k)
+                .map(|v| v / stride[i] + 1)
+        };
+        let (Some(height), Some(width)) = (out(0, kh), out(1, kw)) else {
+            let padded = format!("{}x{}", size[0] + 2 * pad[0], size[1] + 2 * pad[1]);
+            return d.mismatch(
+                format!("an image that, padded, is at least as large as the kernel {kh}x{kw}"),
+                format!("{input}, {padded} with its padding"),
+            );
+        };
+        let fan_in = channels * kh * kw;
+        let [weight, bias] = d.init(Family::Conv, Some(fan_in), self.init.as_ref())?;
+        d.param("weight", [self.out, channels, kh, kw], weight);
+        if self.bias {
+            d.param("bias", [self.out], bias);
+        }
+        d.cost((height * width) as u64 * (fan_in * self.out) as u64);
+        Ok(Extent::Image {
+            channels: self.out,
+            height,
+            width,
+        })
+    }
+    fn forward(&self, p: &mut Pass, x: Expr) -> Result<Expr> {
+        let window = Window {
+            stride: self.stride.get(),
+            pad: self.pad.get(),
+        };
+        let w = p.param("weight");
+        let y = p.g.conv2d(x, w, window);
+        let y = p.at(y)?;
+        if !self.bias {
+            return Ok(y);
+        }
+        p.add_per_channel("bias", y)
+    }
+}
+
+impl ConvTranspose2d {
+    /// Image that comes out, where one does.
+    fn size(&self, input: [usize; 2]) -> Option<[usize; 2]> {
+        let (k, s, p, o) = (
+            self.kernel.get(),
+            self.stride.get(),
+            self.pad.get(),
+            self.output_padding.get(),
+        );
+        let along = |i: usize| {
+            ((input[i] - 1) * s[i] + k[i] + o[i])
+                .checked_sub(2 * p[i])
+                .filter(|&v| v > 0)
+        };
+        Some([along(0)?, along(1)?])
+    }
+}
+
+impl Layer for ConvTranspose2d {
+    fn declare(&self, d: &mut Declare, input: Extent) -> Result<Extent> {
+        let (channels, size) = image(d, input)?;
+        let ([kh, kw], stride, extra) = (
+            self.kernel.get(),
+            self.stride.get(),
+            self.output_padding.get(),
+        );
+        d.at_least_one("out", self.out)?;
+        d.at_least_one("kernel", kh.min(kw))?;
+        d.at_least_one("stride", stride[0].min(stride[1]))?;
+        if extra[0] >= stride[0] || extra[1] >= stride[1] {
+            return d.mismatch(
+                format!("output_padding below the stride {stride:?}"),
+                format!("{extra:?}"),
+            );
+        }
+        let Some([height, width]) = self.size(size) else {
+            return d.mismatch(
+                format!("a padding that leaves an image of {input}"),
+                format!("pad {:?} with kernel {kh}x{kw}", self.pad.get()),
+            );
+        };
+        // PyTorch's fan-in of a weight is size(1) times the kernel area; here size(1) is the output channels.
+        let [weight, bias] = d.init(Family::Conv, Some(self.out * kh * kw), self.init.as_ref())?;
+        d.param("weight", [channels, self.out, kh, kw], weight);
+        if self.bias {
+            d.param("bias", [self.out], bias);
+        }
+        d.cost((size[0] * size[1]) as u64 * (channels * self.out * kh * kw) as u64);
+        Ok(Extent::Image {
+            channels: self.out,
+            height,
+            width,
+        })
+    }
+    fn forward(&self, p: &mut Pass, x: Expr) -> Result<Expr> {
+        let window = Window {
+            stride: self.stride.get(),
+            pad: self.pad.get(),
+        };
+        let shape = p.g.shape(x).clone();
+        let Some(size) = self.size([shape[2], shape[3]]) else {
+            return p.mismatch("an image that the padding leaves something of", shape);
+        };
+        let w = p.param("weight");
+        let y = p.g.conv2d_input_grad(w, x, window, size);
+        let y = p.at(y)?;
+        if !self.bias {
+            return Ok(y);
+        }
+        p.add_per_channel("bias", y)
+    }
+}

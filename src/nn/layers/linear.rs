@@ -1,0 +1,47 @@
+//! Fully connected layers.
+use super::{Layer, yes};
+use crate::graph::Expr;
+use crate::nn::init::Family;
+use crate::nn::network::{Declare, Pass};
+use crate::nn::{Extent, InitOverride, Result};
+use serde::{Deserialize, Serialize};
+
+/// y = W x + b for x `[in, N]`, W `[out, in]`, b `[out]`; `torch.nn.Linear`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Linear {
+    /// Features that come out.
+    pub out: usize,
+    #[serde(default = "yes")]
+    pub bias: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<InitOverride>,
+}
+
+impl Layer for Linear {
+    fn declare(&self, d: &mut Declare, input: Extent) -> Result<Extent> {
+        let Extent::Features { features } = input else {
+            return d.mismatch(
+                "a vector of features (put a flatten layer before it)",
+                input,
+            );
+        };
+        d.at_least_one("out", self.out)?;
+        let [weight, bias] = d.init(Family::Linear, Some(features), self.init.as_ref())?;
+        d.param("weight", [self.out, features], weight);
+        if self.bias {
+            d.param("bias", [self.out], bias);
+        }
+        d.cost(features as u64 * self.out as u64);
+        Ok(Extent::Features { features: self.out })
+    }
+    fn forward(&self, p: &mut Pass, x: Expr) -> Result<Expr> {
+        let w = p.param("weight");
+        let y = p.g.matmul(w, x);
+        let y = p.at(y)?;
+        if !self.bias {
+            return Ok(y);
+        }
+        p.add_per_channel("bias", y)
+    }
+}

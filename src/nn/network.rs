@@ -1,0 +1,404 @@
+//! A checked network: its parameters and states laid out in arenas, and its forward pass.
+use super::init::{self, Family};
+use super::{Extent, Init, InitOverride, InitScheme, LayerSpec, NetworkSpec, NnError, Result};
+use crate::graph::{Expr, Graph, Result as GraphResult, Shape};
+use std::fmt::Display;
+
+/// One learnt tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParamSpec {
+    /// Its name in the `state_dict` of the same `torch.nn.Sequential`, e.g. `0.weight`.
+    pub name: String,
+    /// PyTorch's shape.
+    pub shape: Shape,
+    pub init: Init,
+    /// First element in the arena, a multiple of 4.
+    pub offset: usize,
+}
+
+/// One tensor that training updates without a gradient, e.g. a running mean. The fields are those of [`ParamSpec`], in
+/// an arena of its own.
+pub type StateSpec = ParamSpec;
+
+/// Which statistics norms use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The batch's; running statistics move.
+    Train,
+    /// The running ones.
+    Eval,
+}
+
+/// What a forward pass gives.
+#[derive(Clone, Debug)]
+pub struct Forward {
+    /// `[F, N]` or `[C, N, H, W]`.
+    pub output: Expr,
+    /// New values of states, by index into [`Network::states`]; empty in [`Mode::Eval`].
+    pub state_updates: Vec<(usize, Expr)>,
+}
+
+impl Forward {
+    /// The states after this pass, for a second pass of the same step: PyTorch moves running statistics at every call.
+    pub fn next_states(&self, states: &[Expr]) -> Vec<Expr> {
+        let mut next = states.to_vec();
+        for &(i, value) in &self.state_updates {
+            next[i] = value;
+        }
+        next
+    }
+}
+
+/// Arithmetic of one linear or convolution layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerCost {
+    /// Position, e.g. `2` or `3.body.0`.
+    pub layer: String,
+    pub kind: &'static str,
+    /// Multiply-accumulates per sample in the forward pass.
+    pub macs: u64,
+}
+
+/// A network whose every shape is known.
+#[derive(Clone, Debug)]
+pub struct Network {
+    spec: NetworkSpec,
+    output: Extent,
+    params: Vec<ParamSpec>,
+    states: Vec<StateSpec>,
+    costs: Vec<LayerCost>,
+}
+
+impl Network {
+    /// Checks a description and lays out its tensors.
+    ///
+    /// # Errors
+    /// [`NnError::Layer`] names the first layer that does not fit what stands before it; [`NnError::Empty`].
+    pub fn new(spec: &NetworkSpec) -> Result<Network> {
+        if spec.layers.is_empty() {
+            return Err(NnError::Empty);
+        }
+        let mut d = Declare {
+            scheme: spec.init,
+            layer: String::new(),
+            kind: "input",
+            params: vec![],
+            states: vec![],
+            costs: vec![],
+        };
+        if spec.input.numel() == 0 {
+            return d.mismatch("an input of at least one number", spec.input);
+        }
+        let output = d.sequence("", &spec.layers, spec.input)?;
+        Ok(Network {
+            spec: spec.clone(),
+            output,
+            params: d.params,
+            states: d.states,
+            costs: d.costs,
+        })
+    }
+    /// The description it was built from.
+    pub fn spec(&self) -> &NetworkSpec {
+        &self.spec
+    }
+    /// Learnt tensors in `state_dict` order.
+    pub fn params(&self) -> &[ParamSpec] {
+        &self.params
+    }
+    /// Floats of the parameter arena, padding included; a multiple of 4.
+    pub fn arena_len(&self) -> usize {
+        arena_len(&self.params)
+    }
+    /// Number of learnt values, without padding.
+    pub fn param_count(&self) -> usize {
+        self.params.iter().map(|p| p.shape.numel()).sum()
+    }
+    /// Tensors that training updates without a gradient, in `state_dict` order.
+    pub fn states(&self) -> &[StateSpec] {
+        &self.states
+    }
+    /// Floats of the state arena, padding included; a multiple of 4.
+    pub fn state_len(&self) -> usize {
+        arena_len(&self.states)
+    }
+    /// Size of one sample that goes in.
+    pub fn input(&self) -> Extent {
+        self.spec.input
+    }
+    /// Size of one sample that comes out.
+    pub fn output(&self) -> Extent {
+        self.output
+    }
+    /// Shape of a batch that goes in, features first.
+    pub fn input_shape(&self, batch: usize) -> Shape {
+        self.spec.input.shape(batch)
+    }
+    /// Shape of a batch that comes out, features first.
+    pub fn output_shape(&self, batch: usize) -> Shape {
+        self.output.shape(batch)
+    }
+    /// Arithmetic of the linear and convolution layers, in order.
+    pub fn costs(&self) -> &[LayerCost] {
+        &self.costs
+    }
+    /// Floating-point operations of each linear and convolution layer in the forward pass of a batch: twice its
+    /// multiply-accumulates. Norms, activations and biases are not counted.
+    pub fn flops(&self, batch: usize) -> Vec<u64> {
+        let flops = |cost: &LayerCost| 2 * cost.macs * batch as u64;
+        self.costs.iter().map(flops).collect()
+    }
+    /// A fresh parameter arena; padding is 0. The same key gives the same bits.
+    pub fn initialise(&self, key: [u32; 2]) -> Vec<f32> {
+        fill(&self.params, key)
+    }
+    /// The state arena before training.
+    pub fn initial_state(&self) -> Vec<f32> {
+        fill(&self.states, [0, 0]) // states start as constants
+    }
+
+    /// Writes the network into a graph. `params` and `states` stand in the order of [`Network::params`] and
+    /// [`Network::states`]; x is [`Network::input_shape`] of any batch.
+    ///
+    /// # Errors
+    /// [`NnError::Argument`] if a tensor is not the declared one; [`NnError::Layer`] if a layer refuses the batch.
+    pub fn forward(
+        &self,
+        g: &mut Graph,
+        params: &[Expr],
+        states: &[Expr],
+        x: Expr,
+        mode: Mode,
+    ) -> Result<Forward> {
+        check_tensors(g, "parameter", &self.params, params)?;
+        check_tensors(g, "state", &self.states, states)?;
+        let got = g.shape(x);
+        let batch = got.get(1).copied().unwrap_or(0);
+        if batch == 0 || *got != self.input_shape(batch) {
+            return Err(NnError::Argument {
+                what: "input".into(),
+                expected: format!("{} per sample, batch second", self.spec.input),
+                got: got.to_string(),
+            });
+        }
+        let mut pass = Pass {
+            g,
+            mode,
+            layer: String::new(),
+            kind: "input",
+            specs: (&self.params, &self.states),
+            params,
+            states,
+            next: (0, 0),
+            updates: vec![],
+        };
+        let output = pass.sequence("", &self.spec.layers, x)?;
+        Ok(Forward {
+            output,
+            state_updates: pass.updates,
+        })
+    }
+}
+
+fn arena_len(specs: &[ParamSpec]) -> usize {
+    specs
+        .last()
+        .map_or(0, |p| (p.offset + p.shape.numel()).next_multiple_of(4))
+}
+fn fill(specs: &[ParamSpec], key: [u32; 2]) -> Vec<f32> {
+    let mut arena = vec![0.0; arena_len(specs)];
+    for (i, p) in specs.iter().enumerate() {
+        let out = &mut arena[p.offset..p.offset + p.shape.numel()];
+        p.init.fill(key, i as u32, out);
+    }
+    arena
+}
+fn check_tensors(g: &Graph, what: &str, specs: &[ParamSpec], given: &[Expr]) -> Result<()> {
+    if specs.len() != given.len() {
+        return Err(NnError::Argument {
+            what: format!("{what}s"),
+            expected: format!("{} tensors", specs.len()),
+            got: given.len().to_string(),
+        });
+    }
+    for (spec, &e) in specs.iter().zip(given) {
+        if *g.shape(e) != spec.shape {
+            return Err(NnError::Argument {
+                what: format!("{what} `{}`", spec.name),
+                expected: spec.shape.to_string(),
+                got: g.shape(e).to_string(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// `prefix.name`, or the name alone at the top.
+fn join(prefix: &str, name: impl Display) -> String {
+    if prefix.is_empty() {
+        name.to_string()
+    } else {
+        format!("{prefix}.{name}")
+    }
+}
+
+/// Collects what layers declare. `layer` and `kind` are those of the layer at work, for names and errors.
+pub(super) struct Declare {
+    scheme: InitScheme,
+    layer: String,
+    kind: &'static str,
+    params: Vec<ParamSpec>,
+    states: Vec<StateSpec>,
+    costs: Vec<LayerCost>,
+}
+
+impl Declare {
+    fn sequence(&mut self, prefix: &str, layers: &[LayerSpec], input: Extent) -> Result<Extent> {
+        let mut extent = input;
+        for (i, spec) in layers.iter().enumerate() {
+            (self.layer, self.kind) = (join(prefix, i), spec.kind());
+            extent = spec.layer().declare(self, extent)?;
+        }
+        Ok(extent)
+    }
+    /// Layers within the layer at work.
+    pub fn nested(&mut self, name: &str, layers: &[LayerSpec], input: Extent) -> Result<Extent> {
+        let outer = (self.layer.clone(), self.kind);
+        let output = self.sequence(&join(&outer.0, name), layers, input)?;
+        (self.layer, self.kind) = outer;
+        Ok(output)
+    }
+    pub fn param(&mut self, role: &str, shape: impl Into<Shape>, init: Init) {
+        let (offset, name) = (arena_len(&self.params), join(&self.layer, role));
+        self.params.push(ParamSpec {
+            name,
+            shape: shape.into(),
+            init,
+            offset,
+        });
+    }
+    pub fn state(&mut self, role: &str, shape: impl Into<Shape>, init: Init) {
+        let (offset, name) = (arena_len(&self.states), join(&self.layer, role));
+        self.states.push(StateSpec {
+            name,
+            shape: shape.into(),
+            init,
+            offset,
+        });
+    }
+    /// Multiply-accumulates per sample.
+    pub fn cost(&mut self, macs: u64) {
+        self.costs.push(LayerCost {
+            layer: self.layer.clone(),
+            kind: self.kind,
+            macs,
+        });
+    }
+    /// Distributions of the layer's weight and bias.
+    pub fn init(
+        &self,
+        family: Family,
+        fan_in: Option<usize>,
+        own: Option<&InitOverride>,
+    ) -> Result<[Init; 2]> {
+        init::resolve(self.scheme, family, fan_in, own)
+            .or_else(|(expected, got)| self.mismatch(expected, got))
+    }
+    pub fn mismatch<T>(&self, expected: impl Into<String>, got: impl Display) -> Result<T> {
+        Err(NnError::Layer {
+            layer: self.layer.clone(),
+            kind: self.kind,
+            expected: expected.into(),
+            got: got.to_string(),
+        })
+    }
+    pub fn at_least_one(&self, what: &str, value: usize) -> Result<()> {
+        if value == 0 {
+            return self.mismatch(format!("{what} of at least 1"), 0);
+        }
+        Ok(())
+    }
+}
+
+/// Hands layers their tensors, in the order in which they were declared.
+pub(super) struct Pass<'a> {
+    pub g: &'a mut Graph,
+    pub mode: Mode,
+    layer: String,
+    kind: &'static str,
+    specs: (&'a [ParamSpec], &'a [StateSpec]),
+    params: &'a [Expr],
+    states: &'a [Expr],
+    next: (usize, usize),
+    updates: Vec<(usize, Expr)>,
+}
+
+impl Pass<'_> {
+    fn sequence(&mut self, prefix: &str, layers: &[LayerSpec], x: Expr) -> Result<Expr> {
+        let mut y = x;
+        for (i, spec) in layers.iter().enumerate() {
+            (self.layer, self.kind) = (join(prefix, i), spec.kind());
+            y = spec.layer().forward(self, y)?;
+        }
+        Ok(y)
+    }
+    /// Layers within the layer at work.
+    pub fn nested(&mut self, name: &str, layers: &[LayerSpec], x: Expr) -> Result<Expr> {
+        let outer = (self.layer.clone(), self.kind);
+        let output = self.sequence(&join(&outer.0, name), layers, x)?;
+        (self.layer, self.kind) = outer;
+        Ok(output)
+    }
+    /// The next parameter, which the layer declared as `role`.
+    pub fn param(&mut self, role: &str) -> Expr {
+        let i = self.next.0;
+        self.next.0 += 1;
+        assert_eq!(
+            self.specs.0[i].name,
+            join(&self.layer, role),
+            "a layer takes its tensors in the order in which it declares them"
+        );
+        self.params[i]
+    }
+    /// The next state, which the layer declared as `role`, and its index.
+    pub fn state(&mut self, role: &str) -> (usize, Expr) {
+        let i = self.next.1;
+        self.next.1 += 1;
+        assert_eq!(
+            self.specs.1[i].name,
+            join(&self.layer, role),
+            "a layer takes its tensors in the order in which it declares them"
+        );
+        (i, self.states[i])
+    }
+    /// State `index` has this value after the pass.
+    pub fn update(&mut self, index: usize, value: Expr) {
+        self.updates.push((index, value));
+    }
+    /// Names the layer in an error of the graph.
+    pub fn at<T>(&self, result: GraphResult<T>) -> Result<T> {
+        result.map_err(|source| NnError::Graph {
+            layer: self.layer.clone(),
+            kind: self.kind,
+            source,
+        })
+    }
+    pub fn mismatch<T>(&self, expected: impl Into<String>, got: impl Display) -> Result<T> {
+        Err(NnError::Layer {
+            layer: self.layer.clone(),
+            kind: self.kind,
+            expected: expected.into(),
+            got: got.to_string(),
+        })
+    }
+    /// y + parameter `role`, one value per channel or feature (axis 0).
+    pub fn add_per_channel(&mut self, role: &str, y: Expr) -> Result<Expr> {
+        let value = self.param(role);
+        let mut shape = self.g.shape(y).to_vec();
+        shape[1..].fill(1);
+        let column = self.g.reshape(value, shape);
+        let column = self.at(column)?;
+        let sum = self.g.add(y, column);
+        self.at(sum)
+    }
+}
