@@ -2,7 +2,6 @@
 use super::error::GpuError;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::OnceLock;
 
 /// The graphics API through which an adapter is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -296,14 +295,12 @@ pub fn list_adapters() -> Vec<AdapterReport> {
 
 /// Adapters and their reports, best first, indices set.
 pub(super) fn enumerate() -> Vec<(wgpu::Adapter, AdapterReport)> {
-    // One instance per process: it loads the drivers, which takes longer than opening a device.
-    static INSTANCE: OnceLock<wgpu::Instance> = OnceLock::new();
-    let instance = INSTANCE.get_or_init(|| {
-        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-        // Validation layers are a debugging aid that may not be installed: ask for them with WGPU_VALIDATION=1.
-        descriptor.flags = wgpu::InstanceFlags::empty();
-        wgpu::Instance::new(descriptor.with_env())
-    });
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    // Validation layers are a debugging aid that may not be installed: ask for them with WGPU_VALIDATION=1.
+    descriptor.flags = wgpu::InstanceFlags::empty();
+    // A new instance each time: all GL adapters of one instance share one EGL context, and wgpu-hal 30 panics when
+    // devices on two threads use it.
+    let instance = wgpu::Instance::new(descriptor.with_env());
     let mut adapters: Vec<_> =
         pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()))
             .into_iter()
@@ -416,4 +413,137 @@ fn report(adapter: &wgpu::Adapter) -> Option<AdapterReport> {
         caps,
         unusable,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::testing;
+
+    fn fake(index: usize, name: &str, backend: GpuBackend, class: AdapterClass) -> AdapterReport {
+        AdapterReport {
+            index,
+            name: name.into(),
+            backend,
+            driver: format!("{name} driver 1.0"),
+            caps: Caps::baseline(class),
+            unusable: None,
+        }
+    }
+
+    /// A laptop with everything, worst first.
+    fn laptop() -> Vec<AdapterReport> {
+        use AdapterClass::*;
+        use GpuBackend::*;
+        vec![
+            fake(0, "llvmpipe", Gl, Software),
+            fake(1, "llvmpipe", Vulkan, Software),
+            fake(2, "NVIDIA GeForce", Gl, Other),
+            fake(3, "Venus", Vulkan, Virtual),
+            fake(4, "Intel Iris", Gl, Integrated),
+            fake(5, "Intel Iris", Vulkan, Integrated),
+            fake(6, "NVIDIA GeForce", Vulkan, Discrete),
+        ]
+    }
+
+    fn chosen(text: &str, reports: &[AdapterReport]) -> usize {
+        let Ok(choice) = text.parse();
+        select(&choice, reports).unwrap().index
+    }
+
+    #[test]
+    fn choices_parse_as_documented_and_print_as_typed() {
+        let parse = |text: &str| -> AdapterChoice {
+            let Ok(choice) = text.parse();
+            choice
+        };
+        assert_eq!(parse(""), AdapterChoice::Auto);
+        assert_eq!(parse("auto"), AdapterChoice::Auto);
+        assert_eq!(parse("Vulkan"), AdapterChoice::Backend(GpuBackend::Vulkan));
+        assert_eq!(parse("metal"), AdapterChoice::Backend(GpuBackend::Metal));
+        assert_eq!(parse("DX12"), AdapterChoice::Backend(GpuBackend::Dx12));
+        assert_eq!(parse("gl"), AdapterChoice::Backend(GpuBackend::Gl));
+        assert_eq!(parse("cpu"), AdapterChoice::Cpu);
+        assert_eq!(parse(" 2 "), AdapterChoice::Index(2));
+        assert_eq!(parse("RTX 4090"), AdapterChoice::Name("RTX 4090".into()));
+        assert_eq!(parse("-1"), AdapterChoice::Name("-1".into()));
+        for text in ["auto", "vulkan", "metal", "dx12", "gl", "cpu", "3", "Iris"] {
+            assert_eq!(parse(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn auto_prefers_the_fastest_class_and_gl_last_within_it() {
+        let mut reports = laptop();
+        let mut order = Vec::new();
+        while !reports.is_empty() {
+            let next = chosen("auto", &reports);
+            order.push(next);
+            reports.retain(|report| report.index != next);
+        }
+        assert_eq!(order, [6, 5, 4, 3, 2, 1, 0]);
+    }
+
+    #[test]
+    fn choices_pick_the_best_match() {
+        let reports = laptop();
+        assert_eq!(chosen("gl", &reports), 4);
+        assert_eq!(chosen("cpu", &reports), 1);
+        assert_eq!(chosen("3", &reports), 3);
+        assert_eq!(chosen("geforce", &reports), 6);
+        assert_eq!(chosen("IRIS DRIVER", &reports), 5);
+    }
+
+    #[test]
+    fn unusable_adapters_are_passed_over_or_explained() {
+        let mut reports = laptop();
+        reports[6].unusable = Some("it has no immediates".into());
+        assert_eq!(chosen("auto", &reports), 5);
+        assert_eq!(chosen("geforce", &reports), 2);
+        let error = select(&AdapterChoice::Index(6), &reports).unwrap_err();
+        assert!(
+            matches!(&error, GpuError::AdapterUnusable { adapter, .. } if adapter == "NVIDIA GeForce"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn no_match_lists_what_there_is_and_none_at_all_says_what_to_install() {
+        let reports = laptop();
+        for text in ["7", "metal", "Radeon"] {
+            let Ok(choice) = text.parse();
+            let error = select(&choice, &reports).unwrap_err();
+            assert!(
+                matches!(&error, GpuError::NoAdapter { wanted, .. } if wanted == text),
+                "{error}"
+            );
+            assert!(
+                error
+                    .to_string()
+                    .contains("[6] NVIDIA GeForce (vulkan, discrete)"),
+                "{error}"
+            );
+        }
+        let error = select(&AdapterChoice::Auto, &[]).unwrap_err();
+        assert!(error.to_string().contains("mesa-vulkan-drivers"), "{error}");
+    }
+
+    #[test]
+    fn this_machines_adapters_are_listed_best_first_with_their_limits() {
+        let open = testing::gpu().report().clone();
+        let reports = list_adapters();
+        assert!(reports.iter().map(|r| r.index).eq(0..reports.len()));
+        assert!(reports.is_sorted_by_key(preference));
+        let listed = &reports[open.index];
+        assert_eq!(listed, &open);
+        assert!(
+            listed.caps.max_binding_bytes >= 128 << 20 && listed.caps.max_immediate_bytes >= 128
+        );
+        if let Some(size) = listed.caps.subgroup_size {
+            assert_eq!(
+                [listed.caps.subgroup_min_size, listed.caps.subgroup_max_size],
+                [size; 2]
+            );
+        }
+    }
 }
