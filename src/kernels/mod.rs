@@ -1,1 +1,5 @@
-//! (in progress)
+//! One file per kernel: parameters, launch, CPU reference in f64, tests. The WGSL is in `shaders/`, under the same names.
+pub mod error;
+pub mod gemm;
+
+pub use error::KernelError;
