@@ -2,7 +2,7 @@
 use gan_gpu::gpu::testing;
 use gan_gpu::graph::plan::Form;
 use gan_gpu::graph::plan::evaluate::{Options, evaluate};
-use gan_gpu::graph::{Expr, Graph, Reference, Result};
+use gan_gpu::graph::{Expr, Graph, Reference, Result, Window};
 
 /// Deterministic values away from 0 and of both signs.
 fn values(seed: usize, count: usize) -> Vec<f32> {
@@ -194,4 +194,67 @@ fn a_wrong_reference_is_caught() {
         testing::assert_close("mutant", &got[0], &want, 2e-6, 2e-5);
     });
     assert!(caught.is_err());
+}
+
+const S2P1: Window = Window {
+    stride: [2, 2],
+    pad: [1, 1],
+};
+
+#[test]
+fn contractions_with_epilogues() {
+    check("linear layer", &[&[9, 13], &[13, 8], &[9, 1]], |g, x| {
+        let y = g.matmul(x[0], x[1])?;
+        let y = g.add(y, x[2])?;
+        Ok(vec![g.leaky_relu(y, 0.2)])
+    });
+    check(
+        "both operands transposed, batched",
+        &[&[2, 5, 7], &[2, 6, 5]],
+        |g, x| {
+            let y = g.matmul_t(x[0], x[1], true, true)?;
+            Ok(vec![g.tanh(y)])
+        },
+    );
+    check(
+        "convolutions and their adjoints",
+        &[&[3, 2, 8, 7], &[4, 3, 4, 3], &[4, 1, 1, 1]],
+        |g, x| {
+            let y = g.conv2d(x[0], x[1], S2P1)?;
+            let y = g.add(y, x[2])?;
+            let y = g.tanh(y);
+            let up = g.conv2d_input_grad(x[1], y, S2P1, [8, 7])?;
+            let up = g.relu(up);
+            let dw = g.conv2d_weight_grad(up, y, S2P1, [4, 3])?;
+            Ok(vec![y, up, dw])
+        },
+    );
+}
+
+#[test]
+fn a_network_with_first_and_second_order_gradients() {
+    check(
+        "gradient penalty of a small critic",
+        &[&[2, 4, 8, 8], &[6, 2, 4, 4], &[6, 1, 1, 1], &[1, 96]],
+        |g, x| {
+            let h = g.conv2d(x[0], x[1], S2P1)?;
+            let h = g.add(h, x[2])?;
+            let h = g.leaky_relu(h, 0.2);
+            let t = g.transpose(h, &[0, 2, 3, 1])?;
+            let flat = g.reshape(t, [96, 4])?;
+            let s = g.matmul(x[3], flat)?;
+            let s = g.scale(s, 0.03)?;
+            let s = g.tanh(s);
+            let total = g.sum_all(s)?;
+            let dx = g.gradients(total, &[x[0]])?[0];
+            let sq = g.square(dx)?;
+            let norm2 = g.sum(sq, &[0, 2, 3])?;
+            let norm = g.sqrt(norm2);
+            let off = g.shift(norm, -1.0)?;
+            let pen = g.square(off)?;
+            let loss = g.mean_all(pen)?;
+            let grads = g.gradients(loss, &x[1..])?;
+            Ok([vec![loss], grads].concat())
+        },
+    );
 }

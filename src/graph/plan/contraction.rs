@@ -3,7 +3,7 @@ use super::lower::Lowering;
 use super::text::{Bound, Region, epilogue};
 use super::{Environment, Form};
 use crate::graph::{Expr, GraphError, Op, Result, Window};
-use crate::kernels::gemm::{self, ConvShape, Epilogue, GemmOp, Variant};
+use crate::kernels::gemm::{self, ConvShape, GemmOp, Variant};
 
 /// The kernel of contraction `core`, with the tree of `root` as its epilogue where that is another expression.
 pub fn kernel(
@@ -18,13 +18,13 @@ pub fn kernel(
     let (left, right) = (node.inputs[0], node.inputs[1]);
     let (sl, sr) = (graph.shape(left), graph.shape(right));
     let conv = |w: &[usize], x: &[usize], window: &Window| ConvShape {
-        n: x[1],
-        ci: w[1],
-        h: x[2],
-        w: x[3],
-        co: w[0],
-        kh: w[2],
-        kw: w[3],
+        n: x[1] as u32,
+        ci: w[1] as u32,
+        h: x[2] as u32,
+        w: x[3] as u32,
+        co: w[0] as u32,
+        kh: w[2] as u32,
+        kw: w[3] as u32,
         stride: window.stride.map(|v| v as u32),
         pad: window.pad.map(|v| v as u32),
     };
@@ -33,10 +33,10 @@ pub fn kernel(
         Op::Matmul { trans_a, trans_b } => {
             let (rank, out) = (sl.rank(), &node.shape);
             let op = GemmOp::Matmul {
-                m: out[rank - 2],
-                n: out[rank - 1],
-                k: sl[rank - if *trans_a { 2 } else { 1 }],
-                batch: if rank == 3 { sl[0] } else { 1 },
+                m: out[rank - 2] as u32,
+                n: out[rank - 1] as u32,
+                k: sl[rank - if *trans_a { 2 } else { 1 }] as u32,
+                batch: if rank == 3 { sl[0] as u32 } else { 1 },
                 trans_a: *trans_a,
                 trans_b: *trans_b,
             };
@@ -58,11 +58,13 @@ pub fn kernel(
         place(lowering.storage(b)),
         place(root),
     );
-    let fused = (root != core).then(|| epilogue(lowering, root, core, place, 3));
-    let hook = fused.as_ref().map(|(wgsl, buffers)| Epilogue {
-        wgsl: wgsl.clone(),
-        extra_buffers: buffers.len(),
-    });
+    // Rows of C are output features or channels; batches of matrices have no single row number.
+    let rows = match &op {
+        GemmOp::Matmul { batch, .. } if *batch > 1 => None,
+        _ => node.shape.first().copied(),
+    };
+    let hook = (root != core).then(|| epilogue(lowering, root, core, place, rows));
+    let (hook, extra) = hook.unzip();
     let variant = match env.form {
         Form::Cpu => Variant::Cpu,
         Form::Gpu => Variant::Tiled,
@@ -76,6 +78,6 @@ pub fn kernel(
         }
     })?;
     let mut buffers = vec![pa.buffer, pb.buffer, pc.buffer];
-    buffers.extend(fused.into_iter().flat_map(|(_, b)| b));
+    buffers.extend(extra.into_iter().flatten());
     Ok(Bound { kernel, buffers })
 }

@@ -55,6 +55,8 @@ pub struct Emitter<'a, M: Memory> {
     /// False as soon as the hole was met anywhere but at the plain index.
     pub hole_is_plain: bool,
     hole_elements: usize,
+    /// Rows of the output, where the kernel knows its row as `epilogue_row`.
+    rows: Option<usize>,
 }
 
 impl<'a, M: Memory> Emitter<'a, M> {
@@ -83,7 +85,14 @@ impl<'a, M: Memory> Emitter<'a, M> {
             reads: vec![],
             hole_is_plain: true,
             hole_elements,
+            rows: None,
         }
+    }
+
+    /// Lets the text use `epilogue_row`, the quotient of the output index by the length of one of `rows` rows.
+    pub fn with_rows(mut self, rows: Option<usize>) -> Self {
+        self.rows = rows;
+        self
     }
 
     /// Emits `e` under `view` and returns (statements, result expression as the kernel's value type).
@@ -130,6 +139,13 @@ impl<'a, M: Memory> Emitter<'a, M> {
         let wide = !narrow && self.varies(&d);
         if let Some(v) = self.digits.get(&(d, wide)) {
             return v.clone();
+        }
+        let is_row = d.domain == Domain::Out
+            && self.rows == Some(d.modulus)
+            && d.div * d.modulus == self.extents.out;
+        if is_row {
+            let text = "epilogue_row".to_string();
+            return Value { text, wide: false };
         }
         let base = match (d.domain, wide) {
             (Domain::Out, false) => "i",

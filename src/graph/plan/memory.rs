@@ -63,7 +63,7 @@ pub fn schedule<'g>(
             let safe = kernel_at.get(&e).is_some_and(|&k| {
                 wanted(e) == 1
                     && lowering.kernels[k].stage == s
-                    && may_write(lowering, k, region, env)
+                    && may_write(lowering, stages, k, region, env)
             });
             if safe {
                 direct.insert(e, region);
@@ -177,8 +177,15 @@ fn check_leaves(lowering: &Lowering, stages: &[Stage], env: &Environment) -> Res
 
 /// True when kernel k may write `region` itself: nobody else still needs what lies there, and the kernel does not read from
 /// the same buffer in a way that would clash with writing it.
-fn may_write(lowering: &Lowering, k: usize, region: Region, env: &Environment) -> bool {
+fn may_write(
+    lowering: &Lowering,
+    stages: &[Stage],
+    k: usize,
+    region: Region,
+    env: &Environment,
+) -> bool {
     let graph = lowering.graph;
+    let outputs = || stages.iter().flat_map(|s| &s.outputs);
     let region_of = |e: Expr| match graph.node(e).op {
         Op::Leaf(id) => env.leaves.get(&id).copied(),
         _ => None,
@@ -189,7 +196,11 @@ fn may_write(lowering: &Lowering, k: usize, region: Region, env: &Environment) -
         .enumerate()
         .any(|(other, n)| other != k && n.reads.iter().any(|&r| region_of(r) == Some(region)));
     let node = &lowering.kernels[k];
-    let same_buffer = |e: &Expr| region_of(*e).is_some_and(|r| r.buffer == region.buffer);
+    // What is read may lie in the buffer that is written: a leaf, or another output.
+    let same_buffer = |e: &Expr| {
+        region_of(*e).is_some_and(|r| r.buffer == region.buffer)
+            || outputs().any(|(other, r)| other == e && r.buffer == region.buffer)
+    };
     let clash = match node.core {
         Some(_) => node.reads.iter().any(same_buffer),
         // Elementwise kernels may update in place.

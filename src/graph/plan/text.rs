@@ -4,6 +4,7 @@ use super::super::{Expr, Graph, Op};
 use super::emit::{Emitted, Emitter, Extents, Read};
 use super::lower::{Lowering, NOTHING, sum_view};
 use crate::gpu::{Caps, Kernel};
+use crate::kernels::gemm::Epilogue;
 use std::fmt::Write;
 
 const ELEMENTWISE: &str = include_str!("../../../shaders/elementwise.wgsl");
@@ -102,6 +103,9 @@ fn bindings(
         };
         let base = if result.is_some() {
             format!("im.o{k}")
+        } else if k < EPILOGUE_OFFSETS {
+            immediates.push(region.offset as u32);
+            format!("im.e{k}")
         } else {
             format!("{}u", region.offset)
         };
@@ -325,29 +329,43 @@ pub fn reduce(
     }
 }
 
-/// The tree of `root` on top of the contraction `core`, as the text of `fn epilogue(v: f32, i: u32) -> f32` and its buffers.
+/// Offsets that an epilogue may take from the immediates; further ones are written into its text.
+const EPILOGUE_OFFSETS: usize = 6;
+/// The first binding of an epilogue: A, B and C come before it.
+const EPILOGUE_BINDING: usize = 3;
+
+/// The tree of `root` on top of the contraction `core` as an epilogue, and the buffers it is bound to. `rows`: the number of rows of
+/// C, where the epilogue may ask for its row.
 pub fn epilogue(
     lowering: &Lowering,
     root: Expr,
     core: Expr,
     place: &dyn Fn(Expr) -> Region,
-    first_binding: usize,
-) -> (String, Vec<usize>) {
+    rows: Option<usize>,
+) -> (Epilogue, Vec<usize>) {
     let shape = lowering.graph.shape(root);
     let extents = Extents {
         out: shape.numel(),
         reduced: 1,
     };
     let view = View::identity(shape, Domain::Out);
-    let body = emit(lowering, root, root, Some(core), &view, None, extents);
-    let declared = bindings(&body.reads, place, None, first_binding);
-    let mut text = declared.text;
+    let body = Emitter::new(lowering.graph, lowering, root, Some(core), None, extents)
+        .with_rows(rows)
+        .finish(root, &view)
+        .unwrap_or_else(|m| unreachable!("expression {} was emitted in the dry run", m.0.index()));
+    let declared = bindings(&body.reads, place, None, EPILOGUE_BINDING);
+    let mut wgsl = declared.text;
     let _ = write!(
-        text,
+        wgsl,
         "fn epilogue(acc: f32, i: u32) -> f32 {{\n{}  return {};\n}}\n",
         body.statements, body.result
     );
-    (text, declared.buffers)
+    let hook = Epilogue {
+        wgsl,
+        extra_buffers: declared.buffers.len(),
+        immediates: declared.immediates,
+    };
+    (hook, declared.buffers)
 }
 
 fn emit(
