@@ -1,1 +1,30 @@
-//! (in progress)
+//! The lowest floor: one adapter, its device, buffers, WGSL shaders, and lists of dispatches.
+//!
+//! Everything above describes work as plain data ([`Kernel`]: WGSL text, grid, immediates), binds it once to buffers
+//! ([`Gpu::prepare`]) and submits lists of the result ([`Gpu::submit`]) without creating anything more.
+//! No wgpu type leaves this floor.
+//!
+//! A [`Gpu`] is not `Send`: wgpu is submitted to and polled from one thread, always.
+pub mod adapter;
+pub mod buffer;
+pub mod device;
+pub mod dispatch;
+pub mod error;
+pub mod pipeline;
+pub mod shader;
+#[doc(hidden)]
+pub mod testing;
+pub mod timestamps;
+pub mod traffic;
+mod translate;
+
+pub use adapter::{
+    AdapterChoice, AdapterClass, AdapterReport, Caps, GpuBackend, MatrixScalar, MatrixTile,
+    list_adapters,
+};
+pub use buffer::{Buffer, Pending};
+pub use device::{DeviceOptions, Gpu, Submission};
+pub use dispatch::{Dispatch, Kernel, Recorder};
+pub use error::GpuError;
+pub use shader::{Reflection, ShaderError};
+pub use traffic::Traffic;

@@ -1,0 +1,555 @@
+//! Which adapters there are, what each can do, and which one a run uses.
+use super::error::GpuError;
+use std::fmt;
+use std::str::FromStr;
+
+/// The graphics API through which an adapter is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GpuBackend {
+    Vulkan,
+    Metal,
+    Dx12,
+    Gl,
+}
+
+impl fmt::Display for GpuBackend {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Vulkan => "vulkan",
+            Self::Metal => "metal",
+            Self::Dx12 => "dx12",
+            Self::Gl => "gl",
+        })
+    }
+}
+
+/// What kind of machine an adapter is, in the order in which [`AdapterChoice::Auto`] prefers them.
+///
+/// `Other` (a driver that does not say; GL reports most discrete GPUs so) is far more often a GPU than not,
+/// so it stands before software.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AdapterClass {
+    Discrete,
+    Integrated,
+    Virtual,
+    Other,
+    /// Runs on the CPU: llvmpipe/lavapipe, SwiftShader, WARP.
+    Software,
+}
+
+impl fmt::Display for AdapterClass {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Discrete => "discrete",
+            Self::Integrated => "integrated",
+            Self::Virtual => "virtual",
+            Self::Other => "other",
+            Self::Software => "software",
+        })
+    }
+}
+
+/// Element type of a cooperative matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MatrixScalar {
+    F32,
+    F16,
+    I32,
+    U32,
+}
+
+impl MatrixScalar {
+    fn from_wgpu(scalar: wgpu::CooperativeScalarType) -> Self {
+        match scalar {
+            wgpu::CooperativeScalarType::F32 => Self::F32,
+            wgpu::CooperativeScalarType::F16 => Self::F16,
+            wgpu::CooperativeScalarType::I32 => Self::I32,
+            wgpu::CooperativeScalarType::U32 => Self::U32,
+        }
+    }
+}
+
+/// One cooperative-matrix (tensor core) configuration: C[m,n] += A[m,k] B[k,n].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+pub struct MatrixTile {
+    pub m: u32,
+    pub n: u32,
+    pub k: u32,
+    /// Element type of A and B.
+    pub ab: MatrixScalar,
+    /// Element type of the accumulator C and of the result.
+    pub c: MatrixScalar,
+}
+
+impl fmt::Display for MatrixTile {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let name = |scalar| match scalar {
+            MatrixScalar::F32 => "f32",
+            MatrixScalar::F16 => "f16",
+            MatrixScalar::I32 => "i32",
+            MatrixScalar::U32 => "u32",
+        };
+        write!(
+            f,
+            "{}x{}x{} {}->{}",
+            self.m,
+            self.n,
+            self.k,
+            name(self.ab),
+            name(self.c)
+        )
+    }
+}
+
+/// What an adapter can do, as far as kernels ask.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Caps {
+    pub class: AdapterClass,
+    /// Driver name and version, as [`AdapterReport::driver`] shows them: some compilers of drivers want other unrolling.
+    #[serde(skip)]
+    pub driver: String,
+    pub subgroups: bool,
+    pub subgroup_min_size: u32,
+    pub subgroup_max_size: u32,
+    /// The size of every subgroup, where the adapter has only one: `Some` only if minimum and maximum agree.
+    pub subgroup_size: Option<u32>,
+    pub f16: bool,
+    /// Timestamps around each pass, for per-dispatch timing.
+    pub timestamps: bool,
+    pub pipeline_cache: bool,
+    /// Storage buffers that one kernel may bind.
+    pub max_storage_buffers: u32,
+    /// Largest part of a buffer that a kernel may bind, bytes.
+    pub max_binding_bytes: u64,
+    pub max_buffer_bytes: u64,
+    pub max_workgroups_per_dim: u32,
+    pub max_immediate_bytes: u32,
+    pub workgroup_storage_bytes: u32,
+    /// Invocations in one workgroup.
+    pub max_invocations: u32,
+    pub max_workgroup_size: [u32; 3],
+    pub cooperative_matrix: Vec<MatrixTile>,
+}
+
+impl Caps {
+    /// The least that any adapter offers which this program runs on (WebGPU's default limits, 128 bytes of immediates,
+    /// no optional feature). For shader tests on a machine without any adapter.
+    pub fn baseline(class: AdapterClass) -> Self {
+        Self {
+            class,
+            driver: String::new(),
+            subgroups: false,
+            subgroup_min_size: 4,
+            subgroup_max_size: 128,
+            subgroup_size: None,
+            f16: false,
+            timestamps: false,
+            pipeline_cache: false,
+            max_storage_buffers: 8,
+            max_binding_bytes: 128 << 20,
+            max_buffer_bytes: 256 << 20,
+            max_workgroups_per_dim: 65_535,
+            max_immediate_bytes: 128,
+            workgroup_storage_bytes: 16 << 10,
+            max_invocations: 256,
+            max_workgroup_size: [256, 256, 64],
+            cooperative_matrix: Vec::new(),
+        }
+    }
+}
+
+/// One adapter, as `gan-gpu adapters` shows it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct AdapterReport {
+    /// What `--adapter INDEX` takes: 0 is the one that `Auto` would choose.
+    pub index: usize,
+    pub name: String,
+    pub backend: GpuBackend,
+    /// Driver name and version, as it gives them.
+    pub driver: String,
+    #[serde(flatten)]
+    pub caps: Caps,
+    /// Why this program cannot use it, if it cannot.
+    pub unusable: Option<String>,
+}
+
+impl AdapterReport {
+    /// One line: index, name, backend, class.
+    pub fn summary(&self) -> String {
+        let unusable = match &self.unusable {
+            Some(reason) => format!(", unusable: {reason}"),
+            None => String::new(),
+        };
+        format!(
+            "[{}] {} ({}, {}{unusable})",
+            self.index, self.name, self.backend, self.caps.class
+        )
+    }
+}
+
+/// Which adapter a run shall use: what `--adapter` and `GAN_GPU_ADAPTER` take.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum AdapterChoice {
+    /// Discrete, then integrated, virtual, unknown, software; GL only where no other API reaches the same class.
+    #[default]
+    Auto,
+    Backend(GpuBackend),
+    /// A software adapter.
+    Cpu,
+    /// As listed by [`list_adapters`].
+    Index(usize),
+    /// A part of the adapter's name or driver, in any case.
+    Name(String),
+}
+
+impl FromStr for AdapterChoice {
+    type Err = std::convert::Infallible;
+
+    /// Never fails: what is no known word and no number is part of a name.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        Ok(match text.to_ascii_lowercase().as_str() {
+            "" | "auto" => Self::Auto,
+            "vulkan" | "vk" => Self::Backend(GpuBackend::Vulkan),
+            "metal" | "mtl" => Self::Backend(GpuBackend::Metal),
+            "dx12" | "d3d12" => Self::Backend(GpuBackend::Dx12),
+            "gl" | "opengl" | "gles" => Self::Backend(GpuBackend::Gl),
+            "cpu" | "software" => Self::Cpu,
+            _ => match text.parse() {
+                Ok(index) => Self::Index(index),
+                Err(_) => Self::Name(text.to_string()),
+            },
+        })
+    }
+}
+
+impl fmt::Display for AdapterChoice {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Backend(backend) => backend.fmt(f),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Index(index) => index.fmt(f),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+impl AdapterChoice {
+    fn matches(&self, report: &AdapterReport) -> bool {
+        match self {
+            Self::Auto => true,
+            Self::Backend(backend) => report.backend == *backend,
+            Self::Cpu => report.caps.class == AdapterClass::Software,
+            Self::Index(index) => report.index == *index,
+            Self::Name(part) => {
+                let part = part.to_lowercase();
+                report.name.to_lowercase().contains(&part)
+                    || report.driver.to_lowercase().contains(&part)
+            }
+        }
+    }
+}
+
+/// The adapter that `choice` means among `reports`: the best usable one that matches.
+///
+/// # Errors
+/// [`GpuError::AdapterUnusable`] if only unusable ones match a choice other than `Auto`, [`GpuError::NoAdapter`] if none does.
+pub fn select<'a>(
+    choice: &AdapterChoice,
+    reports: &'a [AdapterReport],
+) -> Result<&'a AdapterReport, GpuError> {
+    let matching = || reports.iter().filter(|report| choice.matches(report));
+    if let Some(best) = matching()
+        .filter(|r| r.unusable.is_none())
+        .min_by_key(|r| preference(r))
+    {
+        return Ok(best);
+    }
+    match matching().find_map(|r| r.unusable.as_ref().map(|reason| (r, reason))) {
+        Some((report, reason)) if *choice != AdapterChoice::Auto => {
+            Err(GpuError::AdapterUnusable {
+                adapter: report.name.clone(),
+                reason: reason.clone(),
+            })
+        }
+        _ => Err(GpuError::NoAdapter {
+            wanted: choice.to_string(),
+            available: reports.iter().map(AdapterReport::summary).collect(),
+        }),
+    }
+}
+
+/// Smaller is better.
+fn preference(report: &AdapterReport) -> (bool, AdapterClass, bool) {
+    (
+        report.unusable.is_some(),
+        report.caps.class,
+        report.backend == GpuBackend::Gl,
+    )
+}
+
+/// Every adapter that wgpu sees on this machine, best first.
+pub fn list_adapters() -> Vec<AdapterReport> {
+    enumerate().into_iter().map(|(_, report)| report).collect()
+}
+
+/// Adapters and their reports, best first, indices set.
+pub(super) fn enumerate() -> Vec<(wgpu::Adapter, AdapterReport)> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    // Validation layers are a debugging aid that may not be installed: ask for them with WGPU_VALIDATION=1.
+    descriptor.flags = wgpu::InstanceFlags::empty();
+    // A new instance each time: all GL adapters of one instance share one EGL context, and wgpu-hal 30 panics when
+    // devices on two threads use it.
+    let instance = wgpu::Instance::new(descriptor.with_env());
+    let mut adapters: Vec<_> =
+        pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()))
+            .into_iter()
+            .filter_map(|adapter| report(&adapter).map(|report| (adapter, report)))
+            .collect();
+    adapters.sort_by_key(|(_, report)| preference(report));
+    for (index, (_, report)) in adapters.iter_mut().enumerate() {
+        report.index = index;
+    }
+    adapters
+}
+
+/// What is asked of a device besides the features without which nothing runs.
+pub(super) const WANTED: wgpu::Features = wgpu::Features::SUBGROUP
+    .union(wgpu::Features::SUBGROUP_BARRIER)
+    .union(wgpu::Features::SHADER_F16)
+    .union(wgpu::Features::TIMESTAMP_QUERY)
+    .union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES)
+    .union(wgpu::Features::PIPELINE_CACHE)
+    .union(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
+pub(super) const REQUIRED: wgpu::Features = wgpu::Features::IMMEDIATES;
+
+/// The least bytes of immediates that kernels may count on.
+const LEAST_IMMEDIATE_BYTES: u32 = 128;
+
+fn report(adapter: &wgpu::Adapter) -> Option<AdapterReport> {
+    let info = adapter.get_info();
+    let backend = match info.backend {
+        wgpu::Backend::Vulkan => GpuBackend::Vulkan,
+        wgpu::Backend::Metal => GpuBackend::Metal,
+        wgpu::Backend::Dx12 => GpuBackend::Dx12,
+        wgpu::Backend::Gl => GpuBackend::Gl,
+        wgpu::Backend::Noop | wgpu::Backend::BrowserWebGpu => return None,
+    };
+    let class = match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => AdapterClass::Discrete,
+        wgpu::DeviceType::IntegratedGpu => AdapterClass::Integrated,
+        wgpu::DeviceType::VirtualGpu => AdapterClass::Virtual,
+        wgpu::DeviceType::Cpu => AdapterClass::Software,
+        wgpu::DeviceType::Other => AdapterClass::Other,
+    };
+    let limits = adapter.limits();
+    let features = adapter.features();
+    let subgroups = features.contains(wgpu::Features::SUBGROUP);
+    let cooperative_matrix = if features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
+        let tile = |p: wgpu::CooperativeMatrixProperties| MatrixTile {
+            m: p.m_size,
+            n: p.n_size,
+            k: p.k_size,
+            ab: MatrixScalar::from_wgpu(p.ab_type),
+            c: MatrixScalar::from_wgpu(p.cr_type),
+        };
+        adapter
+            .cooperative_matrix_properties()
+            .into_iter()
+            .map(tile)
+            .collect()
+    } else {
+        Vec::new()
+    };
+    let driver = match (info.driver.as_str(), info.driver_info.as_str()) {
+        ("", driver_info) => driver_info.to_string(),
+        (driver, "") => driver.to_string(),
+        (driver, driver_info) => format!("{driver} {driver_info}"),
+    };
+    let caps = Caps {
+        class,
+        driver: driver.clone(),
+        subgroups,
+        subgroup_min_size: info.subgroup_min_size,
+        subgroup_max_size: info.subgroup_max_size,
+        subgroup_size: (subgroups && info.subgroup_min_size == info.subgroup_max_size)
+            .then_some(info.subgroup_min_size),
+        f16: features.contains(wgpu::Features::SHADER_F16),
+        timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+        pipeline_cache: features.contains(wgpu::Features::PIPELINE_CACHE),
+        max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+        max_binding_bytes: limits.max_storage_buffer_binding_size,
+        max_buffer_bytes: limits.max_buffer_size,
+        max_workgroups_per_dim: limits.max_compute_workgroups_per_dimension,
+        max_immediate_bytes: limits.max_immediate_size,
+        workgroup_storage_bytes: limits.max_compute_workgroup_storage_size,
+        max_invocations: limits.max_compute_invocations_per_workgroup,
+        max_workgroup_size: [
+            limits.max_compute_workgroup_size_x,
+            limits.max_compute_workgroup_size_y,
+            limits.max_compute_workgroup_size_z,
+        ],
+        cooperative_matrix,
+    };
+    let downlevel = adapter.get_downlevel_capabilities();
+    let unusable = if !downlevel
+        .flags
+        .contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
+    {
+        Some("it has no compute shaders".to_string())
+    } else if !features.contains(REQUIRED) {
+        Some("it has no immediates (push constants)".to_string())
+    } else if caps.max_immediate_bytes < LEAST_IMMEDIATE_BYTES {
+        Some(format!(
+            "it has {} bytes of immediates (push constants), {LEAST_IMMEDIATE_BYTES} are needed",
+            caps.max_immediate_bytes
+        ))
+    } else {
+        None
+    };
+    Some(AdapterReport {
+        index: 0,
+        name: info.name,
+        backend,
+        driver,
+        caps,
+        unusable,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::testing;
+
+    fn fake(index: usize, name: &str, backend: GpuBackend, class: AdapterClass) -> AdapterReport {
+        AdapterReport {
+            index,
+            name: name.into(),
+            backend,
+            driver: format!("{name} driver 1.0"),
+            caps: Caps::baseline(class),
+            unusable: None,
+        }
+    }
+
+    /// A laptop with everything, worst first.
+    fn laptop() -> Vec<AdapterReport> {
+        use AdapterClass::*;
+        use GpuBackend::*;
+        vec![
+            fake(0, "llvmpipe", Gl, Software),
+            fake(1, "llvmpipe", Vulkan, Software),
+            fake(2, "NVIDIA GeForce", Gl, Other),
+            fake(3, "Venus", Vulkan, Virtual),
+            fake(4, "Intel Iris", Gl, Integrated),
+            fake(5, "Intel Iris", Vulkan, Integrated),
+            fake(6, "NVIDIA GeForce", Vulkan, Discrete),
+        ]
+    }
+
+    fn chosen(text: &str, reports: &[AdapterReport]) -> usize {
+        let Ok(choice) = text.parse();
+        select(&choice, reports).unwrap().index
+    }
+
+    #[test]
+    fn choices_parse_as_documented_and_print_as_typed() {
+        let parse = |text: &str| -> AdapterChoice {
+            let Ok(choice) = text.parse();
+            choice
+        };
+        assert_eq!(parse(""), AdapterChoice::Auto);
+        assert_eq!(parse("auto"), AdapterChoice::Auto);
+        assert_eq!(parse("Vulkan"), AdapterChoice::Backend(GpuBackend::Vulkan));
+        assert_eq!(parse("metal"), AdapterChoice::Backend(GpuBackend::Metal));
+        assert_eq!(parse("DX12"), AdapterChoice::Backend(GpuBackend::Dx12));
+        assert_eq!(parse("gl"), AdapterChoice::Backend(GpuBackend::Gl));
+        assert_eq!(parse("cpu"), AdapterChoice::Cpu);
+        assert_eq!(parse(" 2 "), AdapterChoice::Index(2));
+        assert_eq!(parse("RTX 4090"), AdapterChoice::Name("RTX 4090".into()));
+        assert_eq!(parse("-1"), AdapterChoice::Name("-1".into()));
+        for text in ["auto", "vulkan", "metal", "dx12", "gl", "cpu", "3", "Iris"] {
+            assert_eq!(parse(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn auto_prefers_the_fastest_class_and_gl_last_within_it() {
+        let mut reports = laptop();
+        let mut order = Vec::new();
+        while !reports.is_empty() {
+            let next = chosen("auto", &reports);
+            order.push(next);
+            reports.retain(|report| report.index != next);
+        }
+        assert_eq!(order, [6, 5, 4, 3, 2, 1, 0]);
+    }
+
+    #[test]
+    fn choices_pick_the_best_match() {
+        let reports = laptop();
+        assert_eq!(chosen("gl", &reports), 4);
+        assert_eq!(chosen("cpu", &reports), 1);
+        assert_eq!(chosen("3", &reports), 3);
+        assert_eq!(chosen("geforce", &reports), 6);
+        assert_eq!(chosen("IRIS DRIVER", &reports), 5);
+    }
+
+    #[test]
+    fn unusable_adapters_are_passed_over_or_explained() {
+        let mut reports = laptop();
+        reports[6].unusable = Some("it has no immediates".into());
+        assert_eq!(chosen("auto", &reports), 5);
+        assert_eq!(chosen("geforce", &reports), 2);
+        let error = select(&AdapterChoice::Index(6), &reports).unwrap_err();
+        assert!(
+            matches!(&error, GpuError::AdapterUnusable { adapter, .. } if adapter == "NVIDIA GeForce"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn no_match_lists_what_there_is_and_none_at_all_says_what_to_install() {
+        let reports = laptop();
+        for text in ["7", "metal", "Radeon"] {
+            let Ok(choice) = text.parse();
+            let error = select(&choice, &reports).unwrap_err();
+            assert!(
+                matches!(&error, GpuError::NoAdapter { wanted, .. } if wanted == text),
+                "{error}"
+            );
+            assert!(
+                error
+                    .to_string()
+                    .contains("[6] NVIDIA GeForce (vulkan, discrete)"),
+                "{error}"
+            );
+        }
+        let error = select(&AdapterChoice::Auto, &[]).unwrap_err();
+        assert!(error.to_string().contains("mesa-vulkan-drivers"), "{error}");
+    }
+
+    #[test]
+    fn this_machines_adapters_are_listed_best_first_with_their_limits() {
+        let open = testing::gpu().report().clone();
+        let reports = list_adapters();
+        assert!(reports.iter().map(|r| r.index).eq(0..reports.len()));
+        assert!(reports.is_sorted_by_key(preference));
+        let listed = &reports[open.index];
+        assert_eq!(listed, &open);
+        assert!(
+            listed.caps.max_binding_bytes >= 128 << 20 && listed.caps.max_immediate_bytes >= 128
+        );
+        if let Some(size) = listed.caps.subgroup_size {
+            assert_eq!(
+                [listed.caps.subgroup_min_size, listed.caps.subgroup_max_size],
+                [size; 2]
+            );
+        }
+    }
+}
