@@ -108,6 +108,9 @@ impl fmt::Display for MatrixTile {
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Caps {
     pub class: AdapterClass,
+    /// Driver name and version, as [`AdapterReport::driver`] shows them: some compilers of drivers want other unrolling.
+    #[serde(skip)]
+    pub driver: String,
     pub subgroups: bool,
     pub subgroup_min_size: u32,
     pub subgroup_max_size: u32,
@@ -137,6 +140,7 @@ impl Caps {
     pub fn baseline(class: AdapterClass) -> Self {
         Self {
             class,
+            driver: String::new(),
             subgroups: false,
             subgroup_min_size: 4,
             subgroup_max_size: 128,
@@ -361,8 +365,14 @@ fn report(adapter: &wgpu::Adapter) -> Option<AdapterReport> {
     } else {
         Vec::new()
     };
+    let driver = match (info.driver.as_str(), info.driver_info.as_str()) {
+        ("", driver_info) => driver_info.to_string(),
+        (driver, "") => driver.to_string(),
+        (driver, driver_info) => format!("{driver} {driver_info}"),
+    };
     let caps = Caps {
         class,
+        driver: driver.clone(),
         subgroups,
         subgroup_min_size: info.subgroup_min_size,
         subgroup_max_size: info.subgroup_max_size,
@@ -405,11 +415,7 @@ fn report(adapter: &wgpu::Adapter) -> Option<AdapterReport> {
         index: 0,
         name: info.name,
         backend,
-        driver: match (info.driver.as_str(), info.driver_info.as_str()) {
-            ("", driver_info) => driver_info.to_string(),
-            (driver, "") => driver.to_string(),
-            (driver, driver_info) => format!("{driver} {driver_info}"),
-        },
+        driver,
         caps,
         unusable,
     })

@@ -202,9 +202,8 @@ impl Graph {
             (Binary::Mul, _, Some(-1.0)) => self.unary(Unary::Neg, a),
             (Binary::Mul, Some(-1.0), _) => self.unary(Unary::Neg, b),
             // One order for commutative operations, so that equal expressions meet.
-            (Binary::Add | Binary::Mul | Binary::Min | Binary::Max | Binary::Equal, _, _)
-                if a > b =>
-            {
+            // Min and max keep theirs: it decides who gets the gradient at a tie.
+            (Binary::Add | Binary::Mul | Binary::Equal, _, _) if a > b => {
                 self.push(Op::Binary(f), vec![b, a], shape)
             }
             _ => self.push(Op::Binary(f), vec![a, b], shape),
@@ -218,14 +217,10 @@ impl Graph {
         let shape = self.shape(b).clone();
         Ok(self.push(Op::Select, vec![a, b, c], shape))
     }
-    /// The value passes, the gradient does not.
+    /// The value passes, the gradient does not. Sources and random tensors are wrapped too: R1 differentiates with respect to a batch.
     pub fn stop_gradient(&mut self, a: Expr) -> Expr {
         match self.node(a).op {
-            Op::StopGradient
-            | Op::Constant(_)
-            | Op::Source(_)
-            | Op::Random { .. }
-            | Op::Iota { .. } => a,
+            Op::StopGradient | Op::Constant(_) | Op::Iota { .. } => a,
             _ => {
                 let shape = self.shape(a).clone();
                 self.push(Op::StopGradient, vec![a], shape)
@@ -336,7 +331,8 @@ impl Graph {
         let from = self.shape(a).clone();
         let fits = start.len() == from.rank()
             && size.len() == from.rank()
-            && (0..from.rank()).all(|i| size[i] > 0 && start[i] + size[i] <= from[i]);
+            && (0..from.rank())
+                .all(|i| size[i] > 0 && size[i] <= from[i] && start[i] <= from[i] - size[i]);
         if !fits {
             return shape_error(
                 "slice",

@@ -61,14 +61,7 @@ impl Graph {
         equal => Binary::Equal;
     }
     /// a for a > 0, slope * a otherwise.
-    ///
-    /// # Panics
-    /// If the slope is not positive: the gradient is read off the sign of the output.
     pub fn leaky_relu(&mut self, a: Expr, slope: f32) -> Expr {
-        assert!(
-            slope > 0.0,
-            "leaky_relu needs a positive slope, got {slope}; use relu for 0"
-        );
         self.unary(Unary::LeakyRelu(super::Scalar(slope)), a)
     }
     /// a * value
@@ -207,9 +200,10 @@ impl Graph {
         let indices = self.reshape(indices, idx_shape.clone())?;
         idx_shape[axis] = size;
         let target = self.iota(idx_shape, axis)?;
+        // No stop_gradient around the comparison: a gradient asked for through the indices must be an error, not zero.
         let hit = self.equal(indices, target)?;
-        let hit = self.stop_gradient(hit);
-        let picked = self.mul(a, hit)?;
+        let zero = self.scalar(0.0);
+        let picked = self.select(hit, a, zero)?;
         let sum = self.sum(picked, &[axis + 1])?;
         shape.remove(axis);
         shape[axis] = size;
@@ -220,7 +214,6 @@ impl Graph {
         let n = self.shape(labels).numel();
         let row = self.reshape(labels, [1, n])?;
         let target = self.iota([classes, n], 0)?;
-        let hit = self.equal(row, target)?;
-        Ok(self.stop_gradient(hit))
+        self.equal(row, target)
     }
 }

@@ -30,6 +30,18 @@ pub enum GraphError {
         /// The shape of the expression that was given as the loss.
         got: Shape,
     },
+    /// An index of gather is not a whole number inside the axis it picks from.
+    #[error("{op}: index {index} at position {position} is not a whole number in 0..{size}")]
+    Index {
+        /// The operation, by its public name.
+        op: &'static str,
+        /// Where the index stands in the tensor of indices.
+        position: usize,
+        /// The index.
+        index: f64,
+        /// Size of the axis.
+        size: usize,
+    },
     /// A value that was overwritten by an earlier stage of the program is read again.
     #[error(
         "compile: `{leaf}` is read in stage {stage}, but it is overwritten at the end of stage {last}"

@@ -216,7 +216,12 @@ impl Graph {
                 self.mul(g, s)
             }
             Unary::Relu | Unary::LeakyRelu(_) => {
-                let positive = self.less(zero, y)?;
+                // A slope that is not positive loses the sign of x.
+                let signed = match f {
+                    Unary::LeakyRelu(slope) if slope.0 <= 0.0 => x,
+                    _ => y,
+                };
+                let positive = self.less(zero, signed)?;
                 let positive = self.stop_gradient(positive);
                 match f {
                     Unary::LeakyRelu(slope) => {

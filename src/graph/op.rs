@@ -32,7 +32,7 @@ pub enum Unary {
     /// ln(1 + e^x), evaluated without overflow.
     Softplus,
     Relu,
-    /// x for x > 0, slope * x otherwise; the slope is positive.
+    /// x for x > 0, slope * x otherwise.
     LeakyRelu(Scalar),
     Sin,
     Cos,

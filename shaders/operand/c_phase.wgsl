@@ -1,0 +1,25 @@
+// C[ci, (n,qh,qw)] of one stride phase goes to dx[ci, n, first_h + qh * stride_h, first_w + qw * stride_w]
+// (lib/problem_phase.wgsl). c_begin finds the four columns' places in a channel; c_store finishes and writes.
+@group(0) @binding(2) var<storage, read_write> gemm_c: array<f32>;
+
+var<private> c_place: vec4<u32>;
+
+fn c_begin(col: u32) {
+    let cols = vec4<u32>(col) + vec4<u32>(0u, 1u, 2u, 3u);
+    let rest = cols / vec4<u32>(gather.col_count_w);
+    let qw = cols - rest * gather.col_count_w;
+    let n = rest / vec4<u32>(gather.col_count_h);
+    let qh = rest - n * gather.col_count_h;
+    let ih = vec4<u32>(phase.first_h) + qh * im.stride_h;
+    let iw = vec4<u32>(phase.first_w) + qw * im.stride_w;
+    c_place = (n * im.h + ih) * im.w + iw;
+}
+
+fn c_store(row: u32, col: u32, value: vec4<f32>) {
+    let i = vec4<u32>(row * (im.batch * im.h * im.w)) + c_place;
+    epilogue_row = row;
+    if (row < gemm.m) & (col < gemm.n) { gemm_c[gemm.c + i.x] = epilogue(value.x, i.x); }
+    if (row < gemm.m) & (col + 1u < gemm.n) { gemm_c[gemm.c + i.y] = epilogue(value.y, i.y); }
+    if (row < gemm.m) & (col + 2u < gemm.n) { gemm_c[gemm.c + i.z] = epilogue(value.z, i.z); }
+    if (row < gemm.m) & (col + 3u < gemm.n) { gemm_c[gemm.c + i.w] = epilogue(value.w, i.w); }
+}

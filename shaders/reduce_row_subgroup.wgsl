@@ -1,0 +1,24 @@
+// The same as reduce_row.wgsl for adapters on which barriers are ruinous: the workgroup is exactly one subgroup of WG lanes
+// (the host checks that the adapter's subgroup size is fixed at WG), and the partial sums meet in a fixed butterfly.
+
+@compute @workgroup_size(WG)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let o = group.y * groups.x + group.x;
+    var sum = value(0.0);
+    if (o < OUTPUTS) {
+        for (var q = lane; q < REDUCED; q += WG) {
+            sum += element(o, q);
+        }
+    }
+    var total = horizontal(sum);
+    total += subgroupShuffleXor(total, 1u);
+    total += subgroupShuffleXor(total, 2u);
+    total += subgroupShuffleXor(total, 4u);
+    if (lane == 0u && o < OUTPUTS) {
+        store(o, finish(total, o));
+    }
+}

@@ -1,0 +1,622 @@
+//! WGSL for a tree of elementwise operations and views: one pure function of the linear index.
+//!
+//! In wide mode a value covers four consecutive elements of one domain. Loads are one vec4 where the four elements lie together
+//! in memory, one scalar where they are the same element (a broadcast), four scalars otherwise.
+use super::super::view::{Affine, Digit, Domain, View};
+use super::super::{Binary, Expr, Graph, Op, Unary};
+use std::collections::HashMap;
+use std::fmt::Write;
+
+/// Why a tree could not be emitted; the compiler then gives the named expression memory of its own and tries again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Materialise(pub Expr);
+
+/// A value in the emitted text.
+#[derive(Clone, Debug)]
+struct Value {
+    text: String,
+    wide: bool,
+}
+
+/// One tensor that the emitted text reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Read {
+    /// The expression whose memory is read.
+    pub expr: Expr,
+    /// True when it is read element by element at the kernel's own output index.
+    pub identity: bool,
+    /// True when at least one access takes four elements at once.
+    pub wide: bool,
+}
+
+/// What the emitter needs to know of the plan under construction.
+pub trait Memory {
+    /// True when the expression has memory of its own (or is a leaf), so that it is read instead of recomputed.
+    fn stored(&self, e: Expr) -> bool;
+}
+
+/// Emits the statements of one function body.
+pub struct Emitter<'a, M: Memory> {
+    graph: &'a Graph,
+    memory: &'a M,
+    /// The kernel's own expression: computed here even though it has memory.
+    root: Expr,
+    /// An expression whose value is given (`acc`): the fused contraction or reduction.
+    hole: Option<Expr>,
+    wide: Option<Domain>,
+    statements: String,
+    counter: usize,
+    values: HashMap<(Expr, View), Value>,
+    indices: HashMap<(Affine, bool), Value>,
+    digits: HashMap<(Digit, bool), Value>,
+    extents: Extents,
+    /// Tensors read, in order of first use; `load_k` and `load4_k` refer to position k.
+    pub reads: Vec<Read>,
+    /// False as soon as the hole was met anywhere but at the plain index.
+    pub hole_is_plain: bool,
+    hole_elements: usize,
+    /// Rows of the output, where the kernel knows its row as `epilogue_row`.
+    rows: Option<usize>,
+}
+
+impl<'a, M: Memory> Emitter<'a, M> {
+    /// An emitter for `root`; `wide` is the domain that is taken four elements at a time.
+    pub fn new(
+        graph: &'a Graph,
+        memory: &'a M,
+        root: Expr,
+        hole: Option<Expr>,
+        wide: Option<Domain>,
+        extents: Extents,
+    ) -> Self {
+        let hole_elements = hole.map_or(0, |h| graph.shape(h).numel());
+        Emitter {
+            graph,
+            memory,
+            root,
+            hole,
+            wide,
+            statements: String::new(),
+            counter: 0,
+            values: HashMap::new(),
+            indices: HashMap::new(),
+            digits: HashMap::new(),
+            extents,
+            reads: vec![],
+            hole_is_plain: true,
+            hole_elements,
+            rows: None,
+        }
+    }
+
+    /// Lets the text use `epilogue_row`, the quotient of the output index by the length of one of `rows` rows.
+    pub fn with_rows(mut self, rows: Option<usize>) -> Self {
+        self.rows = rows;
+        self
+    }
+
+    /// Emits `e` under `view` and returns (statements, result expression as the kernel's value type).
+    pub fn finish(mut self, e: Expr, view: &View) -> Result<Emitted, Materialise> {
+        let value = self.value(e, view)?;
+        let result = if self.wide.is_some() {
+            self.promote(&value)
+        } else {
+            value.text
+        };
+        Ok(Emitted {
+            statements: self.statements,
+            result,
+            reads: self.reads,
+            hole_is_plain: self.hole_is_plain,
+        })
+    }
+
+    fn bind(&mut self, text: String, wide: bool) -> Value {
+        self.named("v", text, wide)
+    }
+    fn named(&mut self, prefix: &str, text: String, wide: bool) -> Value {
+        let name = format!("{prefix}{}", self.counter);
+        self.counter += 1;
+        let _ = writeln!(self.statements, "  let {name} = {text};");
+        Value { text: name, wide }
+    }
+    fn promote(&self, v: &Value) -> String {
+        if v.wide {
+            v.text.clone()
+        } else {
+            format!("vec4<f32>({})", v.text)
+        }
+    }
+
+    // ---- indices --------------------------------------------------------------------------------------------------
+
+    /// True when the digit differs between the four elements of a wide value.
+    fn varies(&self, d: &Digit) -> bool {
+        self.wide == Some(d.domain) && !d.div.is_multiple_of(4)
+    }
+    /// A digit as text; `narrow` takes its value at the first of the four elements.
+    fn digit(&mut self, d: Digit, narrow: bool) -> Value {
+        let wide = !narrow && self.varies(&d);
+        if let Some(v) = self.digits.get(&(d, wide)) {
+            return v.clone();
+        }
+        let is_row = d.domain == Domain::Out
+            && self.rows == Some(d.modulus)
+            && d.div * d.modulus == self.extents.out;
+        if is_row {
+            let text = "epilogue_row".to_string();
+            return Value { text, wide: false };
+        }
+        let base = match (d.domain, wide) {
+            (Domain::Out, false) => "i",
+            (Domain::Out, true) => "i4",
+            (Domain::Reduced, false) => "r",
+            (Domain::Reduced, true) => "r4",
+        };
+        let number = |n: usize| {
+            if wide {
+                format!("vec4<u32>({n}u)")
+            } else {
+                format!("{n}u")
+            }
+        };
+        let mut text = base.to_string();
+        if d.div > 1 {
+            text = format!("{text} / {}", number(d.div));
+        }
+        // The top digit needs no remainder.
+        if d.div * d.modulus != self.extents.of(d.domain) {
+            text = format!("({text}) % {}", number(d.modulus));
+        }
+        let value = if text == base {
+            Value { text, wide }
+        } else {
+            self.named("d", text, wide)
+        };
+        self.digits.insert((d, wide), value.clone());
+        value
+    }
+    /// An index as u32 or vec4<u32>; arithmetic wraps, guards rely on that.
+    fn index(&mut self, a: &Affine, narrow: bool) -> Value {
+        let key = (a.clone(), narrow);
+        if let Some(v) = self.indices.get(&key) {
+            return v.clone();
+        }
+        let (mut scalars, mut vectors) = (vec![], vec![]);
+        for &(d, coef) in &a.terms {
+            let v = self.digit(d, narrow);
+            match (coef, v.wide) {
+                (1, false) => scalars.push(v.text),
+                (1, true) => vectors.push(v.text),
+                (c, false) => scalars.push(format!("{} * {c}u", v.text)),
+                (c, true) => vectors.push(format!("{} * vec4<u32>({c}u)", v.text)),
+            }
+        }
+        if a.offset != 0 || (scalars.is_empty() && vectors.is_empty()) {
+            scalars.push(format!("{}u", a.offset as i32 as u32));
+        }
+        let wide = !vectors.is_empty();
+        let mut text = scalars.join(" + ");
+        if wide {
+            if !text.is_empty() {
+                vectors.push(format!("vec4<u32>({text})"));
+            }
+            text = vectors.join(" + ");
+        }
+        let value = if text.contains(' ') {
+            self.named("x", text, wide)
+        } else {
+            Value { text, wide }
+        };
+        self.indices.insert(key, value.clone());
+        value
+    }
+    /// The conjunction of the guards as bool or vec4<bool> text.
+    fn guard(&mut self, view: &View) -> Option<Value> {
+        let mut all: Option<Value> = None;
+        for (a, size) in &view.guards {
+            let v = self.index(a, false);
+            let this = if v.wide {
+                Value {
+                    text: format!("({} < vec4<u32>({size}u))", v.text),
+                    wide: true,
+                }
+            } else {
+                Value {
+                    text: format!("({} < {size}u)", v.text),
+                    wide: false,
+                }
+            };
+            all = Some(match all {
+                None => this,
+                Some(other) if other.wide == this.wide => Value {
+                    text: format!("({} & {})", other.text, this.text),
+                    wide: this.wide,
+                },
+                Some(other) => {
+                    let widen = |v: &Value| {
+                        if v.wide {
+                            v.text.clone()
+                        } else {
+                            format!("vec4<bool>({})", v.text)
+                        }
+                    };
+                    Value {
+                        text: format!("({} & {})", widen(&other), widen(&this)),
+                        wide: true,
+                    }
+                }
+            });
+        }
+        all
+    }
+
+    // ---- loads ----------------------------------------------------------------------------------------------------
+
+    fn slot(&mut self, e: Expr, identity: bool, wide: bool) -> usize {
+        if let Some(k) = self.reads.iter().position(|r| r.expr == e) {
+            self.reads[k].identity &= identity;
+            self.reads[k].wide |= wide;
+            return k;
+        }
+        self.reads.push(Read {
+            expr: e,
+            identity,
+            wide,
+        });
+        self.reads.len() - 1
+    }
+    fn load(&mut self, e: Expr, view: &View) -> Value {
+        let strides = self.graph.shape(e).strides();
+        let linear = view.linear(&strides);
+        let numel = self.graph.shape(e).numel();
+        let plain = Affine::digit(Domain::Out, 1, numel);
+        let identity = linear == plain && self.extents.out == numel && view.guards.is_empty();
+        let ok = self.guard(view);
+        let guard_wide = ok.as_ref().is_some_and(|g| g.wide);
+        if self.four_together(&linear) && !guard_wide {
+            let k = self.slot(e, identity, true);
+            let ix = self.index(&linear, true).text;
+            let at = match &ok {
+                None => format!("{ix} / 4u"),
+                Some(g) => format!("select(0u, {ix}, {}) / 4u", g.text),
+            };
+            return self.bind(format!("load4_{k}({at})"), true);
+        }
+        let k = self.slot(e, identity, false);
+        let ix = self.index(&linear, false);
+        self.load_at(k, ix, ok)
+    }
+    fn load_at(&mut self, k: usize, ix: Value, ok: Option<Value>) -> Value {
+        let ok_wide = ok.as_ref().is_some_and(|g| g.wide);
+        if !ix.wide && !ok_wide {
+            let at = match ok {
+                None => ix.text,
+                Some(g) => format!("select(0u, {}, {})", ix.text, g.text),
+            };
+            return self.bind(format!("load_{k}({at})"), false);
+        }
+        let ix = if ix.wide {
+            ix.text
+        } else {
+            format!("vec4<u32>({})", ix.text)
+        };
+        let at = match ok {
+            None => ix,
+            Some(g) if g.wide => format!("select(vec4<u32>(0u), {ix}, {})", g.text),
+            Some(g) => format!("select(vec4<u32>(0u), {ix}, vec4<bool>({}))", g.text),
+        };
+        let at = self.bind(at, true).text;
+        self.bind(
+            format!(
+                "vec4<f32>(load_{k}({at}.x), load_{k}({at}.y), load_{k}({at}.z), load_{k}({at}.w))"
+            ),
+            true,
+        )
+    }
+    /// True when the four elements of a wide value lie together at an address that is a multiple of four.
+    fn four_together(&self, a: &Affine) -> bool {
+        let mut together = false;
+        for (d, coef) in &a.terms {
+            if self.varies(d) {
+                let last = d.div == 1 && d.modulus.is_multiple_of(4) && *coef == 1;
+                if !last || together {
+                    return false;
+                }
+                together = true;
+            } else if !coef.is_multiple_of(4) {
+                return false;
+            }
+        }
+        together && a.offset.rem_euclid(4) == 0
+    }
+
+    // ---- values ---------------------------------------------------------------------------------------------------
+
+    fn value(&mut self, e: Expr, view: &View) -> Result<Value, Materialise> {
+        let key = (e, view.clone());
+        if let Some(v) = self.values.get(&key) {
+            return Ok(v.clone());
+        }
+        let v = self.compute(e, view)?;
+        self.values.insert(key, v.clone());
+        Ok(v)
+    }
+    fn compute(&mut self, e: Expr, view: &View) -> Result<Value, Materialise> {
+        let graph = self.graph;
+        if Some(e) == self.hole {
+            let linear = view.linear(&graph.shape(e).strides());
+            let plain = Affine::digit(Domain::Out, 1, self.hole_elements);
+            if linear != plain || !view.guards.is_empty() || self.extents.out != self.hole_elements
+            {
+                self.hole_is_plain = false;
+            }
+            return Ok(Value {
+                text: "acc".into(),
+                wide: self.wide == Some(Domain::Out),
+            });
+        }
+        if e != self.root && self.memory.stored(e) {
+            return Ok(self.load(e, view));
+        }
+        let node = graph.node(e);
+        let input = |k: usize| node.inputs[k];
+        match &node.op {
+            Op::Constant(v) => Ok(Value {
+                text: literal(v.0),
+                wide: false,
+            }),
+            Op::Iota { axis } => {
+                let ix = self.index(&view.coords[*axis], false);
+                let ty = if ix.wide { "vec4<f32>" } else { "f32" };
+                Ok(self.bind(format!("{ty}({})", ix.text), ix.wide))
+            }
+            Op::StopGradient => self.value(input(0), view),
+            Op::Unary(f) => {
+                let a = self.value(input(0), view)?;
+                Ok(self.bind(unary(*f, &a), a.wide))
+            }
+            Op::Binary(f) => {
+                let a = self.value(input(0), view)?;
+                let b = self.value(input(1), view)?;
+                let wide = a.wide || b.wide;
+                let (ta, tb) = if wide {
+                    (self.promote(&a), self.promote(&b))
+                } else {
+                    (a.text, b.text)
+                };
+                Ok(self.bind(binary(*f, &ta, &tb, wide), wide))
+            }
+            Op::Select => {
+                let c = self.value(input(0), view)?;
+                let a = self.value(input(1), view)?;
+                let b = self.value(input(2), view)?;
+                let wide = a.wide || b.wide || c.wide;
+                let text = if wide {
+                    let (a, b, c) = (self.promote(&a), self.promote(&b), self.promote(&c));
+                    format!("select({b}, {a}, {c} != vec4<f32>(0.0))")
+                } else {
+                    format!("select({}, {}, {} != 0.0)", b.text, a.text, c.text)
+                };
+                Ok(self.bind(text, wide))
+            }
+            Op::Broadcast => {
+                let from = graph.shape(input(0));
+                let mut inner = view.clone();
+                for (axis, coord) in inner.coords.iter_mut().enumerate() {
+                    if from[axis] == 1 {
+                        *coord = Affine::default();
+                    }
+                }
+                self.value(input(0), &inner)
+            }
+            Op::Reshape => {
+                let from = graph.shape(input(0));
+                match view.reshaped(&node.shape.strides(), from) {
+                    Some(inner) => self.value(input(0), &inner),
+                    None if self.memory.stored(input(0)) => {
+                        // Read through the reshaped strides: memory order is the same.
+                        Ok(self.load_as(input(0), e, view))
+                    }
+                    None => Err(Materialise(input(0))),
+                }
+            }
+            Op::Transpose { perm } => {
+                let mut inner = view.clone();
+                for (i, &p) in perm.iter().enumerate() {
+                    inner.coords[p] = view.coords[i].clone();
+                }
+                self.value(input(0), &inner)
+            }
+            Op::Slice { start } => {
+                let mut inner = view.clone();
+                for (c, &s) in inner.coords.iter_mut().zip(start) {
+                    *c = c.shifted(s as i64);
+                }
+                self.value(input(0), &inner)
+            }
+            Op::Pad { before } => {
+                let from = graph.shape(input(0));
+                let mut inner = view.clone();
+                for axis in 0..before.len() {
+                    let coord = view.coords[axis].shifted(-(before[axis] as i64));
+                    if from[axis] != node.shape[axis] {
+                        inner.guards.push((coord.clone(), from[axis]));
+                    }
+                    inner.coords[axis] = coord;
+                }
+                let added = View {
+                    coords: vec![],
+                    guards: inner.guards[view.guards.len()..].to_vec(),
+                };
+                let v = self.value(input(0), &inner)?;
+                let Some(ok) = self.guard(&added) else {
+                    return Ok(v);
+                };
+                let wide = v.wide || ok.wide;
+                let text = if wide {
+                    let ok = if ok.wide {
+                        ok.text
+                    } else {
+                        format!("vec4<bool>({})", ok.text)
+                    };
+                    format!("select(vec4<f32>(0.0), {}, {ok})", self.promote(&v))
+                } else {
+                    format!("select(0.0, {}, {})", v.text, ok.text)
+                };
+                Ok(self.bind(text, wide))
+            }
+            Op::Gather { axis } => {
+                let (source, indices) = (input(0), input(1));
+                if !self.memory.stored(source) {
+                    return Err(Materialise(source));
+                }
+                let at = View {
+                    coords: vec![view.coords[*axis].clone()],
+                    guards: view.guards.clone(),
+                };
+                let which = self.value(indices, &at)?;
+                let shape = graph.shape(source);
+                let mut rest = view.clone();
+                rest.coords[*axis] = Affine::default();
+                let strides = shape.strides();
+                let base = self.index(&rest.linear(&strides), false);
+                let ok = self.guard(view);
+                let wide = which.wide || base.wide;
+                // Out-of-range indices read the last entry rather than foreign memory.
+                let (limit, stride) = (shape[*axis] - 1, strides[*axis]);
+                let text = if wide {
+                    let which = self.promote(&which);
+                    let base = if base.wide {
+                        base.text
+                    } else {
+                        format!("vec4<u32>({})", base.text)
+                    };
+                    format!(
+                        "min(vec4<u32>({which}), vec4<u32>({limit}u)) * vec4<u32>({stride}u) + {base}"
+                    )
+                } else {
+                    format!(
+                        "min(u32({}), {limit}u) * {stride}u + {}",
+                        which.text, base.text
+                    )
+                };
+                let ix = self.bind(text, wide);
+                let k = self.slot(source, false, false);
+                Ok(self.load_at(k, ix, ok))
+            }
+            Op::Leaf(_)
+            | Op::Source(_)
+            | Op::Random { .. }
+            | Op::Sum { .. }
+            | Op::Matmul { .. }
+            | Op::Conv2d(_)
+            | Op::Conv2dInputGrad(_)
+            | Op::Conv2dWeightGrad(_) => Err(Materialise(e)),
+        }
+    }
+    /// Loads the stored `e` at the row-major position that `view` names in the shape of `seen_as`.
+    fn load_as(&mut self, e: Expr, seen_as: Expr, view: &View) -> Value {
+        let strides = self.graph.shape(seen_as).strides();
+        let linear = view.linear(&strides);
+        let k = self.slot(e, false, false);
+        let ok = self.guard(view);
+        let ix = self.index(&linear, false);
+        self.load_at(k, ix, ok)
+    }
+}
+
+/// Sizes of the two domains of the kernel being emitted.
+#[derive(Clone, Copy, Default)]
+pub struct Extents {
+    pub out: usize,
+    pub reduced: usize,
+}
+impl Extents {
+    fn of(self, d: Domain) -> usize {
+        match d {
+            Domain::Out => self.out,
+            Domain::Reduced => self.reduced,
+        }
+    }
+}
+
+/// The emitted function body.
+pub struct Emitted {
+    pub statements: String,
+    /// The result, of the kernel's value type.
+    pub result: String,
+    pub reads: Vec<Read>,
+    pub hole_is_plain: bool,
+}
+
+fn literal(v: f32) -> String {
+    if v.is_finite() {
+        let text = format!("{v:?}");
+        if v.is_sign_negative() {
+            format!("f32({text})")
+        } else {
+            format!("{text}f")
+        }
+    } else {
+        format!("bitcast<f32>({}u)", v.to_bits())
+    }
+}
+
+fn unary(f: Unary, a: &Value) -> String {
+    let x = &a.text;
+    let vec = |v: &str| {
+        if a.wide {
+            format!("vec4<f32>({v})")
+        } else {
+            v.to_string()
+        }
+    };
+    match f {
+        Unary::Neg => format!("-{x}"),
+        Unary::Exp => format!("exp({x})"),
+        Unary::Log => format!("log({x})"),
+        Unary::Sqrt => format!("sqrt({x})"),
+        Unary::Abs => format!("abs({x})"),
+        // tanh overflows to inf/inf in some drivers beyond |x| = 44; it is 1 in f32 from 9.02 on. NaN must pass.
+        Unary::Tanh => format!(
+            "select(tanh(clamp({x}, {}, {})), {x}, {x} != {x})",
+            vec("-15.0"),
+            vec("15.0")
+        ),
+        Unary::Sigmoid => format!("{} / ({} + exp(-{x}))", vec("1.0"), vec("1.0")),
+        Unary::Softplus => format!(
+            "max({x}, {}) + log({} + exp(-abs({x})))",
+            vec("0.0"),
+            vec("1.0")
+        ),
+        // Not max(x, 0): that turns NaN into 0 on some drivers.
+        Unary::Relu => format!("select({x}, {}, {x} <= {})", vec("0.0"), vec("0.0")),
+        Unary::LeakyRelu(s) => format!("select({x} * {}, {x}, {x} > {})", literal(s.0), vec("0.0")),
+        Unary::Sin => format!("sin({x})"),
+        Unary::Cos => format!("cos({x})"),
+        Unary::Floor => format!("floor({x})"),
+        Unary::Sign => format!("sign({x})"),
+    }
+}
+
+fn binary(f: Binary, a: &str, b: &str, wide: bool) -> String {
+    let truth = |op: &str| {
+        if wide {
+            format!("select(vec4<f32>(0.0), vec4<f32>(1.0), {a} {op} {b})")
+        } else {
+            format!("select(0.0, 1.0, {a} {op} {b})")
+        }
+    };
+    match f {
+        Binary::Add => format!("{a} + {b}"),
+        Binary::Sub => format!("{a} - {b}"),
+        Binary::Mul => format!("{a} * {b}"),
+        Binary::Div => format!("{a} / {b}"),
+        Binary::Min => format!("min({a}, {b})"),
+        Binary::Max => format!("max({a}, {b})"),
+        Binary::Less => truth("<"),
+        Binary::LessEqual => truth("<="),
+        Binary::Equal => truth("=="),
+    }
+}

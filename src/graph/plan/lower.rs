@@ -1,0 +1,458 @@
+//! Which expressions get memory and which are recomputed inside their users; which kernel computes what, in which order.
+//!
+//! Contractions, sums, random numbers and sources have kernels of their own. Elementwise operations and views are folded into the
+//! kernels that use them unless recomputing costs more than storing. A contraction or sum whose only user is one elementwise
+//! tree is folded into that tree's kernel as its core (an epilogue).
+use super::super::view::{Domain, View};
+use super::super::{Expr, Graph, GraphError, Op, Result, Unary};
+use super::emit::{Emitter, Extents, Materialise, Memory};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// One kernel of the plan.
+#[derive(Clone, Debug)]
+pub struct KernelNode {
+    /// The expression whose memory the kernel writes.
+    pub root: Expr,
+    /// The contraction, sum, source or random node at its heart; None for a purely elementwise kernel.
+    pub core: Option<Expr>,
+    pub stage: usize,
+    /// Expressions with memory that the kernel reads, operands of the core included.
+    pub reads: Vec<Expr>,
+}
+
+/// The decisions for one program.
+pub struct Lowering<'g> {
+    pub graph: &'g Graph,
+    /// Expressions with memory of their own (leaves not included).
+    pub stored: HashSet<Expr>,
+    /// In order of execution.
+    pub kernels: Vec<KernelNode>,
+}
+
+impl Memory for Lowering<'_> {
+    fn stored(&self, e: Expr) -> bool {
+        matches!(self.graph.node(e).op, Op::Leaf(_)) || self.stored.contains(&e)
+    }
+}
+
+/// True for operations that have a kernel of their own.
+fn has_kernel(op: &Op) -> bool {
+    is_core(op) || matches!(op, Op::Source(_) | Op::Random { .. })
+}
+/// True for operations that an elementwise tree can be fused onto.
+fn is_core(op: &Op) -> bool {
+    is_contraction(op) || matches!(op, Op::Sum { .. })
+}
+/// True for matrix products and convolutions.
+pub fn is_contraction(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Matmul { .. } | Op::Conv2d(_) | Op::Conv2dInputGrad(_) | Op::Conv2dWeightGrad(_)
+    )
+}
+fn is_alias(op: &Op) -> bool {
+    matches!(op, Op::Reshape | Op::StopGradient)
+}
+
+/// Relative cost of recomputing a tree: loads of full size, plus what is spent on slow functions.
+#[derive(Clone, Copy, Default)]
+struct Cost {
+    loads: f64,
+    operations: f64,
+}
+
+impl<'g> Lowering<'g> {
+    /// Decides for the outputs of each stage; `max_reads` bounds the tensors that one kernel may read.
+    ///
+    /// # Errors
+    /// [`GraphError::Stale`] where a leaf is read after the stage in which it held the value meant.
+    pub fn new(graph: &'g Graph, outputs: &[Vec<Expr>], max_reads: usize) -> Result<Self> {
+        let mut forced: HashSet<Expr> = outputs.iter().flatten().copied().collect();
+        loop {
+            match Self::attempt(graph, outputs, max_reads, &forced)? {
+                Ok(lowering) => return Ok(lowering),
+                Err(Materialise(e)) => {
+                    assert!(
+                        forced.insert(e),
+                        "{} (expression {}) cannot be materialised any further",
+                        graph.node(e).op.name(),
+                        e.index()
+                    );
+                }
+            }
+        }
+    }
+
+    fn attempt(
+        graph: &'g Graph,
+        outputs: &[Vec<Expr>],
+        max_reads: usize,
+        forced: &HashSet<Expr>,
+    ) -> Result<std::result::Result<Self, Materialise>> {
+        let needed = needed(graph, outputs);
+        let home = home_stages(graph, &needed);
+        let stored = decide(graph, &needed, &home, forced);
+        let mut lowering = Lowering {
+            graph,
+            stored,
+            kernels: vec![],
+        };
+        let fused = match lowering.fuse(forced, &home) {
+            Ok(f) => f,
+            Err(m) => return Ok(Err(m)),
+        };
+        for core in fused.values() {
+            lowering.stored.remove(core);
+        }
+        let mut roots: Vec<Expr> = lowering.stored.iter().copied().collect();
+        roots.sort_unstable();
+        let mut kernels = vec![];
+        for root in roots {
+            let own = has_kernel(&graph.node(root).op).then_some(root);
+            let core = fused.get(&root).copied().or(own);
+            let reads = match lowering.reads(root, core) {
+                Ok(r) => r,
+                Err(m) => return Ok(Err(m)),
+            };
+            if reads.len() > max_reads {
+                if let Some(e) = lowering.heaviest_inline(root, core) {
+                    return Ok(Err(Materialise(e)));
+                }
+            }
+            let stage = home[root.index()];
+            for &r in &reads {
+                if let Op::Leaf(id) = graph.node(r).op {
+                    let leaf = graph.leaf_info(id);
+                    if stage >= leaf.valid.end {
+                        return Err(GraphError::Stale {
+                            leaf: leaf.name.clone(),
+                            stage,
+                            last: leaf.valid.end - 1,
+                        });
+                    }
+                }
+            }
+            kernels.push(KernelNode {
+                root,
+                core,
+                stage,
+                reads,
+            });
+        }
+        kernels.sort_by_key(|k| (k.stage, k.root));
+        lowering.kernels = kernels;
+        Ok(Ok(lowering))
+    }
+
+    /// The expression with memory behind a chain of reshapes.
+    pub fn storage(&self, e: Expr) -> Expr {
+        strip(self.graph, e, |x| self.stored(x))
+    }
+
+    /// What a kernel reads: operands of its core, then what the trees around it load.
+    fn reads(&self, root: Expr, core: Option<Expr>) -> std::result::Result<Vec<Expr>, Materialise> {
+        let mut reads: Vec<Expr> = vec![];
+        let mut add = |e: Expr| {
+            if !reads.contains(&e) {
+                reads.push(e);
+            }
+        };
+        if let Some(c) = core {
+            let node = self.graph.node(c);
+            if is_contraction(&node.op) {
+                for &x in &node.inputs {
+                    let s = self.storage(x);
+                    if !self.stored(s) {
+                        return Err(Materialise(s));
+                    }
+                    add(s);
+                }
+            } else if let Op::Sum { axes } = &node.op {
+                let input = node.inputs[0];
+                for r in self.dry_sum(input, axes)? {
+                    add(r);
+                }
+            }
+        }
+        if core != Some(root) {
+            for r in self.dry(root, core)?.0 {
+                add(r);
+            }
+        }
+        Ok(reads)
+    }
+    /// Reads of the elementwise tree of `root`, and whether its hole (if any) is only met at the plain index.
+    fn dry(
+        &self,
+        root: Expr,
+        hole: Option<Expr>,
+    ) -> std::result::Result<(Vec<Expr>, bool), Materialise> {
+        let shape = self.graph.shape(root);
+        let extents = Extents {
+            out: shape.numel(),
+            reduced: 1,
+        };
+        let emitter = Emitter::new(self.graph, self, root, hole, None, extents);
+        let view = View::identity(shape, Domain::Out);
+        let done = emitter.finish(root, &view)?;
+        Ok((
+            done.reads.iter().map(|r| r.expr).collect(),
+            done.hole_is_plain,
+        ))
+    }
+    /// True when the elementwise kernel of `root` reads the tensors that `which` selects only at its own output index.
+    pub fn reads_plainly(&self, root: Expr, which: impl Fn(Expr) -> bool) -> bool {
+        let shape = self.graph.shape(root);
+        let extents = Extents {
+            out: shape.numel(),
+            reduced: 1,
+        };
+        let view = View::identity(shape, Domain::Out);
+        Emitter::new(self.graph, self, root, None, None, extents)
+            .finish(root, &view)
+            .is_ok_and(|done| done.reads.iter().all(|r| r.identity || !which(r.expr)))
+    }
+    fn dry_sum(&self, input: Expr, axes: &[usize]) -> std::result::Result<Vec<Expr>, Materialise> {
+        let (view, extents) = sum_view(self.graph.shape(input), axes);
+        let emitter = Emitter::new(self.graph, self, NOTHING, None, None, extents);
+        let done = emitter.finish(input, &view)?;
+        Ok(done.reads.iter().map(|r| r.expr).collect())
+    }
+
+    /// root -> core: the contraction or sum that is computed inside each root's kernel.
+    fn fuse(
+        &self,
+        forced: &HashSet<Expr>,
+        home: &[usize],
+    ) -> std::result::Result<BTreeMap<Expr, Expr>, Materialise> {
+        let graph = self.graph;
+        // Which kernels use each stored expression.
+        let mut users: BTreeMap<Expr, BTreeSet<Expr>> = BTreeMap::new();
+        let mut roots: Vec<Expr> = self.stored.iter().copied().collect();
+        roots.sort_unstable();
+        for &root in &roots {
+            let own = has_kernel(&graph.node(root).op).then_some(root);
+            for r in self.reads(root, own)? {
+                users.entry(r).or_default().insert(root);
+            }
+        }
+        let mut fused = BTreeMap::new();
+        for &root in &roots {
+            if has_kernel(&graph.node(root).op) {
+                continue;
+            }
+            let mut best: Option<(bool, usize, Expr)> = None;
+            for core in self.dry(root, None)?.0 {
+                let op = &graph.node(core).op;
+                let only_user = users.get(&core).is_some_and(|u| u.len() == 1);
+                let fits = is_core(op)
+                    && only_user
+                    && !forced.contains(&core)
+                    && home[core.index()] == home[root.index()]
+                    && graph.shape(core).numel() == graph.shape(root).numel();
+                if !fits || !self.dry(root, Some(core))?.1 {
+                    continue;
+                }
+                let work = graph.shape(graph.node(core).inputs[0]).numel();
+                let rank = (is_contraction(op), work, core);
+                if best.is_none_or(|b| b < rank) {
+                    best = Some(rank);
+                }
+            }
+            if let Some((_, _, core)) = best {
+                fused.insert(root, core);
+            }
+        }
+        Ok(fused)
+    }
+
+    /// The folded expression below `root` with the most distinct reads, to be stored when a kernel has too many bindings.
+    fn heaviest_inline(&self, root: Expr, core: Option<Expr>) -> Option<Expr> {
+        let start = match core {
+            Some(c) if matches!(self.graph.node(c).op, Op::Sum { .. }) => {
+                vec![root, self.graph.node(c).inputs[0]]
+            }
+            _ => vec![root],
+        };
+        let mut seen: BTreeSet<Expr> = BTreeSet::new();
+        let mut stack = start.clone();
+        while let Some(e) = stack.pop() {
+            for &x in &self.graph.node(e).inputs {
+                if Some(x) != core && !self.stored(x) && seen.insert(x) {
+                    stack.push(x);
+                }
+            }
+        }
+        seen.extend(start.into_iter().filter(|&e| e != root && !self.stored(e)));
+        seen.into_iter()
+            .filter(|&e| !matches!(self.graph.node(e).op, Op::Constant(_) | Op::Iota { .. }))
+            .max_by_key(|&e| (self.leaves_below(e), std::cmp::Reverse(e)))
+    }
+    fn leaves_below(&self, e: Expr) -> usize {
+        let (mut seen, mut stack, mut count) = (HashSet::new(), vec![e], 0);
+        while let Some(e) = stack.pop() {
+            for &x in &self.graph.node(e).inputs {
+                if seen.insert(x) {
+                    if self.stored(x) {
+                        count += 1;
+                    } else {
+                        stack.push(x);
+                    }
+                }
+            }
+        }
+        count
+    }
+}
+
+/// A root that matches no expression: everything stored is read.
+pub const NOTHING: Expr = Expr(u32::MAX);
+
+/// The view of a summed tensor from its two domains, and their sizes.
+pub fn sum_view(shape: &[usize], axes: &[usize]) -> (View, Extents) {
+    let kept: Vec<usize> = (0..shape.len()).filter(|a| !axes.contains(a)).collect();
+    let mut view = View::of_axes(shape, &kept, Domain::Out);
+    let reduced = View::of_axes(shape, axes, Domain::Reduced);
+    for &a in axes {
+        view.coords[a] = reduced.coords[a].clone();
+    }
+    let size = |list: &[usize]| list.iter().map(|&a| shape[a]).product();
+    let extents = Extents {
+        out: size(&kept),
+        reduced: size(axes),
+    };
+    (view, extents)
+}
+
+fn strip(graph: &Graph, mut e: Expr, stored: impl Fn(Expr) -> bool) -> Expr {
+    while !stored(e) && is_alias(&graph.node(e).op) {
+        e = graph.node(e).inputs[0];
+    }
+    e
+}
+
+fn needed(graph: &Graph, outputs: &[Vec<Expr>]) -> Vec<bool> {
+    let mut needed = vec![false; graph.len()];
+    let mut stack: Vec<Expr> = outputs.iter().flatten().copied().collect();
+    while let Some(e) = stack.pop() {
+        if !std::mem::replace(&mut needed[e.index()], true) {
+            stack.extend(&graph.node(e).inputs);
+        }
+    }
+    needed
+}
+
+/// The earliest stage in which each expression can be computed.
+fn home_stages(graph: &Graph, needed: &[bool]) -> Vec<usize> {
+    let mut home = vec![0; graph.len()];
+    for e in graph.exprs().filter(|e| needed[e.index()]) {
+        let node = graph.node(e);
+        home[e.index()] = match node.op {
+            Op::Leaf(id) => graph.leaf_info(id).valid.start,
+            _ => node
+                .inputs
+                .iter()
+                .map(|x| home[x.index()])
+                .max()
+                .unwrap_or(0),
+        };
+    }
+    home
+}
+
+fn decide(graph: &Graph, needed: &[bool], home: &[usize], forced: &HashSet<Expr>) -> HashSet<Expr> {
+    let mut stored: HashSet<Expr> = forced.clone();
+    // Users of each expression, looking through reshapes.
+    let mut users: Vec<Vec<Expr>> = vec![vec![]; graph.len()];
+    for e in graph.exprs().filter(|e| needed[e.index()]) {
+        let node = graph.node(e);
+        if has_kernel(&node.op) {
+            stored.insert(e);
+        }
+        if is_alias(&node.op) && !stored.contains(&e) {
+            continue;
+        }
+        for &x in &node.inputs {
+            let x = strip(graph, x, |y| stored.contains(&y));
+            users[x.index()].push(e);
+            // Operands that a kernel addresses itself need memory.
+            let addressed = is_contraction(&node.op)
+                || (matches!(node.op, Op::Gather { .. })
+                    && x == strip(graph, node.inputs[0], |y| stored.contains(&y)));
+            if addressed && !matches!(graph.node(x).op, Op::Leaf(_)) {
+                stored.insert(x);
+            }
+        }
+    }
+    for list in &mut users {
+        list.sort_unstable();
+        list.dedup();
+    }
+    let mut cost = vec![Cost::default(); graph.len()];
+    for e in graph.exprs().filter(|e| needed[e.index()]) {
+        let node = graph.node(e);
+        if matches!(node.op, Op::Leaf(_)) || stored.contains(&e) {
+            cost[e.index()] = Cost {
+                loads: 1.0,
+                operations: 0.0,
+            };
+            continue;
+        }
+        let mut c = Cost::default();
+        for (k, &x) in node.inputs.iter().enumerate() {
+            if node.inputs[..k].contains(&x) {
+                continue;
+            }
+            c.loads += cost[x.index()].loads;
+            c.operations += cost[x.index()].operations;
+        }
+        match &node.op {
+            Op::Constant(_) | Op::Iota { .. } => {}
+            Op::Broadcast => {
+                let from = node.inputs[0];
+                let factor = node.shape.numel() / graph.shape(from).numel();
+                // Recomputing a tree for every repetition: store it once instead, unless it is next to nothing.
+                if factor >= 4 && (c.operations > 1.0 || c.loads > 1.0) {
+                    let at = strip(graph, from, |y| stored.contains(&y));
+                    stored.insert(at);
+                    c = Cost {
+                        loads: 0.1,
+                        operations: 0.0,
+                    };
+                } else if factor >= 4 {
+                    c.loads *= 0.1;
+                }
+            }
+            Op::Unary(
+                Unary::Exp
+                | Unary::Log
+                | Unary::Tanh
+                | Unary::Sigmoid
+                | Unary::Softplus
+                | Unary::Sin
+                | Unary::Cos,
+            ) => c.operations += 4.0,
+            Op::Unary(Unary::Sqrt) => c.operations += 2.0,
+            op if is_alias(op) => {}
+            _ => c.operations += 0.25,
+        }
+        let crossing = users[e.index()]
+            .iter()
+            .any(|u| home[u.index()] > home[e.index()]);
+        let uses = users[e.index()].len() as f64;
+        let weight = c.loads + c.operations / 4.0;
+        let worth = uses >= 2.0 && weight * uses > weight + 1.0 + uses;
+        if !is_alias(&node.op)
+            && !matches!(node.op, Op::Constant(_) | Op::Iota { .. })
+            && (crossing || worth)
+        {
+            stored.insert(e);
+            c = Cost {
+                loads: 1.0,
+                operations: 0.0,
+            };
+        }
+        cost[e.index()] = c;
+    }
+    stored
+}

@@ -1,0 +1,308 @@
+//! From expressions to a plan: a list of kernels with the buffers they are bound to, and a memory plan. Plain data until
+//! [`Plan::prepare`] binds it.
+//!
+//! A program is a list of stages. A stage computes its outputs into bound regions, then runs its effects (an optimiser step, which
+//! overwrites parameters). A leaf says in which stages its memory holds the value meant, so one graph can use the same weights
+//! before and after an update, and share everything else between the two.
+mod contraction;
+mod emit;
+pub mod evaluate;
+mod lower;
+mod memory;
+mod text;
+
+use super::{Expr, Graph, GraphError, LeafId, Op, Result, Shape, SourceId};
+use crate::gpu::{AdapterClass, Buffer, Caps, Dispatch, Gpu, GpuError, Kernel};
+use crate::kernels;
+use lower::{KernelNode, Lowering, is_contraction};
+use std::collections::HashMap;
+pub use text::{Bound, Form, Region};
+
+/// Work between stages that is not an expression: optimiser, moving average, counters.
+#[derive(Clone)]
+pub struct Effect {
+    pub kernel: Kernel,
+    /// Buffers of the table, in binding order.
+    pub buffers: Vec<usize>,
+}
+
+/// Outputs, then effects.
+#[derive(Clone, Default)]
+pub struct Stage {
+    /// Each expression is written to its region before the effects of this stage run.
+    pub outputs: Vec<(Expr, Region)>,
+    pub effects: Vec<Effect>,
+}
+
+/// Makes the kernel that fills a region with a source's next tensor.
+pub type SourceKernel = Box<dyn Fn(Region) -> std::result::Result<Effect, String>>;
+
+/// What a program is compiled against.
+pub struct Environment {
+    pub caps: Caps,
+    pub form: Form,
+    /// Where each leaf lies.
+    pub leaves: HashMap<LeafId, Region>,
+    pub sources: HashMap<SourceId, SourceKernel>,
+    /// Number of buffers in the table that are bound by the caller; the pool's slots come after them.
+    pub bound_buffers: usize,
+    /// Seed of all random numbers.
+    pub seed: u64,
+    /// Buffer of u32 counters, and the index in it of the execution number that random numbers depend on.
+    pub counters: usize,
+    pub execution_counter: usize,
+}
+
+impl Environment {
+    /// An environment without leaves for this device; the form follows the adapter's class.
+    pub fn new(caps: &Caps, bound_buffers: usize, counters: usize, seed: u64) -> Self {
+        Environment {
+            caps: caps.clone(),
+            form: Form::of(caps.class),
+            leaves: HashMap::new(),
+            sources: HashMap::new(),
+            bound_buffers,
+            seed,
+            counters,
+            execution_counter: 0,
+        }
+    }
+}
+
+impl Form {
+    /// Software adapters run on CPUs.
+    pub fn of(class: AdapterClass) -> Form {
+        match class {
+            AdapterClass::Software => Form::Cpu,
+            _ => Form::Gpu,
+        }
+    }
+}
+
+/// One dispatch of a plan.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub kernel: Kernel,
+    /// Buffers of the table, in binding order.
+    pub buffers: Vec<usize>,
+    /// Floating point operations: 2 per multiply-add of contractions, 0 for the rest.
+    pub flops: u64,
+    /// Bytes read and written if every operand moves once.
+    pub bytes: u64,
+}
+
+/// A compiled program: plain data.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    pub steps: Vec<Step>,
+    /// Elements of each temporary slot, largest first; slot k is buffer `bound_buffers + k` of the table.
+    pub slots: Vec<usize>,
+}
+
+impl Plan {
+    /// Compiles the stages of one program.
+    ///
+    /// # Errors
+    /// [`GraphError::Unbound`], [`GraphError::Stale`], [`GraphError::TooLarge`], [`GraphError::Kernel`].
+    pub fn compile(graph: &Graph, stages: &[Stage], env: &Environment) -> Result<Plan> {
+        let outputs: Vec<Vec<Expr>> = stages
+            .iter()
+            .map(|s| {
+                let computed = s.outputs.iter().map(|(e, _)| *e);
+                computed.filter(|&e| graph.leaf_id(e).is_none()).collect()
+            })
+            .collect();
+        let max_reads = (env.caps.max_storage_buffers as usize)
+            .saturating_sub(1)
+            .max(4);
+        let lowering = Lowering::new(graph, &outputs, max_reads)?;
+        let schedule = memory::schedule(&lowering, stages, env)?;
+        let mut plan = Plan {
+            steps: vec![],
+            slots: schedule.slots.clone(),
+        };
+        let place = |e: Expr| schedule.place(e, env);
+        for item in &schedule.items {
+            match item {
+                memory::Item::Kernel(k) => {
+                    let node = &lowering.kernels[*k];
+                    let bound = kernel_of(&lowering, node, &place, env)?;
+                    plan.steps.push(Step {
+                        flops: node.core.map_or(0, |c| flops(graph, c)),
+                        bytes: bytes(graph, node),
+                        kernel: bound.kernel,
+                        buffers: bound.buffers,
+                    });
+                }
+                memory::Item::Copy { from, to } => {
+                    let elements = graph.shape(*from).numel();
+                    let source = place(*from);
+                    let kernel =
+                        kernels::copy::kernel(&env.caps, elements, source.offset, to.offset);
+                    plan.steps.push(Step {
+                        kernel,
+                        buffers: vec![source.buffer, to.buffer],
+                        flops: 0,
+                        bytes: 8 * elements as u64,
+                    });
+                }
+                memory::Item::Effect(effect) => plan.steps.push(Step {
+                    kernel: effect.kernel.clone(),
+                    buffers: effect.buffers.clone(),
+                    flops: 0,
+                    bytes: 0,
+                }),
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Binds every step to the table of buffers. Everything the device needs is created here, once.
+    ///
+    /// # Errors
+    /// As for [`Gpu::prepare`].
+    pub fn prepare(
+        &self,
+        gpu: &Gpu,
+        table: &[Buffer],
+    ) -> std::result::Result<Vec<Dispatch>, GpuError> {
+        self.steps
+            .iter()
+            .map(|s| {
+                let buffers: Vec<&Buffer> = s.buffers.iter().map(|&b| &table[b]).collect();
+                gpu.prepare(&s.kernel, &buffers)
+            })
+            .collect()
+    }
+    /// Floating point operations of one execution (contractions only).
+    pub fn flops(&self) -> u64 {
+        self.steps.iter().map(|s| s.flops).sum()
+    }
+    /// The steps as text: position, kernel, grid, buffers.
+    pub fn listing(&self) -> String {
+        let mut text = String::new();
+        for (k, s) in self.steps.iter().enumerate() {
+            text += &format!(
+                "{k:4} {:60} grid {:?} buffers {:?} {:.3} MFLOP {:.1} KiB\n",
+                s.kernel.label,
+                s.kernel.grid,
+                s.buffers,
+                s.flops as f64 / 1e6,
+                s.bytes as f64 / 1024.0
+            );
+        }
+        text
+    }
+}
+
+/// Sizes of the pool that serves several plans in turn: slot by slot the largest.
+pub fn pool_slots<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> Vec<usize> {
+    let mut slots: Vec<usize> = vec![];
+    for plan in plans {
+        for (k, &size) in plan.slots.iter().enumerate() {
+            match slots.get_mut(k) {
+                Some(s) => *s = size.max(*s),
+                None => slots.push(size),
+            }
+        }
+    }
+    slots
+}
+
+fn kernel_of(
+    lowering: &Lowering,
+    node: &KernelNode,
+    place: &dyn Fn(Expr) -> Region,
+    env: &Environment,
+) -> Result<Bound> {
+    let graph = lowering.graph;
+    let root = node.root;
+    let Some(core) = node.core else {
+        return Ok(text::elementwise(
+            lowering, root, place, &env.caps, env.form,
+        ));
+    };
+    let op = &graph.node(core).op;
+    match op {
+        op if is_contraction(op) => contraction::kernel(lowering, root, core, place, env),
+        Op::Sum { .. } => Ok(text::reduce(
+            lowering, root, core, place, &env.caps, env.form,
+        )),
+        Op::Random {
+            distribution,
+            stream,
+        } => {
+            let region = place(root);
+            let params = kernels::random::Params {
+                distribution: match distribution {
+                    super::Distribution::Uniform => kernels::random::Distribution::Uniform,
+                    super::Distribution::Normal => kernels::random::Distribution::Normal,
+                    super::Distribution::Bernoulli(p) => {
+                        kernels::random::Distribution::Bernoulli(p.0)
+                    }
+                },
+                count: graph.shape(root).numel() as u32,
+                offset: region.offset as u32,
+                seed: env.seed,
+                stream: *stream,
+                execution_counter: env.execution_counter as u32,
+            };
+            Ok(Bound {
+                kernel: kernels::random::kernel(&env.caps, &params),
+                buffers: vec![env.counters, region.buffer],
+            })
+        }
+        Op::Source(id) => {
+            let (name, shape) = graph.source_info(*id);
+            let make = env
+                .sources
+                .get(id)
+                .ok_or_else(|| GraphError::Unbound { name: name.clone() })?;
+            let effect = make(place(root)).map_err(|reason| GraphError::Kernel {
+                op: "source",
+                shape: shape.clone(),
+                reason: format!("{name}: {reason}"),
+            })?;
+            Ok(Bound {
+                kernel: effect.kernel,
+                buffers: effect.buffers,
+            })
+        }
+        other => unreachable!("{} has no kernel of its own", other.name()),
+    }
+}
+
+fn too_large(what: &str, shape: &Shape, limit: u64) -> GraphError {
+    GraphError::TooLarge {
+        what: what.into(),
+        shape: shape.clone(),
+        bytes: shape.numel() as u64 * 4,
+        limit,
+    }
+}
+
+/// 2 x multiply-adds of a contraction.
+fn flops(graph: &Graph, core: Expr) -> u64 {
+    let node = graph.node(core);
+    let out = node.shape.numel() as u64;
+    let of = |k: usize| graph.shape(node.inputs[k]);
+    let inner = match &node.op {
+        Op::Matmul { trans_a, .. } => {
+            let s = of(0);
+            s[s.rank() - if *trans_a { 2 } else { 1 }]
+        }
+        // Every output of the forward pass takes ci * kh * kw products; the adjoints do the same products.
+        Op::Conv2d(_) => of(1)[1] * of(1)[2] * of(1)[3],
+        Op::Conv2dInputGrad(_) => {
+            return 2 * of(1).numel() as u64 * (of(0)[1] * of(0)[2] * of(0)[3]) as u64;
+        }
+        Op::Conv2dWeightGrad(_) => of(1)[1] * of(1)[2] * of(1)[3],
+        _ => return 0,
+    };
+    2 * out * inner as u64
+}
+
+fn bytes(graph: &Graph, node: &KernelNode) -> u64 {
+    let of = |e: Expr| graph.shape(e).numel() as u64 * 4;
+    of(node.root) + node.reads.iter().map(|&r| of(r)).sum::<u64>()
+}

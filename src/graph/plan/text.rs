@@ -1,0 +1,405 @@
+//! Complete kernels for elementwise trees and sums, and epilogues for contractions, from emitted function bodies.
+use super::super::view::{Domain, View};
+use super::super::{Expr, Graph, Op};
+use super::emit::{Emitted, Emitter, Extents, Read};
+use super::lower::{Lowering, NOTHING, sum_view};
+use crate::gpu::{Caps, Kernel};
+use crate::kernels::gemm::Epilogue;
+use std::fmt::Write;
+
+const ELEMENTWISE: &str = include_str!("../../../shaders/elementwise.wgsl");
+const REDUCE_ROW: &str = include_str!("../../../shaders/reduce_row.wgsl");
+const REDUCE_ROW_SUBGROUP: &str = include_str!("../../../shaders/reduce_row_subgroup.wgsl");
+const REDUCE_COLUMN: &str = include_str!("../../../shaders/reduce_column.wgsl");
+
+/// Where a tensor lies: a buffer of the plan's table and the first element in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Region {
+    /// Index in the plan's table of buffers.
+    pub buffer: usize,
+    /// First element; a multiple of 4.
+    pub offset: usize,
+}
+
+/// A kernel and the buffers of the plan's table it is bound to, in binding order.
+pub struct Bound {
+    pub kernel: Kernel,
+    pub buffers: Vec<usize>,
+}
+
+/// How kernels are shaped for this class of adapter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Form {
+    /// 8 lanes that loop, no barriers.
+    Cpu,
+    /// Wide workgroups, one value per lane, sums through workgroup memory.
+    Gpu,
+}
+
+/// The declarations of bindings and load functions, with offsets in the immediates or baked.
+struct Bindings {
+    text: String,
+    buffers: Vec<usize>,
+    immediates: Vec<u32>,
+}
+
+/// `result` is the written region; it becomes the last binding, and tensors that lie in the same buffer are read through it.
+fn bindings(
+    reads: &[Read],
+    place: &dyn Fn(Expr) -> Region,
+    result: Option<(Region, bool)>,
+    first_binding: usize,
+) -> Bindings {
+    let mut buffers: Vec<usize> = vec![];
+    let mut wide: Vec<bool> = vec![];
+    let mut places = vec![];
+    let mut out_wide = result.is_some_and(|(_, w)| w);
+    for read in reads {
+        let region = place(read.expr);
+        places.push(region);
+        if result.is_some_and(|(r, _)| r.buffer == region.buffer) {
+            out_wide |= read.wide;
+            continue;
+        }
+        match buffers.iter().position(|&b| b == region.buffer) {
+            Some(k) => wide[k] |= read.wide,
+            None => {
+                buffers.push(region.buffer);
+                wide.push(read.wide);
+            }
+        }
+    }
+    let element = |wide: bool| {
+        if wide { "vec4<f32>" } else { "f32" }
+    };
+    let mut text = String::new();
+    for (k, w) in wide.iter().enumerate() {
+        let (binding, ty) = (first_binding + k, element(*w));
+        let _ = writeln!(
+            text,
+            "@group(0) @binding({binding}) var<storage, read> in{k}: array<{ty}>;"
+        );
+    }
+    let mut immediates = vec![];
+    if let Some((region, _)) = result {
+        let (binding, ty) = (first_binding + buffers.len(), element(out_wide));
+        let _ = writeln!(
+            text,
+            "@group(0) @binding({binding}) var<storage, read_write> result: array<{ty}>;"
+        );
+        text.push_str("struct Offsets { ");
+        for k in 0..reads.len() {
+            let _ = write!(text, "o{k}: u32, ");
+            immediates.push(places[k].offset as u32);
+        }
+        text.push_str("out: u32 }\nvar<immediate> im: Offsets;\n");
+        immediates.push(region.offset as u32);
+    }
+    for (k, region) in places.iter().enumerate() {
+        let own = buffers.iter().position(|&b| b == region.buffer);
+        let (name, is_wide) = match own {
+            Some(b) => (format!("in{b}"), wide[b]),
+            None => ("result".to_string(), out_wide),
+        };
+        let base = if result.is_some() {
+            format!("im.o{k}")
+        } else if k < EPILOGUE_OFFSETS {
+            immediates.push(region.offset as u32);
+            format!("im.e{k}")
+        } else {
+            format!("{}u", region.offset)
+        };
+        if is_wide {
+            let _ = writeln!(
+                text,
+                "fn load_{k}(i: u32) -> f32 {{ let a = {base} + i; return {name}[a / 4u][a % 4u]; }}\n\
+                 fn load4_{k}(q: u32) -> vec4<f32> {{ return {name}[{base} / 4u + q]; }}"
+            );
+        } else {
+            let _ = writeln!(
+                text,
+                "fn load_{k}(i: u32) -> f32 {{ return {name}[{base} + i]; }}"
+            );
+        }
+    }
+    if let Some((region, value_wide)) = result {
+        let store = match (value_wide, out_wide) {
+            (true, _) => "result[im.out / 4u + q] = v;".to_string(),
+            (false, false) => "result[im.out + q] = v;".to_string(),
+            (false, true) => "let a = im.out + q; result[a / 4u][a % 4u] = v;".to_string(),
+        };
+        let ty = element(value_wide);
+        let _ = writeln!(text, "fn store(q: u32, v: {ty}) {{ {store} }}");
+        buffers.push(region.buffer);
+    }
+    Bindings {
+        text,
+        buffers,
+        immediates,
+    }
+}
+
+const QUAD: &str = "vec4<u32>(0u, 1u, 2u, 3u)";
+
+fn fold_grid(groups: usize, limit: u32) -> [u32; 3] {
+    let x = groups.min(limit as usize);
+    [x as u32, groups.div_ceil(x) as u32, 1]
+}
+
+/// A purely elementwise kernel for `root`.
+pub fn elementwise(
+    lowering: &Lowering,
+    root: Expr,
+    place: &dyn Fn(Expr) -> Region,
+    caps: &Caps,
+    form: Form,
+) -> Bound {
+    let shape = lowering.graph.shape(root);
+    let count = shape.numel();
+    let wide = count.is_multiple_of(4);
+    let body = emit(
+        lowering,
+        root,
+        root,
+        None,
+        &View::identity(shape, Domain::Out),
+        wide.then_some(Domain::Out),
+        Extents {
+            out: count,
+            reduced: 1,
+        },
+    );
+    let declared = bindings(&body.reads, place, Some((place(root), wide)), 0);
+    let values = if wide { count / 4 } else { count };
+    let (lanes, items) = match form {
+        Form::Cpu => (8, 4),
+        Form::Gpu => (64, 1),
+    };
+    let mut text = declared.text;
+    let (ty, start) = if wide {
+        (
+            "vec4<f32>",
+            format!("  let i = q * 4u;\n  let i4 = vec4<u32>(i) + {QUAD};\n"),
+        )
+    } else {
+        ("f32", "  let i = q;\n".to_string())
+    };
+    let _ = write!(
+        text,
+        "alias value = {ty};\nconst COUNT = {values}u;\nconst WG = {lanes}u;\nconst ITEMS = {items}u;\n\
+         fn element(q: u32) -> value {{\n{start}{}  return {};\n}}\n{ELEMENTWISE}",
+        body.statements, body.result
+    );
+    Bound {
+        kernel: Kernel {
+            label: format!("elementwise {}", summary(lowering.graph, root)),
+            source: text.into(),
+            grid: fold_grid(values.div_ceil(lanes * items), caps.max_workgroups_per_dim),
+            immediates: declared.immediates,
+        },
+        buffers: declared.buffers,
+    }
+}
+
+/// A sum over axes with everything folded in before (`element`) and after (`finish`).
+pub fn reduce(
+    lowering: &Lowering,
+    root: Expr,
+    core: Expr,
+    place: &dyn Fn(Expr) -> Region,
+    caps: &Caps,
+    form: Form,
+) -> Bound {
+    let graph = lowering.graph;
+    let node = graph.node(core);
+    let Op::Sum { axes } = &node.op else {
+        unreachable!("the core of a reduction is a sum")
+    };
+    let input = node.inputs[0];
+    let shape = graph.shape(input);
+    let (view, extents) = sum_view(shape, axes);
+    // Lanes run along whichever domain holds the last axis in memory; few outputs leave nothing else to share out.
+    let last = (0..shape.rank()).rev().find(|&a| shape[a] > 1);
+    let along_reduced = last.is_none_or(|a| axes.contains(&a)) || extents.out < 32;
+    let subgroups = form == Form::Cpu && caps.subgroups && caps.subgroup_size == Some(8);
+    let (wide, lanes) = if along_reduced {
+        let lanes = match form {
+            Form::Cpu => 8,
+            Form::Gpu => 64.max(extents.reduced.div_ceil(4).next_power_of_two().min(256)),
+        };
+        (
+            extents.reduced.is_multiple_of(4).then_some(Domain::Reduced),
+            lanes,
+        )
+    } else {
+        let lanes = if form == Form::Cpu { 8 } else { 64 };
+        (extents.out.is_multiple_of(4).then_some(Domain::Out), lanes)
+    };
+    let mut before = emit(lowering, NOTHING, input, None, &view, wide, extents);
+    let finish_wide = wide.filter(|d| *d == Domain::Out);
+    let after = if core == root {
+        Emitted {
+            statements: String::new(),
+            result: "acc".into(),
+            reads: vec![],
+            hole_is_plain: true,
+        }
+    } else {
+        let view = View::identity(graph.shape(root), Domain::Out);
+        let extents = Extents {
+            out: extents.out,
+            reduced: 1,
+        };
+        emit(
+            lowering,
+            root,
+            root,
+            Some(core),
+            &view,
+            finish_wide,
+            extents,
+        )
+    };
+    // Both bodies count their reads from zero: renumber the second one behind the first.
+    let shift = before.reads.len();
+    let finish_text = renumber(&after, shift);
+    before.reads.extend(after.reads.iter().cloned());
+    let declared = bindings(
+        &before.reads,
+        place,
+        Some((place(root), finish_wide.is_some())),
+        0,
+    );
+    let mut text = declared.text;
+    let value = if wide.is_some() { "vec4<f32>" } else { "f32" };
+    let quad = |name: &str| {
+        format!("  let {name} = q * 4u;\n  let {name}4 = vec4<u32>({name}) + {QUAD};\n")
+    };
+    let _ = write!(text, "alias value = {value};\nconst WG = {lanes}u;\n");
+    let (body, outputs_per_group) = if along_reduced {
+        let (start, reduced) = match wide {
+            Some(_) => (quad("r"), extents.reduced / 4),
+            None => ("  let r = q;\n".to_string(), extents.reduced),
+        };
+        let horizontal = if wide.is_some() {
+            "(v.x + v.y) + (v.z + v.w)"
+        } else {
+            "v"
+        };
+        let _ = write!(
+            text,
+            "const OUTPUTS = {}u;\nconst REDUCED = {reduced}u;\n\
+             fn horizontal(v: value) -> f32 {{ return {horizontal}; }}\n\
+             fn element(i: u32, q: u32) -> value {{\n{start}{}  return {};\n}}\n\
+             fn finish(acc: f32, i: u32) -> f32 {{\n{finish_text}}}\n",
+            extents.out, before.statements, before.result
+        );
+        let body = if subgroups {
+            REDUCE_ROW_SUBGROUP
+        } else {
+            REDUCE_ROW
+        };
+        (body, 1)
+    } else {
+        let (start, count) = match wide {
+            Some(_) => (quad("i"), extents.out / 4),
+            None => ("  let i = q;\n".to_string(), extents.out),
+        };
+        let _ = write!(
+            text,
+            "const COUNT = {count}u;\nconst REDUCED = {}u;\n\
+             fn element(q: u32, r: u32) -> value {{\n{start}{}  return {};\n}}\n\
+             fn finish(acc: value, q: u32) -> value {{\n{start}{finish_text}}}\n",
+            extents.reduced, before.statements, before.result
+        );
+        (REDUCE_COLUMN, lanes * if wide.is_some() { 4 } else { 1 })
+    };
+    text.push_str(body);
+    Bound {
+        kernel: Kernel {
+            label: format!("sum {}", summary(graph, root)),
+            source: text.into(),
+            grid: fold_grid(
+                extents.out.div_ceil(outputs_per_group),
+                caps.max_workgroups_per_dim,
+            ),
+            immediates: declared.immediates,
+        },
+        buffers: declared.buffers,
+    }
+}
+
+/// Offsets that an epilogue may take from the immediates; further ones are written into its text.
+const EPILOGUE_OFFSETS: usize = 6;
+/// The first binding of an epilogue: A, B and C come before it.
+const EPILOGUE_BINDING: usize = 3;
+
+/// The tree of `root` on top of the contraction `core` as an epilogue, and the buffers it is bound to. `rows`: the number of rows of
+/// C, where the epilogue may ask for its row.
+pub fn epilogue(
+    lowering: &Lowering,
+    root: Expr,
+    core: Expr,
+    place: &dyn Fn(Expr) -> Region,
+    rows: Option<usize>,
+) -> (Epilogue, Vec<usize>) {
+    let shape = lowering.graph.shape(root);
+    let extents = Extents {
+        out: shape.numel(),
+        reduced: 1,
+    };
+    let view = View::identity(shape, Domain::Out);
+    let body = Emitter::new(lowering.graph, lowering, root, Some(core), None, extents)
+        .with_rows(rows)
+        .finish(root, &view)
+        .unwrap_or_else(|m| unreachable!("expression {} was emitted in the dry run", m.0.index()));
+    let declared = bindings(&body.reads, place, None, EPILOGUE_BINDING);
+    let mut wgsl = declared.text;
+    let _ = write!(
+        wgsl,
+        "fn epilogue(acc: f32, i: u32) -> f32 {{\n{}  return {};\n}}\n",
+        body.statements, body.result
+    );
+    let hook = Epilogue {
+        wgsl,
+        extra_buffers: declared.buffers.len(),
+        immediates: declared.immediates,
+    };
+    (hook, declared.buffers)
+}
+
+fn emit(
+    lowering: &Lowering,
+    root: Expr,
+    start: Expr,
+    hole: Option<Expr>,
+    view: &View,
+    wide: Option<Domain>,
+    extents: Extents,
+) -> Emitted {
+    Emitter::new(lowering.graph, lowering, root, hole, wide, extents)
+        .finish(start, view)
+        .unwrap_or_else(|m| unreachable!("expression {} was emitted in the dry run", m.0.index()))
+}
+
+fn renumber(body: &Emitted, shift: usize) -> String {
+    let mut text = format!("{}  return {};\n", body.statements, body.result);
+    for k in (0..body.reads.len()).rev() {
+        for f in ["load_", "load4_"] {
+            text = text.replace(&format!("{f}{k}("), &format!("{f}{}(", k + shift));
+        }
+    }
+    text
+}
+
+/// A short name of what a tree computes: its operations, outermost first.
+pub fn summary(graph: &Graph, root: Expr) -> String {
+    let node = graph.node(root);
+    let inner = node
+        .inputs
+        .iter()
+        .map(|&x| graph.node(x).op.name())
+        .collect::<Vec<_>>()
+        .join(",");
+    format!("{}({inner}) {}", node.op.name(), node.shape)
+}

@@ -1,0 +1,287 @@
+//! From an operation to the loaders and immediates of its product C[m,n] = A[m,k] B[k,n].
+use super::immediates::Immediates;
+use super::op::{ConvShape, GemmOp, check_sizes};
+use crate::kernels::KernelError;
+
+const PROBLEM_MATMUL: &str = include_str!("../../../shaders/lib/problem_matmul.wgsl");
+const PROBLEM_CONV: &str = include_str!("../../../shaders/lib/problem_conv.wgsl");
+const PROBLEM_PHASE: &str = include_str!("../../../shaders/lib/problem_phase.wgsl");
+const GATHER: &str = include_str!("../../../shaders/lib/gather.wgsl");
+
+/// Elements that one operand may reach to: gathers compute with signed indices.
+const INDEX_LIMIT: u64 = 1 << 31;
+
+/// A file of shaders/operand. A 4 in the name: reads or writes vec4, sizes and offset are multiples of 4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loader {
+    APlain4,
+    APlain1,
+    ATrans4,
+    ATrans1,
+    APhase,
+    BPlain4,
+    BPlain1,
+    BTrans4,
+    BTrans1,
+    BGather,
+    CPlain4,
+    CPlain1,
+    CPhase,
+}
+
+impl Loader {
+    /// Whether one `a_vec` is four rows at one k, rather than four k of one row.
+    pub fn along_m(self) -> bool {
+        matches!(self, Self::ATrans4 | Self::ATrans1)
+    }
+
+    pub fn name(self) -> &'static str {
+        self.file().0
+    }
+
+    pub fn wgsl(self) -> &'static str {
+        self.file().1
+    }
+
+    fn file(self) -> (&'static str, &'static str) {
+        macro_rules! file {
+            ($name:literal) => {
+                (
+                    $name,
+                    include_str!(concat!("../../../shaders/operand/", $name, ".wgsl")),
+                )
+            };
+        }
+        match self {
+            Self::APlain4 => file!("a_plain4"),
+            Self::APlain1 => file!("a_plain1"),
+            Self::ATrans4 => file!("a_trans4"),
+            Self::ATrans1 => file!("a_trans1"),
+            Self::APhase => file!("a_phase"),
+            Self::BPlain4 => file!("b_plain4"),
+            Self::BPlain1 => file!("b_plain1"),
+            Self::BTrans4 => file!("b_trans4"),
+            Self::BTrans1 => file!("b_trans1"),
+            Self::BGather => file!("b_gather"),
+            Self::CPlain4 => file!("c_plain4"),
+            Self::CPlain1 => file!("c_plain1"),
+            Self::CPhase => file!("c_phase"),
+        }
+    }
+}
+
+/// A product with everything that the bodies need to know about it.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    pub name: &'static str,
+    pub m: u32,
+    /// Of the largest z.
+    pub n: u32,
+    /// Of the largest z.
+    pub k: u32,
+    /// Products in the dispatch: batch, or stride phases.
+    pub depth: u32,
+    pub a: Loader,
+    pub b: Loader,
+    pub c: Loader,
+    /// Files of shaders/lib that define `gemm_begin` and what the loaders share.
+    pub libraries: &'static [&'static str],
+    pub immediates: Immediates,
+}
+
+impl Problem {
+    pub fn new(op: &GemmOp, offsets: [u32; 3]) -> Result<Self, KernelError> {
+        let name = op.name();
+        match op {
+            &GemmOp::Matmul { m, n, k, batch, .. } => {
+                check_sizes(name, &[("m", m), ("n", n), ("k", k), ("the batch", batch)])?
+            }
+            GemmOp::Conv2d(s) | GemmOp::Conv2dInputGrad(s) | GemmOp::Conv2dWeightGrad(s) => {
+                s.check(name)?;
+            }
+        }
+        for ((what, len), offset) in ["A", "B", "C"].into_iter().zip(op.lens()).zip(offsets) {
+            let end = len.saturating_add(u64::from(offset));
+            if end > INDEX_LIMIT {
+                return Err(KernelError::TooLarge {
+                    kernel: name,
+                    what,
+                    end,
+                    limit: INDEX_LIMIT,
+                });
+            }
+        }
+        Ok(match op {
+            &GemmOp::Matmul {
+                m,
+                n,
+                k,
+                batch,
+                trans_a,
+                trans_b,
+            } => matmul([m, n, k], batch, [trans_a, trans_b], offsets),
+            GemmOp::Conv2d(s) => conv2d(s, offsets),
+            GemmOp::Conv2dWeightGrad(s) => conv2d_weight_grad(s, offsets),
+            GemmOp::Conv2dInputGrad(s) => conv2d_input_grad(s, offsets),
+        })
+    }
+}
+
+/// `four` if rows of `inner` elements from `offset` on can be read as vec4, else `one`.
+fn aligned(inner: u32, offset: u32, four: Loader, one: Loader) -> Loader {
+    if inner.is_multiple_of(4) && offset.is_multiple_of(4) {
+        four
+    } else {
+        one
+    }
+}
+
+fn offsets_of([a, b, c]: [u32; 3]) -> Immediates {
+    let mut im = Immediates::default();
+    im.u32("a_offset", a).u32("b_offset", b).u32("c_offset", c);
+    im
+}
+
+fn matmul(
+    [m, n, k]: [u32; 3],
+    batch: u32,
+    [trans_a, trans_b]: [bool; 2],
+    offsets: [u32; 3],
+) -> Problem {
+    let mut immediates = offsets_of(offsets);
+    immediates.u32("m", m).u32("n", n).u32("k", k);
+    Problem {
+        name: "matmul",
+        m,
+        n,
+        k,
+        depth: batch,
+        a: if trans_a {
+            aligned(m, offsets[0], Loader::ATrans4, Loader::ATrans1)
+        } else {
+            aligned(k, offsets[0], Loader::APlain4, Loader::APlain1)
+        },
+        b: if trans_b {
+            aligned(k, offsets[1], Loader::BTrans4, Loader::BTrans1)
+        } else {
+            aligned(n, offsets[1], Loader::BPlain4, Loader::BPlain1)
+        },
+        c: aligned(n, offsets[2], Loader::CPlain4, Loader::CPlain1),
+        libraries: &[PROBLEM_MATMUL],
+        immediates,
+    }
+}
+
+/// (outer, i, j) of the columns or of k in lib/gather.wgsl.
+struct Axis {
+    count: [u32; 2],
+    step: [u32; 2],
+    outer: u32,
+}
+
+fn conv_product(
+    name: &'static str,
+    s: &ConvShape,
+    [m, n, k]: [u32; 3],
+    col: &Axis,
+    along_k: &Axis,
+    offsets: [u32; 3],
+) -> Problem {
+    let mut immediates = offsets_of(offsets);
+    immediates
+        .u32("m", m)
+        .u32("n", n)
+        .u32("k", k)
+        .u32("height", s.h)
+        .u32("width", s.w)
+        .u32("col_count_h", col.count[0])
+        .u32("col_count_w", col.count[1])
+        .i32("col_step_h", col.step[0].cast_signed())
+        .i32("col_step_w", col.step[1].cast_signed())
+        .i32("col_start_h", s.pad[0].cast_signed().wrapping_neg())
+        .i32("col_start_w", s.pad[1].cast_signed().wrapping_neg())
+        .i32("col_outer", col.outer.cast_signed())
+        .u32("k_count_h", along_k.count[0])
+        .u32("k_count_w", along_k.count[1])
+        .i32("k_step_h", along_k.step[0].cast_signed())
+        .i32("k_step_w", along_k.step[1].cast_signed())
+        .i32("k_outer", along_k.outer.cast_signed());
+    Problem {
+        name,
+        m,
+        n,
+        k,
+        depth: 1,
+        a: aligned(k, offsets[0], Loader::APlain4, Loader::APlain1),
+        b: Loader::BGather,
+        c: aligned(n, offsets[2], Loader::CPlain4, Loader::CPlain1),
+        libraries: &[PROBLEM_CONV, GATHER],
+        immediates,
+    }
+}
+
+/// The windows of x: (n, oh, ow).
+fn windows(s: &ConvShape) -> Axis {
+    Axis {
+        count: [s.oh(), s.ow()],
+        step: s.stride,
+        outer: s.h * s.w,
+    }
+}
+
+/// The taps of the kernel: (ci, kh, kw).
+fn taps(s: &ConvShape) -> Axis {
+    Axis {
+        count: [s.kh, s.kw],
+        step: [1, 1],
+        outer: s.n * s.h * s.w,
+    }
+}
+
+fn conv2d(s: &ConvShape, offsets: [u32; 3]) -> Problem {
+    let size = [s.co, s.n * s.oh() * s.ow(), s.ci * s.kh * s.kw];
+    conv_product("conv2d", s, size, &windows(s), &taps(s), offsets)
+}
+
+fn conv2d_weight_grad(s: &ConvShape, offsets: [u32; 3]) -> Problem {
+    let size = [s.co, s.ci * s.kh * s.kw, s.n * s.oh() * s.ow()];
+    conv_product(
+        "conv2d_weight_grad",
+        s,
+        size,
+        &taps(s),
+        &windows(s),
+        offsets,
+    )
+}
+
+fn conv2d_input_grad(s: &ConvShape, offsets: [u32; 3]) -> Problem {
+    let [stride_h, stride_w] = s.stride;
+    let mut immediates = offsets_of(offsets);
+    immediates
+        .u32("m", s.ci)
+        .u32("co", s.co)
+        .u32("batch", s.n)
+        .u32("h", s.h)
+        .u32("w", s.w)
+        .u32("oh", s.oh())
+        .u32("ow", s.ow())
+        .u32("kernel_h", s.kh)
+        .u32("kernel_w", s.kw)
+        .u32("stride_h", stride_h)
+        .u32("stride_w", stride_w)
+        .u32("pad_h", s.pad[0])
+        .u32("pad_w", s.pad[1]);
+    Problem {
+        name: "conv2d_input_grad",
+        m: s.ci,
+        n: s.n * s.h.div_ceil(stride_h) * s.w.div_ceil(stride_w),
+        k: s.co * s.kh.div_ceil(stride_h) * s.kw.div_ceil(stride_w),
+        depth: stride_h * stride_w,
+        a: Loader::APhase,
+        b: Loader::BGather,
+        c: Loader::CPhase,
+        libraries: &[PROBLEM_PHASE, GATHER],
+        immediates,
+    }
+}

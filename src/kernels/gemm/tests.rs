@@ -1,0 +1,475 @@
+//! Every operation and variant against the textbook loops, on the adapter that `GAN_GPU_ADAPTER` picks.
+use super::*;
+use crate::gpu::testing::{assert_close, buffer_of, close, gpu, nan_buffer, read_f32};
+use crate::gpu::{Buffer, Gpu};
+
+/// f32 sums of up to a few hundred products of numbers below 1, in another order than the reference's.
+const ABS: f64 = 2e-5;
+const REL: f64 = 1e-5;
+/// Elements after each operand that nothing may read into a result or write.
+const TAIL: usize = 9;
+
+const BOTH: [Variant; 2] = [Variant::Cpu, Variant::Tiled];
+
+/// Numbers in -1..1 without a pattern.
+fn noise(seed: u32, len: usize) -> Vec<f32> {
+    (0..len as u32)
+        .map(|i| {
+            let mut x = i.wrapping_mul(0x9E37_79B9) ^ seed.wrapping_mul(0x85EB_CA6B);
+            x = (x ^ (x >> 16)).wrapping_mul(0x7FEB_352D);
+            x = (x ^ (x >> 15)).wrapping_mul(0x846C_A68B);
+            (x >> 8) as f32 / (1 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+/// `values` behind `offset` NaNs and before `TAIL` more: reading beyond an operand shows in the result.
+fn placed(gpu: &Gpu, label: &str, offset: u32, values: &[f32]) -> Buffer {
+    let mut all = vec![f32::NAN; offset as usize];
+    all.extend_from_slice(values);
+    all.extend([f32::NAN; TAIL]);
+    buffer_of(gpu, label, &all)
+}
+
+struct Run {
+    a: Vec<f32>,
+    b: Vec<f32>,
+    c: Vec<f32>,
+}
+
+/// Runs `kernel` of `op` on noise. Fails if it writes outside C.
+fn run(gpu: &Gpu, kernel: &Kernel, op: &GemmOp, offsets: [u32; 3], extra: &[&Buffer]) -> Run {
+    let [a_len, b_len, c_len] = op.lens().map(|len| len as usize);
+    let (a, b) = (noise(1, a_len), noise(2, b_len));
+    let a_buffer = placed(gpu, "a", offsets[0], &a);
+    let b_buffer = placed(gpu, "b", offsets[1], &b);
+    let c_buffer = nan_buffer(gpu, "c", offsets[2] as usize + c_len + TAIL);
+    let mut buffers = vec![&a_buffer, &b_buffer, &c_buffer];
+    buffers.extend_from_slice(extra);
+    let dispatch = gpu
+        .prepare(kernel, &buffers)
+        .unwrap_or_else(|error| panic!("{}: {error}", kernel.label));
+    gpu.submit([&dispatch])
+        .unwrap_or_else(|error| panic!("{error}"));
+    let all = read_f32(gpu, &c_buffer);
+    let (before, rest) = all.split_at(offsets[2] as usize);
+    let (c, after) = rest.split_at(c_len);
+    assert!(
+        before.iter().chain(after).all(|v| v.is_nan()),
+        "{}, {op:?}: wrote outside C",
+        kernel.label
+    );
+    Run {
+        a,
+        b,
+        c: c.to_vec(),
+    }
+}
+
+fn check_with(caps: &Caps, variant: Variant, op: &GemmOp, offsets: [u32; 3]) {
+    let gpu = gpu();
+    let kernel = kernel(caps, variant, op, offsets, None).unwrap();
+    let Run { a, b, c } = run(&gpu, &kernel, op, offsets, &[]);
+    let want = reference::gemm(op, &a, &b);
+    assert_close(
+        &format!("{}, {op:?}, offsets {offsets:?}", kernel.label),
+        &c,
+        &want,
+        ABS,
+        REL,
+    );
+}
+
+fn check(variant: Variant, op: &GemmOp, offsets: [u32; 3]) {
+    check_with(gpu().caps(), variant, op, offsets);
+}
+
+fn matmul([m, n, k]: [u32; 3], batch: u32, [trans_a, trans_b]: [bool; 2]) -> GemmOp {
+    GemmOp::Matmul {
+        m,
+        n,
+        k,
+        batch,
+        trans_a,
+        trans_b,
+    }
+}
+
+const TRANSPOSES: [[bool; 2]; 4] = [[false, false], [false, true], [true, false], [true, true]];
+
+/// Around the tiles: 4 elements, 8 lanes, 32 columns, K tiles of 16, 32 and 64, 64 x 64 blocks. Odd sizes take the scalar
+/// loaders, multiples of four the vec4 ones.
+const ODD: [[u32; 3]; 6] = [
+    [1, 1, 33],
+    [15, 17, 65],
+    [17, 33, 63],
+    [65, 15, 129],
+    [33, 65, 33],
+    [129, 1, 67],
+];
+const FOURS: [[u32; 3]; 5] = [
+    [4, 4, 36],
+    [16, 64, 64],
+    [68, 36, 132],
+    [132, 100, 60],
+    [32, 28, 196],
+];
+
+fn check_matmuls(variant: Variant, transposes: [bool; 2]) {
+    let _gpu = gpu();
+    for size in ODD.into_iter().chain(FOURS) {
+        check(variant, &matmul(size, 1, transposes), [0; 3]);
+    }
+}
+
+#[test]
+fn matmul_cpu() {
+    let _gpu = gpu();
+    for transposes in TRANSPOSES {
+        check_matmuls(Variant::Cpu, transposes);
+    }
+}
+
+#[test]
+fn matmul_tiled() {
+    let _gpu = gpu();
+    for transposes in TRANSPOSES {
+        check_matmuls(Variant::Tiled, transposes);
+    }
+}
+
+#[test]
+fn matmul_of_small_depth() {
+    let _gpu = gpu();
+    for variant in BOTH {
+        for size in [
+            [1, 1, 1],
+            [17, 33, 1],
+            [5, 3, 15],
+            [2, 65, 16],
+            [33, 7, 17],
+            [9, 9, 31],
+        ] {
+            check(variant, &matmul(size, 1, [false, true]), [0; 3]);
+        }
+    }
+}
+
+#[test]
+fn matmul_batches_and_offsets() {
+    let _gpu = gpu();
+    for variant in BOTH {
+        check(variant, &matmul([17, 33, 65], 3, [false, false]), [5, 0, 3]);
+        check(variant, &matmul([20, 36, 68], 3, [true, true]), [4, 8, 12]);
+        // Aligned sizes at odd offsets must not be read as vec4.
+        check(variant, &matmul([20, 36, 68], 2, [false, false]), [1, 2, 3]);
+    }
+}
+
+fn conv(
+    n: u32,
+    [ci, co]: [u32; 2],
+    [h, w]: [u32; 2],
+    [kh, kw]: [u32; 2],
+    stride: [u32; 2],
+    pad: [u32; 2],
+) -> ConvShape {
+    ConvShape {
+        n,
+        ci,
+        h,
+        w,
+        co,
+        kh,
+        kw,
+        stride,
+        pad,
+    }
+}
+
+/// Kernels 1, 3, 4, 5, strides 1, 2, 3, pads 0, 1, 2; images and kernels that are not square; windows that do not reach the
+/// last rows; a stride above the kernel; a pad that whole windows lie in.
+fn shapes() -> Vec<ConvShape> {
+    vec![
+        conv(2, [3, 5], [7, 9], [3, 3], [1, 1], [1, 1]),
+        conv(4, [4, 17], [8, 6], [4, 4], [2, 2], [1, 1]),
+        conv(3, [5, 33], [9, 11], [5, 3], [2, 3], [2, 0]),
+        conv(1, [1, 1], [5, 5], [1, 1], [1, 1], [0, 0]),
+        conv(2, [17, 3], [6, 8], [1, 4], [3, 1], [0, 2]),
+        conv(5, [2, 8], [10, 7], [3, 5], [3, 2], [1, 2]),
+        conv(2, [33, 16], [4, 4], [4, 4], [1, 1], [0, 0]),
+        conv(3, [2, 4], [8, 8], [2, 1], [3, 3], [2, 1]),
+        conv(16, [8, 12], [14, 14], [4, 4], [2, 2], [1, 1]),
+    ]
+}
+
+fn check_convs(op: fn(ConvShape) -> GemmOp, offsets: [u32; 3]) {
+    let _gpu = gpu();
+    for variant in BOTH {
+        for shape in shapes() {
+            check(variant, &op(shape), offsets);
+        }
+    }
+}
+
+#[test]
+fn conv2d() {
+    check_convs(GemmOp::Conv2d, [0; 3]);
+}
+
+#[test]
+fn conv2d_weight_grad() {
+    check_convs(GemmOp::Conv2dWeightGrad, [0, 7, 4]);
+}
+
+#[test]
+fn conv2d_input_grad() {
+    check_convs(GemmOp::Conv2dInputGrad, [3, 1, 5]);
+}
+
+/// The forms for CPU adapters whose subgroups are not 8 wide, or that have none.
+#[test]
+fn cpu_without_broadcast() {
+    let gpu = gpu();
+    let caps = Caps {
+        subgroup_size: None,
+        ..gpu.caps().clone()
+    };
+    for size in [[15, 17, 65], [129, 33, 33], [1, 1, 1]] {
+        check_with(
+            &caps,
+            Variant::Cpu,
+            &matmul(size, 1, [false, false]),
+            [0; 3],
+        );
+        check_with(&caps, Variant::Cpu, &matmul(size, 1, [true, false]), [0; 3]);
+    }
+    let [.., last] = shapes()[..] else {
+        panic!("no shapes")
+    };
+    check_with(&caps, Variant::Cpu, &GemmOp::Conv2dInputGrad(last), [0; 3]);
+}
+
+/// A grid over the adapter's limit is folded, and its surplus workgroups write nothing.
+#[test]
+fn a_folded_grid_computes_the_same() {
+    let gpu = gpu();
+    let caps = Caps {
+        max_workgroups_per_dim: 5,
+        ..gpu.caps().clone()
+    };
+    for variant in BOTH {
+        let op = matmul([130, 70, 33], 3, [false, false]);
+        let grid = kernel(&caps, variant, &op, [0; 3], None).unwrap().grid;
+        assert!(grid[1] > 1 && grid.iter().all(|&d| d <= 5), "{grid:?}");
+        check_with(&caps, variant, &op, [0; 3]);
+        let op = matmul([1300, 700, 33], 3, [false, false]);
+        assert!(matches!(
+            kernel(&caps, variant, &op, [0; 3], None),
+            Err(KernelError::Grid { limit: 25, .. })
+        ));
+    }
+}
+
+/// Bias by row, and a second tensor by index, at an offset that is an immediate.
+#[test]
+fn the_epilogue_sees_row_index_and_constants() {
+    const OFFSET: u32 = 3;
+    let gpu = gpu();
+    let epilogue = Epilogue {
+        wgsl: "@group(0) @binding(3) var<storage, read> e_bias: array<f32>;
+               @group(0) @binding(4) var<storage, read> e_other: array<f32>;
+               fn epilogue(v: f32, i: u32) -> f32 { return max(v + e_bias[im.e0 + epilogue_row], 0.0) * e_other[i]; }"
+            .into(),
+        extra_buffers: 2,
+        immediates: vec![OFFSET],
+    };
+    let [.., last] = shapes()[..] else {
+        panic!("no shapes")
+    };
+    let ops = [
+        (matmul([17, 33, 65], 2, [false, false]), 17, 33),
+        (matmul([36, 40, 68], 2, [false, false]), 36, 40),
+        (
+            GemmOp::Conv2dInputGrad(last),
+            last.ci,
+            last.n * last.h * last.w,
+        ),
+    ];
+    for variant in BOTH {
+        for (op, rows, cols) in &ops {
+            let kernel = kernel(gpu.caps(), variant, op, [4, 8, 12], Some(&epilogue)).unwrap();
+            let bias = noise(3, (OFFSET + rows) as usize);
+            let other = noise(4, op.lens()[2] as usize);
+            let extra = [
+                buffer_of(&gpu, "bias", &bias),
+                buffer_of(&gpu, "other", &other),
+            ];
+            let Run { a, b, c } = run(&gpu, &kernel, op, [4, 8, 12], &[&extra[0], &extra[1]]);
+            let mut want = reference::gemm(op, &a, &b);
+            for (i, v) in want.iter_mut().enumerate() {
+                let row = i as u32 / cols % rows;
+                *v = (*v + f64::from(bias[(OFFSET + row) as usize])).max(0.0) * f64::from(other[i]);
+            }
+            assert_close(&format!("{} {op:?}", kernel.label), &c, &want, ABS, REL);
+        }
+    }
+}
+
+/// The checks above would see a kernel that forgets the last k, swaps height and width, or skips the last column.
+#[test]
+fn mutations_are_caught() {
+    let gpu = gpu();
+    let shape = conv(2, [3, 5], [7, 9], [3, 4], [2, 1], [1, 2]);
+    let mutations: [(GemmOp, &str, &str); 4] = [
+        (
+            matmul([17, 33, 65], 1, [false, false]),
+            "ks < vec4<u32>(gemm.k)",
+            "ks + 1u < vec4<u32>(gemm.k)",
+        ),
+        (
+            GemmOp::Conv2d(shape),
+            "i32(b_k.y) * gather.k_step_h",
+            "i32(b_k.z) * gather.k_step_h",
+        ),
+        (
+            GemmOp::Conv2dInputGrad(shape),
+            "j * gather.col_step_w + vec4<i32>(gather.col_start_w)",
+            "j * gather.col_step_w + vec4<i32>(gather.col_start_h)",
+        ),
+        (
+            matmul([17, 35, 65], 1, [false, false]),
+            "col + 2u < gemm.n",
+            "col + 3u < gemm.n",
+        ),
+    ];
+    for variant in BOTH {
+        for (op, text, mutant) in &mutations {
+            let mut kernel = kernel(gpu.caps(), variant, op, [0; 3], None).unwrap();
+            assert!(kernel.source.contains(text), "{}: no {text}", kernel.label);
+            kernel.source = kernel.source.replace(text, mutant).into();
+            let Run { a, b, c } = run(&gpu, &kernel, op, [0; 3], &[]);
+            let verdict = close(&c, &reference::gemm(op, &a, &b), ABS, REL);
+            assert!(verdict.is_err(), "{}: {mutant} passes", kernel.label);
+        }
+    }
+}
+
+/// Every text that can come about, for every driver's tile, is valid and translates for every API.
+#[test]
+fn every_shader_is_portable() {
+    let caps = |subgroup_size, driver: &str| Caps {
+        subgroups: true,
+        subgroup_size,
+        driver: driver.into(),
+        ..Caps::baseline(crate::gpu::AdapterClass::Software)
+    };
+    let adapters = [
+        caps(Some(8), "Mesa 25.0.7"),
+        caps(Some(8), "Mesa 22.3.6"),
+        caps(None, ""),
+    ];
+    let mut ops = Vec::new();
+    for transposes in TRANSPOSES {
+        ops.push(matmul([15, 17, 65], 1, transposes));
+        ops.push(matmul([16, 20, 68], 1, transposes));
+    }
+    ops.push(matmul([16, 20, 16], 1, [false, false]));
+    for shape in [shapes()[0], shapes()[8]] {
+        ops.extend([GemmOp::Conv2d(shape), GemmOp::Conv2dInputGrad(shape)]);
+    }
+    let mut sources = std::collections::BTreeMap::new();
+    for op in &ops {
+        for caps in &adapters {
+            let kernel = kernel(caps, Variant::Cpu, op, [0; 3], None).unwrap();
+            sources.insert(kernel.source, kernel.label);
+        }
+        let kernel = kernel(&adapters[0], Variant::Tiled, op, [0; 3], None).unwrap();
+        sources.insert(kernel.source, kernel.label);
+    }
+    assert!(sources.len() > 40, "{}", sources.len());
+    for (source, label) in sources {
+        if let Err(error) = shader::portability(&source) {
+            panic!("{label}: {error}");
+        }
+        let reflection = shader::validate(&source).unwrap();
+        assert!(reflection.workgroup_bytes <= 16 << 10, "{label}");
+    }
+}
+
+#[test]
+fn one_pipeline_serves_all_shapes_of_a_class() {
+    let caps = Caps::baseline(crate::gpu::AdapterClass::Software);
+    let source = |op: &GemmOp| {
+        kernel(&caps, Variant::Cpu, op, [0; 3], None)
+            .unwrap()
+            .source
+    };
+    assert_eq!(
+        source(&matmul([64, 64, 64], 1, [true, false])),
+        source(&matmul([784, 128, 1024], 7, [true, false]))
+    );
+    let shape = shapes()[8];
+    assert_eq!(
+        source(&GemmOp::Conv2d(shape)),
+        source(&GemmOp::Conv2dWeightGrad(shape))
+    );
+    assert_eq!(
+        source(&GemmOp::Conv2dInputGrad(shapes()[1])),
+        source(&GemmOp::Conv2dInputGrad(shapes()[2]))
+    );
+}
+
+#[test]
+fn impossible_parameters_are_named() {
+    let caps = Caps::baseline(crate::gpu::AdapterClass::Software);
+    let error = |op| {
+        kernel(&caps, Variant::Tiled, &op, [0; 3], None)
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        error(matmul([4, 0, 4], 1, [false, false])),
+        "matmul: n is 0, it must be at least 1"
+    );
+    assert_eq!(
+        error(GemmOp::Conv2d(conv(
+            1,
+            [1, 1],
+            [4, 4],
+            [3, 7],
+            [1, 1],
+            [1, 1]
+        ))),
+        "conv2d: the kernel width is 7, it must be at most 4 + 2 * 1, the padded image"
+    );
+    assert_eq!(
+        error(GemmOp::Conv2dInputGrad(conv(
+            1,
+            [1, 1],
+            [4, 4],
+            [3, 3],
+            [1, 0],
+            [1, 1]
+        ))),
+        "conv2d_input_grad: the column stride is 0, it must be at least 1"
+    );
+    assert!(
+        error(matmul([1 << 20, 4, 1 << 20], 1, [false, false]))
+            .contains("A ends at element 1099511627776")
+    );
+    let many = Epilogue {
+        immediates: vec![0; 30],
+        ..Epilogue::default()
+    };
+    assert!(matches!(
+        kernel(
+            &caps,
+            Variant::Cpu,
+            &matmul([4, 4, 4], 1, [false, false]),
+            [0; 3],
+            Some(&many)
+        ),
+        Err(KernelError::Immediates { limit: 32, .. })
+    ));
+}

@@ -1,0 +1,288 @@
+//! The generated inner loop of gemm_cpu.wgsl, and how far it is unrolled for which driver.
+use crate::gpu::Caps;
+use std::fmt::Write;
+
+/// Invocations of a workgroup: one subgroup of 256-bit vector units. Without subgroups any number would do.
+pub const LANES: u32 = 8;
+
+/// Rows of C that one workgroup may keep in workgroup memory: 16 KiB, the least that any adapter has.
+pub const ROWS_MAX: u32 = 128;
+
+/// Elements of A that the lanes of a subgroup hold in one vec4 each.
+const SEGMENT: u32 = 4 * LANES;
+
+/// The form of `multiply_tile`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unroll {
+    /// How many k one call covers; the call is unrolled that often.
+    pub k_tile: u32,
+    /// Hand A round by `subgroupBroadcast`; otherwise each invocation loads it from the same address.
+    pub broadcast: bool,
+}
+
+impl Unroll {
+    /// The form for an adapter and a product of depth `k`.
+    pub fn choose(caps: &Caps, k: u32) -> Self {
+        // A workgroup must be exactly one subgroup, or the broadcasts are wrong.
+        let broadcast = caps.subgroups && caps.subgroup_size == Some(LANES);
+        let largest = if !broadcast {
+            16
+        } else if mesa_major(&caps.driver).is_some_and(|major| major < 24) {
+            // Mesa 22.3: 64 runs 1.25x faster but takes 1.9 s to compile, 32 takes 0.6 s.
+            32
+        } else {
+            64
+        };
+        let k_tile = [16, 32]
+            .into_iter()
+            .find(|&tile| k <= tile)
+            .map_or(largest, |tile| tile.min(largest));
+        Self { k_tile, broadcast }
+    }
+
+    /// Columns of C per workgroup.
+    pub fn cols(self) -> u32 {
+        LANES * 4
+    }
+
+    /// Declared length of the private array. Arrays of up to 32 elements take Mesa's compiler 3 to 6 times as long
+    /// as longer ones (22.3.6: 2.4 s at 32, 0.6 s at 33; 25.0.7: 1.1 s, 0.16 s).
+    pub fn b_tile_len(self) -> u32 {
+        self.k_tile.max(40)
+    }
+
+    /// How many vec4 of A one row of a tile takes.
+    pub fn a_slots(self) -> u32 {
+        if self.broadcast {
+            self.k_tile.div_ceil(SEGMENT)
+        } else {
+            self.k_tile / 4
+        }
+    }
+
+    /// WGSL of `fn multiply_tile(row0: u32, rows: u32, k0: u32, lane: u32)`: adds A[row, k0..k0+K_TILE] times the filled
+    /// `b_tile` to the sums of `rows` rows from row0 on. `along_m`: one `a_vec` is four rows at one k.
+    pub fn multiply_tile(self, along_m: bool) -> String {
+        let mut text =
+            String::from("fn multiply_tile(row0: u32, rows: u32, k0: u32, lane: u32) {\n");
+        match (self.broadcast, along_m) {
+            (true, false) => self.broadcast_rows(&mut text),
+            (true, true) => self.broadcast_turned(&mut text),
+            (false, false) => self.uniform_rows(&mut text),
+            (false, true) => self.uniform_turned(&mut text),
+        }
+        text + "}\n"
+    }
+
+    /// Lane l holds A[row, k0 + 32 s + 4 l ..+4] for each slot s.
+    fn broadcast_rows(self, text: &mut String) {
+        for slot in 0..self.a_slots() {
+            line(
+                text,
+                format_args!("    a_seek({slot}u, k0 + {}u + lane * 4u);", slot * SEGMENT),
+            );
+        }
+        line(text, format_args!("    for (var r = 0u; r < rows; r++) {{"));
+        for slot in 0..self.a_slots() {
+            line(
+                text,
+                format_args!(
+                    "        let a{slot} = a_vec({slot}u, row0 + r, k0 + {}u + lane * 4u);",
+                    slot * SEGMENT
+                ),
+            );
+        }
+        self.broadcast_row(text, "        ");
+        line(text, format_args!("    }}"));
+    }
+
+    /// Lane l holds A[row..row+4, k0 + 32 s + 4 l + j] for each slot s and j of 0..4, and picks a row of it.
+    /// Picking costs 3 selects per element, a quarter of what scalar loads of a column of A cost.
+    fn broadcast_turned(self, text: &mut String) {
+        line(
+            text,
+            format_args!("    for (var q = 0u; q < rows; q += 4u) {{"),
+        );
+        for slot in 0..self.a_slots() {
+            for j in 0..4 {
+                line(
+                    text,
+                    format_args!(
+                        "        let g{slot}{j} = a_vec(0u, row0 + q, k0 + {}u + lane * 4u);",
+                        slot * SEGMENT + j
+                    ),
+                );
+            }
+        }
+        line(
+            text,
+            format_args!("        for (var r = q; r < min(q + 4u, rows); r++) {{"),
+        );
+        line(text, format_args!("            let row = r - q;"));
+        for slot in 0..self.a_slots() {
+            let column = |c: char| {
+                let of = |j: u32| format!("g{slot}{j}.{c}");
+                format!("vec4<f32>({}, {}, {}, {})", of(0), of(1), of(2), of(3))
+            };
+            line(
+                text,
+                format_args!(
+                    "            let a{slot} = select(select({}, {}, row == 1u), select({}, {}, row == 3u), row > 1u);",
+                    column('x'),
+                    column('y'),
+                    column('z'),
+                    column('w')
+                ),
+            );
+        }
+        self.broadcast_row(text, "            ");
+        line(text, format_args!("        }}\n    }}"));
+    }
+
+    /// One row: two rows or eight columns in flight are slower (code size).
+    fn broadcast_row(self, text: &mut String, indent: &str) {
+        line(text, format_args!("{indent}let at = r * LANES + lane;"));
+        line(
+            text,
+            format_args!("{indent}var t = select(c_stash[at], vec4<f32>(), k0 == 0u);"),
+        );
+        for k in 0..self.k_tile {
+            let (slot, lane, element) = (
+                k / SEGMENT,
+                k % SEGMENT / 4,
+                ['x', 'y', 'z', 'w'][k as usize % 4],
+            );
+            line(
+                text,
+                format_args!(
+                    "{indent}t = fma(vec4<f32>(subgroupBroadcast(a{slot}.{element}, {lane}u)), b_tile[{k}], t);"
+                ),
+            );
+        }
+        line(text, format_args!("{indent}c_stash[at] = t;"));
+    }
+
+    fn uniform_rows(self, text: &mut String) {
+        for slot in 0..self.a_slots() {
+            line(
+                text,
+                format_args!("    a_seek({slot}u, k0 + {}u);", slot * 4),
+            );
+        }
+        line(text, format_args!("    for (var r = 0u; r < rows; r++) {{"));
+        line(text, format_args!("        let at = r * LANES + lane;"));
+        line(
+            text,
+            format_args!("        var t = select(c_stash[at], vec4<f32>(), k0 == 0u);"),
+        );
+        for slot in 0..self.a_slots() {
+            line(
+                text,
+                format_args!(
+                    "        let a{slot} = a_vec({slot}u, row0 + r, k0 + {}u);",
+                    slot * 4
+                ),
+            );
+            for (j, element) in ['x', 'y', 'z', 'w'].into_iter().enumerate() {
+                line(
+                    text,
+                    format_args!(
+                        "        t = fma(vec4<f32>(a{slot}.{element}), b_tile[{}], t);",
+                        slot as usize * 4 + j
+                    ),
+                );
+            }
+        }
+        line(text, format_args!("        c_stash[at] = t;\n    }}"));
+    }
+
+    /// Four rows at once, as one `a_vec` holds them. The last rows may lie beyond m: zeros of A in slots of their own.
+    fn uniform_turned(self, text: &mut String) {
+        line(
+            text,
+            format_args!("    for (var r = 0u; r < rows; r += 4u) {{"),
+        );
+        line(text, format_args!("        let at = r * LANES + lane;"));
+        for row in 0..4 {
+            line(
+                text,
+                format_args!(
+                    "        var t{row} = select(c_stash[at + {row}u * LANES], vec4<f32>(), k0 == 0u);"
+                ),
+            );
+        }
+        for k in 0..self.k_tile {
+            line(
+                text,
+                format_args!("        let a{k} = a_vec(0u, row0 + r, k0 + {k}u);"),
+            );
+            for (row, element) in ['x', 'y', 'z', 'w'].into_iter().enumerate() {
+                line(
+                    text,
+                    format_args!(
+                        "        t{row} = fma(vec4<f32>(a{k}.{element}), b_tile[{k}], t{row});"
+                    ),
+                );
+            }
+        }
+        for row in 0..4 {
+            line(
+                text,
+                format_args!("        c_stash[at + {row}u * LANES] = t{row};"),
+            );
+        }
+        line(text, format_args!("    }}"));
+    }
+}
+
+fn line(text: &mut String, line: std::fmt::Arguments) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{line}");
+}
+
+/// 22 of "llvmpipe Mesa 22.3.6 (LLVM 15.0.6)".
+fn mesa_major(driver: &str) -> Option<u32> {
+    let version = driver.split("Mesa ").nth(1)?;
+    version.split('.').next()?.parse().ok()
+}
+
+/// Rows per workgroup: as many as possible, because each workgroup fills its B tiles anew (which costs about as much as 25
+/// rows), but few enough that every core has some workgroups to take. A multiple of 4.
+pub fn rows_per_workgroup(m: u32, other_blocks: u32, cores: u32) -> u32 {
+    const WORKGROUPS_PER_CORE: u32 = 4;
+    const ROWS_MIN: u32 = 32;
+    let row_blocks = (cores * WORKGROUPS_PER_CORE).div_ceil(other_blocks.max(1));
+    m.div_ceil(row_blocks)
+        .next_multiple_of(4)
+        .clamp(ROWS_MIN.min(m.next_multiple_of(4)), ROWS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mesa_versions_are_read() {
+        assert_eq!(mesa_major("llvmpipe Mesa 22.3.6 (LLVM 15.0.6)"), Some(22));
+        assert_eq!(mesa_major("Mesa 25.0.7-2~bpo12+1 (LLVM 15.0.6)"), Some(25));
+        assert_eq!(mesa_major("NVIDIA 570.86"), None);
+        assert_eq!(mesa_major(""), None);
+    }
+
+    #[test]
+    fn rows_are_bounded_multiples_of_four() {
+        for m in [1, 2, 3, 31, 33, 64, 127, 1024, 6272] {
+            for blocks in [1, 2, 7, 1000] {
+                for cores in [1, 2, 64] {
+                    let rows = rows_per_workgroup(m, blocks, cores);
+                    assert!(
+                        rows > 0 && rows <= ROWS_MAX && rows.is_multiple_of(4),
+                        "{m} {blocks} {cores}: {rows}"
+                    );
+                }
+            }
+        }
+        // W[1024, k] x X[k, 64] on two cores: two column blocks, so four workgroups of rows per core.
+        assert_eq!(rows_per_workgroup(1024, 2, 2), 128);
+    }
+}
