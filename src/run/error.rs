@@ -38,16 +38,25 @@ pub enum RunError {
     #[error(transparent)]
     Picture(#[from] PictureError),
     #[error("{}: {source}", path.display())]
-    Io { path: PathBuf, source: std::io::Error },
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
 }
 
 fn describe_culprit(culprit: &Option<String>) -> String {
-    culprit.as_ref().map(|tensor| format!(" (first non-finite tensor: `{tensor}`)")).unwrap_or_default()
+    culprit
+        .as_ref()
+        .map(|tensor| format!(" (first non-finite tensor: `{tensor}`)"))
+        .unwrap_or_default()
 }
 
 fn describe_last(last_good: &Option<PathBuf>) -> String {
     match last_good {
-        Some(path) => format!("the last good checkpoint is {}; lower --lr or add a regulariser", path.display()),
+        Some(path) => format!(
+            "the last good checkpoint is {}; lower --lr or add a regulariser",
+            path.display()
+        ),
         None => "there was no checkpoint yet; lower --lr or add a regulariser".into(),
     }
 }

@@ -17,18 +17,11 @@ pub enum PictureError {
         "a PNG of samples takes 1 or 3 channels, these have {channels}; write them with --raw instead"
     )]
     Channels { channels: usize },
-    #[error("a grid of {rows} x {cols} takes {} images, there are {count}", rows * cols)]
-    Count {
-        rows: usize,
-        cols: usize,
-        count: usize,
-    },
 }
 
-/// Packed images on the host: `[count, height, width, channels]`, one byte each.
+/// Packed images on the host: `[n, height, width, channels]`, one byte each.
 #[derive(Clone, Copy, Debug)]
 pub struct PackedImages<'a> {
-    pub count: usize,
     pub height: usize,
     pub width: usize,
     pub channels: usize,
@@ -77,10 +70,10 @@ impl Picture {
     }
 }
 
-/// `rows` x `cols` images, left to right and top to bottom, enlarged if they are tiny, on black.
+/// `rows` x `cols` images, left to right and top to bottom, enlarged if they are tiny, on black. With
+/// fewer images the last cells stay black; with more, the last images are left out.
 pub fn grid(images: PackedImages, rows: usize, cols: usize) -> Result<Picture, PictureError> {
     let PackedImages {
-        count,
         height,
         width,
         channels,
@@ -88,9 +81,6 @@ pub fn grid(images: PackedImages, rows: usize, cols: usize) -> Result<Picture, P
     } = images;
     if channels != 1 && channels != 3 {
         return Err(PictureError::Channels { channels });
-    }
-    if rows * cols > count {
-        return Err(PictureError::Count { rows, cols, count });
     }
     let scale = (LEGIBLE / height.max(width).max(1)).max(1);
     let side = |n: usize, pixels: usize| n * (pixels * scale + PADDING) + PADDING;
@@ -141,7 +131,6 @@ mod tests {
         // Six 1x2 grey images with values 10 i + x + 1, at 28 times their size.
         let nhwc: Vec<u8> = (0..6u8).flat_map(|i| [10 * i + 1, 10 * i + 2]).collect();
         let images = PackedImages {
-            count: 6,
             height: 1,
             width: 2,
             channels: 1,
@@ -174,7 +163,6 @@ mod tests {
     fn large_images_keep_their_size_and_colours() {
         let nhwc: Vec<u8> = (0..64 * 64 * 3).map(|i| (i % 251) as u8).collect();
         let images = PackedImages {
-            count: 1,
             height: 64,
             width: 64,
             channels: 3,
@@ -213,7 +201,6 @@ mod tests {
     #[test]
     fn what_cannot_be_drawn_is_an_error() {
         let images = PackedImages {
-            count: 1,
             height: 1,
             width: 1,
             channels: 2,
@@ -222,14 +209,6 @@ mod tests {
         assert!(matches!(
             grid(images, 1, 1),
             Err(PictureError::Channels { channels: 2 })
-        ));
-        let images = PackedImages {
-            channels: 1,
-            ..images
-        };
-        assert!(matches!(
-            grid(images, 2, 2),
-            Err(PictureError::Count { count: 1, .. })
         ));
         let missing = Path::new("no/such/folder/a.png");
         assert!(matches!(

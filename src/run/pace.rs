@@ -17,10 +17,16 @@ pub struct Pace {
 impl Pace {
     /// Rounds for the next block: at most `until` (the rounds up to the next thing to do) and what fits into `time_left`.
     pub fn next(&self, until: u64, time_left: Option<Duration>) -> u64 {
-        let Some((rounds, seconds)) = self.last else { return 1 };
+        let Some((rounds, seconds)) = self.last else {
+            return 1;
+        };
         let target = time_left.map_or(TARGET_S, |left| left.as_secs_f64().min(TARGET_S));
         let fitting = (target / seconds.max(1e-9)) as u64;
-        fitting.min(rounds * GROWTH).min(MAX_BLOCK).min(until).max(1)
+        fitting
+            .min(rounds * GROWTH)
+            .min(MAX_BLOCK)
+            .min(until)
+            .max(1)
     }
 
     pub fn measured(&mut self, rounds: u64, time: Duration) {
@@ -29,7 +35,8 @@ impl Pace {
 
     /// Time of one round, from the last block.
     pub fn round_time(&self) -> Option<Duration> {
-        self.last.map(|(_, seconds)| Duration::from_secs_f64(seconds))
+        self.last
+            .map(|(_, seconds)| Duration::from_secs_f64(seconds))
     }
 }
 

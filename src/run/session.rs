@@ -202,6 +202,20 @@ pub trait Engine {
     fn toy_metrics(&mut self) -> Result<Option<ToyMetrics>, EngineError>;
 }
 
+/// A trained generator alone, without data or discriminator.
+pub trait Sampler {
+    fn sample_shape(&self) -> SampleShape;
+
+    /// Width of a latent vector.
+    fn latent_dim(&self) -> usize;
+
+    /// Takes the generator's weights, and their average where there is one, from a checkpoint.
+    fn restore(&mut self, data: &CheckpointData) -> Result<(), EngineError>;
+
+    /// As [`Engine::sample`]: the same latents give the same samples.
+    fn sample(&mut self, request: &SampleRequest) -> Result<Samples, EngineError>;
+}
+
 /// What an engine can fail with, by who can do something about it.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {

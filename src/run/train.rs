@@ -73,10 +73,10 @@ pub struct Surroundings<'a> {
 ///
 /// # Errors
 /// [`RunError::Diverged`] on the first non-finite loss or weight; whatever the engine, the disk or the configuration refuses.
-pub fn run(
-    job: Job,
+pub fn run<'a>(
+    job: &'a Job,
     open_engine: impl FnOnce(&TrainConfig) -> Result<Box<dyn Engine>, EngineError>,
-    around: Surroundings,
+    around: Surroundings<'a>,
 ) -> Result<Summary, RunError> {
     let mut engine = open_engine(&job.config)?;
     let facts = engine.facts().clone();
@@ -90,7 +90,10 @@ pub fn run(
     let mut last_good = None;
     if let Place::Resume { checkpoint, .. } = &job.place {
         let data = Checkpoint::read(checkpoint)?.data;
-        engine.restore(&data).map_err(|source| RunError::Restore { path: checkpoint.clone(), source })?;
+        engine.restore(&data).map_err(|source| RunError::Restore {
+            path: checkpoint.clone(),
+            source,
+        })?;
         store.forget_after(data.step)?;
         last_good = Some(checkpoint.clone());
     }
@@ -117,7 +120,10 @@ pub fn run(
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
-    write_atomic(path, bytes).map_err(|source| RunError::Io { path: path.into(), source })
+    write_atomic(path, bytes).map_err(|source| RunError::Io {
+        path: path.into(),
+        source,
+    })
 }
 
 /// What the steps themselves cost, apart from pictures and checkpoints.
@@ -135,7 +141,14 @@ struct Meter {
 }
 
 impl Meter {
-    fn add(&mut self, rounds: u64, images: u64, time: Duration, before: EngineTraffic, after: EngineTraffic) {
+    fn add(
+        &mut self,
+        rounds: u64,
+        images: u64,
+        time: Duration,
+        before: EngineTraffic,
+        after: EngineTraffic,
+    ) {
         if self.blocks == 0 {
             self.first = (images, time);
         }
@@ -154,7 +167,11 @@ impl Meter {
             0 | 1 => (self.images, self.time),
             _ => (self.images - self.first.0, self.time - self.first.1),
         };
-        if time.is_zero() { 0.0 } else { images as f64 / time.as_secs_f64() }
+        if time.is_zero() {
+            0.0
+        } else {
+            images as f64 / time.as_secs_f64()
+        }
     }
 
     fn per_step(&self, bytes: u64) -> f64 {
@@ -208,7 +225,10 @@ impl Run<'_> {
             }
             last_report = self.block(engine, time_left)?.or(last_report);
             let due = |every: u64| every > 0 && engine.step().is_multiple_of(every);
-            let (picture, checkpoint) = (due(self.config.report.sample_every), due(self.config.report.checkpoint_every));
+            let (picture, checkpoint) = (
+                due(self.config.report.sample_every),
+                due(self.config.report.checkpoint_every),
+            );
             if picture {
                 self.picture(engine)?;
             }
@@ -230,19 +250,33 @@ impl Run<'_> {
     /// Rounds until the next step at which something is due.
     fn until_due(&self, step: u64) -> u64 {
         let report = &self.config.report;
-        let multiples = [report.sample_every, report.checkpoint_every].into_iter().filter(|&every| every > 0);
+        let multiples = [report.sample_every, report.checkpoint_every]
+            .into_iter()
+            .filter(|&every| every > 0);
         let next = multiples.map(|every| every - step % every);
         let end = self.steps.map(|steps| steps - step);
         next.chain(end).min().unwrap_or(u64::MAX)
     }
 
     /// One block of steps with its rows in the log; its last report.
-    fn block(&mut self, engine: &mut dyn Engine, time_left: Option<Duration>) -> Result<Option<StepReport>, RunError> {
+    fn block(
+        &mut self,
+        engine: &mut dyn Engine,
+        time_left: Option<Duration>,
+    ) -> Result<Option<StepReport>, RunError> {
         let rounds = self.pace.next(self.until_due(engine.step()), time_left);
-        let (begun, before, images) = (self.around.clock.now(), engine.traffic(), engine.images_seen());
+        let (begun, before, images) = (
+            self.around.clock.now(),
+            engine.traffic(),
+            engine.images_seen(),
+        );
         let reports = match engine.step_block(rounds) {
             Ok(reports) => reports,
-            Err(EngineError::NonFinite { step, tensor, value }) => {
+            Err(EngineError::NonFinite {
+                step,
+                tensor,
+                value,
+            }) => {
                 return Err(self.diverged(engine, step, tensor, value));
             }
             Err(error) => return Err(error.into()),
@@ -250,15 +284,23 @@ impl Run<'_> {
         let time = self.around.clock.now().saturating_sub(begun);
         self.pace.measured(rounds, time);
         let images = engine.images_seen() - images;
-        self.meter.add(rounds, images, time, before, engine.traffic());
-        let images_per_second = if time.is_zero() { 0.0 } else { images as f64 / time.as_secs_f64() };
+        self.meter
+            .add(rounds, images, time, before, engine.traffic());
+        let images_per_second = if time.is_zero() {
+            0.0
+        } else {
+            images as f64 / time.as_secs_f64()
+        };
         for report in &reports {
             if let Some((what, value)) = report.non_finite() {
                 self.log.flush()?;
                 return Err(self.diverged(engine, report.step, what.to_string(), value));
             }
             if report.step.is_multiple_of(self.config.report.log_every) {
-                self.log.append(&MetricsRow { report, images_per_second })?;
+                self.log.append(&MetricsRow {
+                    report,
+                    images_per_second,
+                })?;
             }
         }
         self.log.flush()?;
@@ -266,24 +308,42 @@ impl Run<'_> {
         if let Some(report) = &last {
             let left = self.time_left(report.step, time_left.map(|left| left.saturating_sub(time)));
             let elapsed = self.elapsed();
-            self.around.reporter.progress(&Progress { report, images_per_second, elapsed, left });
+            self.around.reporter.progress(&Progress {
+                report,
+                images_per_second,
+                elapsed,
+                left,
+            });
         }
         Ok(last)
     }
 
     /// Until the budget's steps or its time are over, at the present speed.
     fn time_left(&self, step: u64, limit: Option<Duration>) -> Option<Duration> {
-        let steps = self.steps.zip(self.pace.round_time()).map(|(steps, round)| {
-            Duration::try_from_secs_f64(round.as_secs_f64() * steps.saturating_sub(step) as f64).unwrap_or(Duration::MAX)
-        });
+        let steps = self
+            .steps
+            .zip(self.pace.round_time())
+            .map(|(steps, round)| {
+                Duration::try_from_secs_f64(round.as_secs_f64() * steps.saturating_sub(step) as f64)
+                    .unwrap_or(Duration::MAX)
+            });
         steps.into_iter().chain(limit).min()
     }
 
     /// The error for a value that is no longer finite, with the first tensor of the state that is not either.
     fn diverged(&self, engine: &mut dyn Engine, step: u64, what: String, value: f32) -> RunError {
         // The state is read only to name a tensor: failing to read it must not hide the divergence.
-        let culprit = engine.checkpoint().ok().and_then(|data| data.non_finite().map(|(name, _)| name.to_string()));
-        RunError::Diverged { step, what, value, culprit, last_good: self.last_good.clone() }
+        let culprit = engine
+            .checkpoint()
+            .ok()
+            .and_then(|data| data.non_finite().map(|(name, _)| name.to_string()));
+        RunError::Diverged {
+            step,
+            what,
+            value,
+            culprit,
+            last_good: self.last_good.clone(),
+        }
     }
 
     /// Writes the state, unless this step's checkpoint is there already; refuses a state that is not finite.
@@ -295,9 +355,18 @@ impl Run<'_> {
         let data = engine.checkpoint()?;
         if let Some((tensor, value)) = data.non_finite() {
             let (step, what) = (engine.step(), format!("tensor `{tensor}`"));
-            return Err(RunError::Diverged { step, what, value, culprit: None, last_good: self.last_good.clone() });
+            return Err(RunError::Diverged {
+                step,
+                what,
+                value,
+                culprit: None,
+                last_good: self.last_good.clone(),
+            });
         }
-        let path = self.store.save(Checkpoint { data, config: self.config_text.clone() })?;
+        let path = self.store.save(Checkpoint {
+            data,
+            config: self.config_text.clone(),
+        })?;
         self.around.reporter.wrote("checkpoint", &path);
         self.last_good = Some(path.clone());
         Ok(path)
@@ -306,7 +375,11 @@ impl Run<'_> {
     /// Draws from fixed latents, the same at every step of the run, so that pictures show how samples change.
     fn picture(&mut self, engine: &mut dyn Engine) -> Result<(), RunError> {
         let step = engine.step();
-        if self.last_picture.as_ref().is_some_and(|(last, _)| *last == step) {
+        if self
+            .last_picture
+            .as_ref()
+            .is_some_and(|(last, _)| *last == step)
+        {
             return Ok(());
         }
         let path = self.folder.sample(step);
