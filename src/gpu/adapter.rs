@@ -293,6 +293,18 @@ pub fn list_adapters() -> Vec<AdapterReport> {
     enumerate().into_iter().map(|(_, report)| report).collect()
 }
 
+/// Keeps Mesa's device-select layer from printing `XDG_RUNTIME_DIR is invalid` twice per device on machines without a
+/// desktop session (servers, containers): it looks for a Wayland compositor there, to no end.
+///
+/// # Safety
+/// Sets an environment variable: call it first thing in `main`, before any other thread exists.
+pub unsafe fn hush_device_select_layer() {
+    if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: the caller promises that no other thread exists.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+    }
+}
+
 /// Adapters and their reports, best first, indices set.
 pub(super) fn enumerate() -> Vec<(wgpu::Adapter, AdapterReport)> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();

@@ -20,7 +20,7 @@ mod translate;
 
 pub use adapter::{
     AdapterChoice, AdapterClass, AdapterReport, Caps, GpuBackend, MatrixScalar, MatrixTile,
-    list_adapters,
+    hush_device_select_layer, list_adapters,
 };
 pub use buffer::{Buffer, Pending};
 pub use device::{DeviceOptions, Gpu, Submission};
