@@ -124,7 +124,7 @@ fn bytes(count: u64) -> String {
         0x10_0000..0x4000_0000 => (0x10_0000, "MiB"),
         _ => (0x4000_0000_u64, "GiB"),
     };
-    if count % unit == 0 {
+    if count.is_multiple_of(unit) {
         format!("{} {name}", count / unit)
     } else {
         format!("{:.1} {name}", count as f64 / unit as f64)
