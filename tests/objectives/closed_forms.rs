@@ -129,7 +129,8 @@ fn on_three_points(
         b.g.gather(logits, index, 1).unwrap()
     };
     let (real, fake) = (spread(&mut b, P), spread(&mut b, Q));
-    let fake = spoil(&mut b.g, fake); // a sign flipped in the generated half alone
+    // A sign flipped in one half alone; least squares would not see it in the other, whose target is 0.
+    let real = spoil(&mut b.g, real);
     let loss = objective
         .discriminator_loss_smoothed(&mut b.g, real, fake, target)
         .unwrap();
@@ -237,38 +238,52 @@ fn label_smoothing_moves_the_optimum() {
     }
 }
 
-/// N(0, 1) against N(1, 1) by numerical integration: with s* = log p/q = 1/2 - x, log 4 minus the loss is 2 JSD = 2 x 0.11142.
+/// N(0, 1) against N(m, sigma) by numerical integration: with s* = log p/q, log 4 minus the loss is 2 JSD.
 #[test]
 fn jensen_shannon_divergence_of_two_gaussians() {
-    // Equally likely samples: the midpoints of n quantiles, from the integral of the density on a fine grid.
-    let quantiles = |mean: f64, n: usize| -> Vec<f64> {
-        let (step, mut mass, mut out) = (1e-4, 0.0, Vec::with_capacity(n));
-        let density = |x: f64| (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
-        let mut x = -9.0;
-        while out.len() < n && x < 9.0 {
-            let next = mass + step * density(x + 0.5 * step);
-            while out.len() < n && next > (out.len() as f64 + 0.5) / n as f64 {
-                let part = ((out.len() as f64 + 0.5) / n as f64 - mass) / (next - mass);
-                out.push(mean + x + part * step);
-            }
-            (mass, x) = (next, x + step);
+    // Equally likely samples: the midpoints of n quantiles of N(0, 1), from the integral of the density on a fine grid.
+    let n = 40_000;
+    let (step, mut mass, mut x) = (1e-4, 0.0, -9.0);
+    let mut quantiles = Vec::with_capacity(n);
+    let density = |x: f64| (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    while x < 9.0 {
+        let next = mass + step * density(x + 0.5 * step);
+        while quantiles.len() < n && next > (quantiles.len() as f64 + 0.5) / n as f64 {
+            let part = ((quantiles.len() as f64 + 0.5) / n as f64 - mass) / (next - mass);
+            quantiles.push(x + part * step);
         }
-        out
-    };
-    let n = 4000;
-    let (real, fake) = (quantiles(0.0, n), quantiles(1.0, n));
-    assert_eq!((real.len(), fake.len()), (n, n));
-    let log_ratio = |x: &Vec<f64>| x.iter().map(|x| 0.5 - x).collect::<Vec<_>>();
-    holds_and_can_fail("minimax", |spoil| {
-        let mut b = Bench::default();
-        let real = b.leaf("real", [1, n], &log_ratio(&real));
-        let fake = b.leaf("fake", [1, n], &log_ratio(&fake));
-        let fake = spoil(&mut b.g, fake);
-        let loss = Objective::Minimax
-            .discriminator_loss(&mut b.g, real, fake)
-            .unwrap();
-        agree("JSD", 0.5 * (4f64.ln() - b.scalar(loss)), 0.11142, 1e-5)
-    });
+        (mass, x) = (next, x + step);
+    }
+    assert_eq!(quantiles.len(), n);
+    for (m, sigma, divergence) in [
+        (0.0, 1.0, 0.0),
+        (1.0, 1.0, 0.11142),
+        (2.0, 1.0, 0.33683),
+        (0.0, 2.0, 0.09273),
+        (3.0, 0.5, 0.63087),
+    ] {
+        let s = |x: f64| 0.5 * ((x - m) / sigma).powi(2) - 0.5 * x * x + f64::ln(sigma);
+        let on_real: Vec<f64> = quantiles.iter().map(|&x| s(x)).collect();
+        let on_fake: Vec<f64> = quantiles.iter().map(|&x| s(m + sigma * x)).collect();
+        let measured = |spoil: Spoil| {
+            let mut b = Bench::default();
+            let (real, fake) = (
+                b.leaf("real", [1, n], &on_real),
+                b.leaf("fake", [1, n], &on_fake),
+            );
+            let real = spoil(&mut b.g, real);
+            let loss = Objective::Minimax
+                .discriminator_loss(&mut b.g, real, fake)
+                .unwrap();
+            0.5 * (4f64.ln() - b.scalar(loss))
+        };
+        let check = |spoil| agree("JSD", measured(spoil), divergence, 1e-5);
+        if m == 0.0 && sigma == 1.0 {
+            check(unspoilt).unwrap(); // every logit is 0: no sign to flip
+        } else {
+            holds_and_can_fail("minimax", check);
+        }
+    }
 }
 
 /// Where D is sure that samples are generated (s = -20, D = 2e-9), minimax's generator gets next to no gradient and

@@ -1,10 +1,11 @@
 //! Gradient penalty and R1 of whole critics, and their gradients in every parameter, against PyTorch
 //! (`assets/goldens/second_order.safetensors`).
 use super::torch::{Bench, Goldens, distance};
-use gan_gpu::gan::Regulariser;
 use gan_gpu::gan::regularisers::Samples;
-use gan_gpu::graph::{Expr, Graph};
-use gan_gpu::nn::{Mode, Network, NetworkSpec};
+use gan_gpu::gan::{Objective, Regulariser};
+use gan_gpu::graph::{Distribution, Expr, Graph};
+use gan_gpu::nn::models::MODELS;
+use gan_gpu::nn::{Mode, Network, NetworkSpec, ParamSpec, model_by_name_or_file};
 
 /// The critics of tools/reference/second_order.py.
 fn critic(name: &str) -> Network {
@@ -108,6 +109,70 @@ fn penalties_and_their_gradients_are_pytorchs() {
             let half = r.penalty(&mut b.g, 5.0, samples, &mut forward).unwrap();
             let golden = &goldens.get(&format!("{name}/{golden}/value")).values;
             assert!(distance(&b.value(half), golden) > 0.1);
+        }
+    }
+}
+
+/// Every built-in model's D loss with each penalty, and G's loss, differentiate in every parameter; each state is updated
+/// once per pass.
+#[test]
+fn built_in_models_differentiate_twice() {
+    for (name, _) in MODELS {
+        let m = model_by_name_or_file(name).unwrap().build().unwrap();
+        let mut g = Graph::new();
+        let leaves = |g: &mut Graph, specs: &[ParamSpec]| -> Vec<Expr> {
+            specs
+                .iter()
+                .map(|p| g.leaf(&p.name, p.shape.clone()))
+                .collect()
+        };
+        let (gp, gs) = (
+            leaves(&mut g, m.generator.params()),
+            leaves(&mut g, m.generator.states()),
+        );
+        let (dp, ds) = (
+            leaves(&mut g, m.discriminator.params()),
+            leaves(&mut g, m.discriminator.states()),
+        );
+        let z = g.random(Distribution::Normal, m.generator.input_shape(2));
+        let fake = m
+            .generator
+            .forward(&mut g, &gp, &gs, z, Mode::Train)
+            .unwrap();
+        let mut updated: Vec<usize> = fake.state_updates.iter().map(|u| u.0).collect();
+        updated.sort_unstable();
+        assert_eq!(updated, (0..gs.len()).collect::<Vec<_>>(), "{name}");
+        for (i, value) in &fake.state_updates {
+            assert_eq!(*g.shape(*value), m.generator.states()[*i].shape, "{name}");
+        }
+        let data = g.source("data", m.sample.shape(2));
+        let real = m.data_to_network(&mut g, data).unwrap();
+        let mut d = |g: &mut Graph, x: Expr| {
+            Ok(m.discriminator.forward(g, &dp, &ds, x, Mode::Train)?.output)
+        };
+        let (s_real, s_fake) = (d(&mut g, real).unwrap(), d(&mut g, fake.output).unwrap());
+        let mut d_loss = Objective::Hinge
+            .discriminator_loss(&mut g, s_real, s_fake)
+            .unwrap();
+        let detached = g.stop_gradient(fake.output);
+        let samples = Samples::new(&mut g, real, detached);
+        for r in Regulariser::ALL {
+            let penalty = r.penalty(&mut g, 1.0, samples, &mut d).unwrap();
+            d_loss = g.add(d_loss, penalty).unwrap();
+        }
+        let g_loss = Objective::NonSaturating
+            .generator_loss(&mut g, s_fake)
+            .unwrap();
+        for (loss, params) in [(d_loss, &dp), (g_loss, &gp)] {
+            let gradients = g.gradients(loss, params).unwrap();
+            for (&p, &gradient) in params.iter().zip(&gradients) {
+                assert_eq!(g.shape(gradient), g.shape(p), "{name}");
+                assert_eq!(
+                    g.constant_value(gradient),
+                    None,
+                    "{name}: a parameter without a gradient"
+                );
+            }
         }
     }
 }
