@@ -145,8 +145,8 @@ fn fresh(args: &Args) -> Result<(TrainConfig, Place), CliError> {
 /// The preset's configuration under the flags, complete and checked.
 fn configure(preset: &Preset, args: &Args) -> Result<TrainConfig, CliError> {
     let mut config = preset.unresolved()?;
-    args.model.apply(&mut config)?;
     args.data.apply(&mut config);
+    args.model.apply(&mut config)?;
     args.method.apply(&mut config.method)?;
     args.budget.apply(&mut config);
     args.report.apply(&mut config);

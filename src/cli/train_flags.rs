@@ -1,5 +1,6 @@
 //! The flags of `train`, and how they change a preset's configuration.
 use super::parse;
+use crate::data::Source;
 use crate::nn::Extent;
 use crate::run::config::{Budget, ConfigError, Fit, ModelConfig, Precision, Split, TrainConfig};
 use std::path::PathBuf;
@@ -97,16 +98,21 @@ fn set<T, U: From<T>>(field: &mut U, flag: Option<T>) {
 }
 
 impl ModelFlags {
-    /// The model comes with its own latent width; a flag for that one is applied later.
+    /// To be applied after the data's flags: `mlp` for points is another network than `mlp` for images. A model comes with
+    /// its own latent width; the flag for that is applied later.
     pub fn apply(&self, config: &mut TrainConfig) -> Result<(), ConfigError> {
         set(&mut config.seed, self.seed);
         set(&mut config.adapter, self.adapter.clone());
         set(&mut config.precision, self.precision);
         if let Some(name) = &self.model {
-            let name = specific(name, config.model.spec()?.build()?.sample);
+            let sample = match config.data.source() {
+                Source::Toy(set) => Extent::Features {
+                    features: set.dim(),
+                },
+                Source::Glyphs | Source::Path(_) => config.model.spec()?.build()?.sample,
+            };
+            config.model = ModelConfig::named(specific(name, sample));
             config.method.latent_dim = None;
-            config.model = ModelConfig::named(name);
-            (config.data.size, config.data.channels) = (None, None);
         }
         Ok(())
     }

@@ -1,0 +1,334 @@
+//! The command line from outside: exit codes, messages, and what a dry run says would be trained.
+use gan_gpu::run::checkpoint::{Checkpoint, CheckpointData, CheckpointStore};
+use gan_gpu::run::config::TrainConfig;
+use gan_gpu::run::folder::RunFolder;
+use gan_gpu::run::presets::{PRESETS, preset};
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn gan_gpu(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_gan-gpu"))
+        .args(args)
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+/// Standard output of a call that must succeed.
+fn stdout(folder: &Path, args: &[&str]) -> String {
+    let output = gan_gpu(folder, args);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success(),
+        "{args:?}: {}{text}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text
+}
+
+/// Standard error of a call that must be refused as bad usage or input.
+#[track_caller]
+fn refused(folder: &Path, args: &[&str]) -> String {
+    let output = gan_gpu(folder, args);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
+    assert!(
+        output.stdout.is_empty(),
+        "{args:?}: errors belong on standard error"
+    );
+    text
+}
+
+/// The configuration that `train <args>` would run.
+fn dry(folder: &Path, args: &[&str]) -> TrainConfig {
+    let text = stdout(folder, &[&["train", "--dry-run"], args].concat());
+    TrainConfig::from_toml("dry run", &text).unwrap()
+}
+
+#[test]
+fn every_preset_can_be_printed_and_dry_run() {
+    let here = tempfile::tempdir().unwrap();
+    let list = stdout(here.path(), &["presets"]);
+    for preset in PRESETS {
+        assert!(list.lines().any(|line| line.starts_with(preset.name)));
+        assert!(stdout(here.path(), &["presets", preset.name]).contains("# Settings:"));
+        assert_eq!(
+            dry(here.path(), &["--preset", preset.name]),
+            preset.config().unwrap()
+        );
+    }
+    let json = stdout(
+        here.path(),
+        &["train", "--preset", "mnist-dcgan", "--dry-run", "--json"],
+    );
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&json["sizes"]["params_g"], &json["sizes"]["params_d"]),
+        (&759_681.into(), &138_689.into())
+    );
+    assert!(
+        std::fs::read_dir(here.path()).unwrap().next().is_none(),
+        "a dry run writes nothing"
+    );
+}
+
+#[test]
+fn a_preset_is_also_a_configuration_that_reproduces_itself() {
+    let here = tempfile::tempdir().unwrap();
+    let printed = stdout(here.path(), &["presets", "ring8"]);
+    assert_eq!(
+        TrainConfig::from_toml("printed", &printed)
+            .unwrap()
+            .resolve()
+            .unwrap(),
+        preset("ring8").unwrap().config().unwrap()
+    );
+}
+
+#[test]
+fn the_data_choose_the_preset() {
+    let here = tempfile::tempdir().unwrap();
+    let model = |args: &[&str]| dry(here.path(), args).model.name;
+    assert_eq!(model(&[]), "glyphs");
+    for (data, expected) in [
+        ("ring8", "ring8"),
+        ("grid25", "ring8"),
+        ("swissroll", "ring8"),
+        ("mixture1d", "gauss1d"),
+    ] {
+        assert_eq!(model(&["--data", data]), expected, "{data}");
+        assert_eq!(dry(here.path(), &["--data", data]).data.source, data);
+    }
+    // Sixteen bytes of header and one 28x28 image: an IDX file.
+    let mut idx = vec![0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28];
+    idx.extend([0; 784]);
+    std::fs::write(here.path().join("train-images-idx3-ubyte"), idx).unwrap();
+    assert_eq!(model(&["--data", "train-images-idx3-ubyte"]), "dcgan28");
+    std::fs::create_dir(here.path().join("pictures")).unwrap();
+    image::GrayImage::new(4, 4)
+        .save(here.path().join("pictures/a.png"))
+        .unwrap();
+    assert_eq!(model(&["--data", "pictures"]), "dcgan64");
+}
+
+#[test]
+fn flags_override_the_preset() {
+    let here = tempfile::tempdir().unwrap();
+    let flags = "--preset mnist-dcgan --data ring8 --model mlp --batch-size 32 --lr 1e-3 --g-lr 5e-4 --b1 0 --nz 7 \
+                 --objective hinge --regulariser r1=0.5 --d-steps 2 --kimg 3 --max-time 1h30m --seed 5 --grid 2x3 --keep 0";
+    let config = dry(here.path(), &flags.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(
+        (config.data.source.as_str(), config.model.name.as_str()),
+        ("ring8", "ring8")
+    );
+    assert_eq!(
+        (config.method.batch, config.method.latent_dim, config.seed),
+        (32, Some(7), 5)
+    );
+    assert_eq!(
+        (
+            config.method.optimiser.d.lr(),
+            config.method.optimiser.g.lr()
+        ),
+        (1e-3, 5e-4)
+    );
+    assert_eq!(
+        (
+            config.budget.kimg,
+            config.budget.epochs,
+            config.budget.max_time_s
+        ),
+        (Some(3), None, Some(5400))
+    );
+    assert_eq!((config.report.grid, config.report.keep), ([2, 3], 0));
+}
+
+#[test]
+fn a_model_file_trains_and_its_errors_name_the_layer() {
+    let here = tempfile::tempdir().unwrap();
+    let model = |out: u32| {
+        format!(
+            "[generator]\ninput = {{ features = 3 }}\n[[generator.layer]]\ntype = \"linear\"\nout = {out}\n\
+             [discriminator]\ninput = {{ features = 2 }}\n[[discriminator.layer]]\ntype = \"linear\"\nout = 1\n"
+        )
+    };
+    std::fs::write(here.path().join("good.toml"), model(2)).unwrap();
+    let config = dry(here.path(), &["--data", "ring8", "--model", "good.toml"]);
+    assert_eq!(
+        (config.model.name.as_str(), config.method.latent_dim),
+        ("good.toml", Some(3))
+    );
+    assert_eq!(config.model.generator.unwrap().layers.len(), 1);
+    std::fs::write(here.path().join("bad.toml"), model(5)).unwrap();
+    let message = refused(
+        here.path(),
+        &[
+            "train",
+            "--data",
+            "ring8",
+            "--model",
+            "bad.toml",
+            "--dry-run",
+        ],
+    );
+    assert!(
+        message.contains("5 features") && message.contains("2 features"),
+        "{message}"
+    );
+    std::fs::write(here.path().join("torn.toml"), "[generator\n").unwrap();
+    let message = refused(here.path(), &["train", "--model", "torn.toml", "--dry-run"]);
+    assert!(
+        message.contains("torn.toml") && message.contains("line 1"),
+        "{message}"
+    );
+}
+
+#[test]
+fn bad_usage_is_refused_with_what_was_meant() {
+    let here = tempfile::tempdir().unwrap();
+    for (args, expected) in [
+        ("train --preset mnist-dcgna", "did you mean `mnist-dcgan`?"),
+        ("train --data rnig8", "did you mean `ring8`?"),
+        ("train --data no/such/folder", "no/such/folder"),
+        ("train --objective hing", "did you mean `hinge`?"),
+        ("train --regulariser r1=x", "`x` is no number above 0"),
+        ("train --model nothing", "nothing"),
+        ("train --precision f16", "f16 is not available yet"),
+        ("train --steps 5 --kimg 5", "cannot be used with"),
+        ("train --steps 0", "0"),
+        ("train --max-time soon", "like 90s, 10m, 1h30m"),
+        ("train --batch 0", "0"),
+        ("train --lr nan", "above 0"),
+        ("train --objective wgan", "wgan"),
+        ("train --seed 9223372036854775808", "seed"),
+        ("train --grid 8", "ROWSxCOLUMNS"),
+        ("train --data ring8 --model dcgan28", "2 numbers per sample"),
+        ("train --resume", "there is no run under runs"),
+        ("train --resume nowhere", "no config.toml"),
+        ("train --resume x --preset ring8", "cannot be used with"),
+        ("sample nowhere", "no config.toml"),
+        ("sample", "required"),
+        ("bench step --model dcgan82", "did you mean `dcgan28`?"),
+        ("presets ring9", "did you mean `ring8`?"),
+        ("trian", "similar"),
+    ] {
+        let message = refused(here.path(), &args.split_whitespace().collect::<Vec<_>>());
+        assert!(message.contains(expected), "{args}: {message}");
+    }
+    assert!(
+        std::fs::read_dir(here.path()).unwrap().next().is_none(),
+        "refused calls leave nothing behind"
+    );
+}
+
+/// A run folder with a checkpoint, without training one.
+fn run_folder(root: &Path) -> RunFolder {
+    let folder = RunFolder::create(Some(&root.join("run")), Path::new("unused"), "x").unwrap();
+    let config = preset("ring8")
+        .unwrap()
+        .config()
+        .unwrap()
+        .to_toml()
+        .unwrap();
+    std::fs::write(folder.config(), &config).unwrap();
+    let data = CheckpointData {
+        step: 7,
+        images_seen: 70,
+        ..Default::default()
+    };
+    CheckpointStore::new(folder.checkpoints(), 0)
+        .save(Checkpoint { data, config })
+        .unwrap();
+    folder
+}
+
+#[test]
+fn a_resumed_run_may_only_get_longer_reports_and_another_adapter() {
+    let here = tempfile::tempdir().unwrap();
+    let folder = run_folder(here.path());
+    let config = dry(
+        here.path(),
+        &[
+            "--resume",
+            "run",
+            "--steps",
+            "9",
+            "--keep",
+            "1",
+            "--adapter",
+            "cpu",
+        ],
+    );
+    assert_eq!(
+        (
+            config.budget.steps,
+            config.report.keep,
+            config.adapter.as_str()
+        ),
+        (Some(9), 1, "cpu")
+    );
+    assert_eq!(
+        config.method,
+        preset("ring8").unwrap().config().unwrap().method
+    );
+    dry(here.path(), &["--out", "run", "--resume"]);
+    dry(
+        here.path(),
+        &["--resume", "run/checkpoints/step-00000007.safetensors"],
+    );
+    for flag in [
+        "--lr=1e-3",
+        "--seed=2",
+        "--batch=3",
+        "--data=grid25",
+        "--model=mlp",
+        "--b1=0.1",
+    ] {
+        let message = refused(here.path(), &["train", "--resume", "run", flag]);
+        assert!(
+            message.contains("cannot be changed with --resume"),
+            "{flag}: {message}"
+        );
+    }
+    std::fs::write(folder.config(), "seed = 1\nsede = 2\n").unwrap();
+    let message = refused(here.path(), &["train", "--resume", "run"]);
+    assert!(
+        message.contains("config.toml") && message.contains("line 2"),
+        "{message}"
+    );
+}
+
+#[test]
+fn broken_checkpoints_are_named() {
+    let here = tempfile::tempdir().unwrap();
+    let folder = run_folder(here.path());
+    let checkpoint = folder.checkpoints().join("step-00000007.safetensors");
+    let whole = std::fs::read(&checkpoint).unwrap();
+    std::fs::write(&checkpoint, &whole[..whole.len() - 3]).unwrap();
+    let message = refused(here.path(), &["sample", "run"]);
+    assert!(
+        message.contains("step-00000007.safetensors is truncated"),
+        "{message}"
+    );
+    std::fs::write(&checkpoint, "not at all a checkpoint").unwrap();
+    let message = refused(here.path(), &["sample", "run"]);
+    assert!(message.contains("is not a safetensors file"), "{message}");
+    std::fs::remove_file(&checkpoint).unwrap();
+    let message = refused(here.path(), &["sample", "run"]);
+    assert!(message.contains("has no checkpoints"), "{message}");
+}
+
+#[test]
+fn help_and_version_succeed() {
+    let here = tempfile::tempdir().unwrap();
+    for args in [
+        "--help",
+        "--version",
+        "train --help",
+        "sample --help",
+        "bench step --help",
+        "adapters --help",
+    ] {
+        assert!(!stdout(here.path(), &args.split_whitespace().collect::<Vec<_>>()).is_empty());
+    }
+}
