@@ -21,6 +21,9 @@ pub enum NnError {
         kind: &'static str,
         source: GraphError,
     },
+    /// A network's input has no numbers.
+    #[error("input: expected at least one number per sample, got {got}")]
+    Input { got: super::Extent },
     /// A network has no layers.
     #[error("the network has no layers; add a [[layer]] table")]
     Empty,

@@ -41,7 +41,7 @@ impl Model {
     ///
     /// # Errors
     /// If x is not such a batch.
-    pub fn to_network(&self, g: &mut Graph, x: Expr) -> GraphResult<Expr> {
+    pub fn data_to_network(&self, g: &mut Graph, x: Expr) -> GraphResult<Expr> {
         match (self.sample, self.discriminator.input()) {
             (Extent::Image { .. }, Extent::Features { .. }) => flatten(g, x),
             _ => Ok(x),
@@ -51,7 +51,7 @@ impl Model {
     ///
     /// # Errors
     /// If x is not the generator's output.
-    pub fn from_network(&self, g: &mut Graph, x: Expr) -> GraphResult<Expr> {
+    pub fn network_to_data(&self, g: &mut Graph, x: Expr) -> GraphResult<Expr> {
         match (self.sample, self.generator.output()) {
             (
                 Extent::Image {

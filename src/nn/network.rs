@@ -78,6 +78,9 @@ impl Network {
         if spec.layers.is_empty() {
             return Err(NnError::Empty);
         }
+        if spec.input.numel() == 0 {
+            return Err(NnError::Input { got: spec.input });
+        }
         let mut d = Declare {
             scheme: spec.init,
             layer: String::new(),
@@ -86,9 +89,6 @@ impl Network {
             states: vec![],
             costs: vec![],
         };
-        if spec.input.numel() == 0 {
-            return d.mismatch("an input of at least one number", spec.input);
-        }
         let output = d.sequence("", &spec.layers, spec.input)?;
         Ok(Network {
             spec: spec.clone(),

@@ -62,14 +62,34 @@ fn check_eps(d: &Declare, eps: f64) -> Result<()> {
     d.mismatch("an eps above 0", eps)
 }
 
-/// x - mean and the biased variance over `axes`. The mean goes first (two passes): E x^2 - (E x)^2 loses every digit when
-/// the mean is large against the spread.
-fn centre(g: &mut Graph, x: Expr, axes: &[usize]) -> GraphResult<(Expr, Expr, Expr)> {
-    let mean = g.mean(x, axes)?;
+/// The mean over `axes`, x - mean, the sum of its squares and how many values each went over.
+///
+/// The mean goes first (two passes): E x^2 - (E x)^2 loses every digit when the mean is large against the spread. It is a
+/// quotient, as a product with 1/count would shift a large mean by that constant's rounding.
+struct Centred {
+    mean: Expr,
+    centred: Expr,
+    squares: Expr,
+    count: f32,
+}
+fn centre(g: &mut Graph, x: Expr, axes: &[usize]) -> GraphResult<Centred> {
+    let sum = g.sum(x, axes)?;
+    let count = (g.shape(x).numel() / g.shape(sum).numel()) as f32;
+    let mean = divide(g, sum, count)?;
     let centred = g.sub(x, mean)?;
     let squared = g.square(centred)?;
-    let variance = g.mean(squared, axes)?;
-    Ok((mean, centred, variance))
+    let squares = g.sum(squared, axes)?;
+    Ok(Centred {
+        mean,
+        centred,
+        squares,
+        count,
+    })
+}
+
+fn divide(g: &mut Graph, a: Expr, by: f32) -> GraphResult<Expr> {
+    let by = g.scalar(by);
+    g.div(a, by)
 }
 
 /// sqrt(variance + eps)
@@ -103,14 +123,14 @@ impl BatchNorm {
         let bias = g.reshape(bias, per_channel.clone())?;
         let (centred, variance, updates) = match mode {
             Mode::Train => {
-                let (mean, centred, variance) = centre(g, x, &axes)?;
-                let count = (shape.numel() / shape[0]) as f64;
-                let unbiased = g.scale(variance, (count / (count - 1.0)) as f32)?;
-                let mean = g.reshape(mean, [shape[0]])?;
+                let c = centre(g, x, &axes)?;
+                let variance = divide(g, c.squares, c.count)?;
+                let unbiased = divide(g, c.squares, c.count - 1.0)?;
+                let mean = g.reshape(c.mean, [shape[0]])?;
                 let unbiased = g.reshape(unbiased, [shape[0]])?;
                 let new_mean = move_towards(g, running_mean, mean, self.momentum)?;
                 let new_var = move_towards(g, running_var, unbiased, self.momentum)?;
-                (centred, variance, Some([new_mean, new_var]))
+                (c.centred, variance, Some([new_mean, new_var]))
             }
             Mode::Eval => {
                 let mean = g.reshape(running_mean, per_channel.clone())?;
@@ -168,9 +188,10 @@ impl LayerNorm {
     fn write(&self, g: &mut Graph, x: Expr, affine: Option<[Expr; 2]>) -> GraphResult<Expr> {
         let shape = g.shape(x).clone();
         let axes: Vec<usize> = (0..shape.rank()).filter(|&i| i != 1).collect();
-        let (_, centred, variance) = centre(g, x, &axes)?;
+        let c = centre(g, x, &axes)?;
+        let variance = divide(g, c.squares, c.count)?;
         let deviation = deviation(g, variance, self.eps)?;
-        let y = g.div(centred, deviation)?;
+        let y = g.div(c.centred, deviation)?;
         let Some([weight, bias]) = affine else {
             return Ok(y);
         };
