@@ -116,18 +116,25 @@ mod tests {
         gpu.submit_timed([&short, &long]).unwrap(); // compiled at the first dispatch
         let before = gpu.traffic();
         let started = std::time::Instant::now();
-        let seconds = gpu.submit_timed([&short, &long, &short]).unwrap();
+        let seconds = gpu
+            .submit_timed([&short, &long, &short, &long, &short, &long])
+            .unwrap();
         let wall_s = started.elapsed().as_secs_f64();
-        assert_eq!(gpu.traffic().dispatches - before.dispatches, 3);
+        assert_eq!(gpu.traffic().dispatches - before.dispatches, 6);
         assert!(
-            seconds.iter().all(|&s| s >= 0.0) && seconds.iter().sum::<f64>() <= wall_s,
+            seconds.iter().sum::<f64>() <= wall_s,
             "{seconds:?} in {wall_s}"
         );
-        // 200 times the work; how much of it shows depends on the machine's other load.
-        assert!(
-            seconds[1] > 3.0 * seconds[0] && seconds[1] > 3.0 * seconds[2],
-            "{seconds:?}"
-        );
+        // 200 times the work. The least of three, because other load on the machine adds to any one.
+        let least = |first: usize| {
+            seconds
+                .iter()
+                .skip(first)
+                .step_by(2)
+                .copied()
+                .fold(f64::INFINITY, f64::min)
+        };
+        assert!(least(0) >= 0.0 && least(1) > 3.0 * least(0), "{seconds:?}");
         assert_eq!(read_f32(&gpu, &long.buffers()[0])[4095], 2.0);
     }
 
