@@ -1,8 +1,6 @@
-//! Which adapters there are, what each can do, and which one a run uses.
-use super::error::GpuError;
+//! Which adapters there are, and what each can do.
+use super::choice::preference;
 use std::fmt;
-use std::str::FromStr;
-use std::sync::OnceLock;
 
 /// The graphics API through which an adapter is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -25,7 +23,7 @@ impl fmt::Display for GpuBackend {
     }
 }
 
-/// What kind of machine an adapter is, in the order in which [`AdapterChoice::Auto`] prefers them.
+/// What kind of machine an adapter is, in the order in which [`AdapterChoice::Auto`](super::AdapterChoice::Auto) prefers them.
 ///
 /// `Other` (a driver that does not say; GL reports most discrete GPUs so) is far more often a GPU than not,
 /// so it stands before software.
@@ -187,123 +185,31 @@ impl AdapterReport {
     }
 }
 
-/// Which adapter a run shall use: what `--adapter` and `GAN_GPU_ADAPTER` take.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum AdapterChoice {
-    /// Discrete, then integrated, virtual, unknown, software; GL only where no other API reaches the same class.
-    #[default]
-    Auto,
-    Backend(GpuBackend),
-    /// A software adapter.
-    Cpu,
-    /// As listed by [`list_adapters`].
-    Index(usize),
-    /// A part of the adapter's name or driver, in any case.
-    Name(String),
-}
-
-impl FromStr for AdapterChoice {
-    type Err = std::convert::Infallible;
-
-    /// Never fails: what is no known word and no number is part of a name.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let text = text.trim();
-        Ok(match text.to_ascii_lowercase().as_str() {
-            "" | "auto" => Self::Auto,
-            "vulkan" | "vk" => Self::Backend(GpuBackend::Vulkan),
-            "metal" | "mtl" => Self::Backend(GpuBackend::Metal),
-            "dx12" | "d3d12" => Self::Backend(GpuBackend::Dx12),
-            "gl" | "opengl" | "gles" => Self::Backend(GpuBackend::Gl),
-            "cpu" | "software" => Self::Cpu,
-            _ => match text.parse() {
-                Ok(index) => Self::Index(index),
-                Err(_) => Self::Name(text.to_string()),
-            },
-        })
-    }
-}
-
-impl fmt::Display for AdapterChoice {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Self::Auto => f.write_str("auto"),
-            Self::Backend(backend) => backend.fmt(f),
-            Self::Cpu => f.write_str("cpu"),
-            Self::Index(index) => index.fmt(f),
-            Self::Name(name) => f.write_str(name),
-        }
-    }
-}
-
-impl AdapterChoice {
-    fn matches(&self, report: &AdapterReport) -> bool {
-        match self {
-            Self::Auto => true,
-            Self::Backend(backend) => report.backend == *backend,
-            Self::Cpu => report.caps.class == AdapterClass::Software,
-            Self::Index(index) => report.index == *index,
-            Self::Name(part) => {
-                let part = part.to_lowercase();
-                report.name.to_lowercase().contains(&part)
-                    || report.driver.to_lowercase().contains(&part)
-            }
-        }
-    }
-}
-
-/// The adapter that `choice` means among `reports`: the best usable one that matches.
-///
-/// # Errors
-/// [`GpuError::AdapterUnusable`] if only unusable ones match a choice other than `Auto`, [`GpuError::NoAdapter`] if none does.
-pub fn select<'a>(
-    choice: &AdapterChoice,
-    reports: &'a [AdapterReport],
-) -> Result<&'a AdapterReport, GpuError> {
-    let matching = || reports.iter().filter(|report| choice.matches(report));
-    if let Some(best) = matching()
-        .filter(|r| r.unusable.is_none())
-        .min_by_key(|r| preference(r))
-    {
-        return Ok(best);
-    }
-    match matching().find_map(|r| r.unusable.as_ref().map(|reason| (r, reason))) {
-        Some((report, reason)) if *choice != AdapterChoice::Auto => {
-            Err(GpuError::AdapterUnusable {
-                adapter: report.name.clone(),
-                reason: reason.clone(),
-            })
-        }
-        _ => Err(GpuError::NoAdapter {
-            wanted: choice.to_string(),
-            available: reports.iter().map(AdapterReport::summary).collect(),
-        }),
-    }
-}
-
-/// Smaller is better.
-fn preference(report: &AdapterReport) -> (bool, AdapterClass, bool) {
-    (
-        report.unusable.is_some(),
-        report.caps.class,
-        report.backend == GpuBackend::Gl,
-    )
-}
-
 /// Every adapter that wgpu sees on this machine, best first.
 pub fn list_adapters() -> Vec<AdapterReport> {
     enumerate().into_iter().map(|(_, report)| report).collect()
 }
 
+/// Keeps Mesa's device-select layer from printing `XDG_RUNTIME_DIR is invalid` twice per device on machines without a
+/// desktop session (servers, containers): it looks for a Wayland compositor there, to no end.
+///
+/// # Safety
+/// Sets an environment variable: call it first thing in `main`, before any other thread exists.
+pub unsafe fn hush_device_select_layer() {
+    if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: the caller promises that no other thread exists.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+    }
+}
+
 /// Adapters and their reports, best first, indices set.
 pub(super) fn enumerate() -> Vec<(wgpu::Adapter, AdapterReport)> {
-    // One instance per process: it loads the drivers, which takes longer than opening a device.
-    static INSTANCE: OnceLock<wgpu::Instance> = OnceLock::new();
-    let instance = INSTANCE.get_or_init(|| {
-        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-        // Validation layers are a debugging aid that may not be installed: ask for them with WGPU_VALIDATION=1.
-        descriptor.flags = wgpu::InstanceFlags::empty();
-        wgpu::Instance::new(descriptor.with_env())
-    });
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    // Validation layers are a debugging aid that may not be installed: ask for them with WGPU_VALIDATION=1.
+    descriptor.flags = wgpu::InstanceFlags::empty();
+    // A new instance each time: all GL adapters of one instance share one EGL context, and wgpu-hal 30 panics when
+    // devices on two threads use it.
+    let instance = wgpu::Instance::new(descriptor.with_env());
     let mut adapters: Vec<_> =
         pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()))
             .into_iter()
@@ -416,4 +322,29 @@ fn report(adapter: &wgpu::Adapter) -> Option<AdapterReport> {
         caps,
         unusable,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::testing;
+
+    #[test]
+    fn this_machines_adapters_are_listed_best_first_with_their_limits() {
+        let open = testing::gpu().report().clone();
+        let reports = list_adapters();
+        assert!(reports.iter().map(|r| r.index).eq(0..reports.len()));
+        assert!(reports.is_sorted_by_key(preference));
+        let listed = &reports[open.index];
+        assert_eq!(listed, &open);
+        assert!(
+            listed.caps.max_binding_bytes >= 128 << 20 && listed.caps.max_immediate_bytes >= 128
+        );
+        if let Some(size) = listed.caps.subgroup_size {
+            assert_eq!(
+                [listed.caps.subgroup_min_size, listed.caps.subgroup_max_size],
+                [size; 2]
+            );
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Opening one adapter's device, and the errors that it reports outside any call.
-use super::adapter::{self, AdapterChoice, AdapterReport, Caps};
+use super::adapter::{self, AdapterReport, Caps};
+use super::choice::{self, AdapterChoice};
 use super::error::GpuError;
 use super::pipeline::PipelineStore;
 use super::traffic::{Counters, Traffic};
@@ -38,7 +39,7 @@ pub(super) struct Inner {
     pub pipelines: PipelineStore,
     pub counters: Rc<Counters>,
     /// Idle staging buffers for reading back, smallest first.
-    pub staging: RefCell<Vec<super::buffer::Staging>>,
+    pub staging: RefCell<Vec<super::readback::Staging>>,
     /// Bytes that wgpu holds in upload staging until the next submit.
     pub pending_upload_bytes: Cell<u64>,
     in_flight: RefCell<VecDeque<Submission>>,
@@ -57,7 +58,7 @@ impl Gpu {
     pub fn open(choice: &AdapterChoice, options: DeviceOptions) -> Result<Gpu, GpuError> {
         let mut adapters = adapter::enumerate();
         let reports: Vec<_> = adapters.iter().map(|(_, report)| report.clone()).collect();
-        let index = adapter::select(choice, &reports)?.index;
+        let index = choice::select(choice, &reports)?.index;
         let (adapter, report) = adapters.swap_remove(index);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("gan-gpu"),

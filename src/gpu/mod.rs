@@ -7,10 +7,12 @@
 //! A [`Gpu`] is not `Send`: wgpu is submitted to and polled from one thread, always.
 pub mod adapter;
 pub mod buffer;
+pub mod choice;
 pub mod device;
 pub mod dispatch;
 pub mod error;
 pub mod pipeline;
+pub mod readback;
 pub mod shader;
 #[doc(hidden)]
 pub mod testing;
@@ -19,12 +21,14 @@ pub mod traffic;
 mod translate;
 
 pub use adapter::{
-    AdapterChoice, AdapterClass, AdapterReport, Caps, GpuBackend, MatrixScalar, MatrixTile,
-    list_adapters,
+    AdapterClass, AdapterReport, Caps, GpuBackend, MatrixScalar, MatrixTile,
+    hush_device_select_layer, list_adapters,
 };
-pub use buffer::{Buffer, Pending};
+pub use buffer::Buffer;
+pub use choice::AdapterChoice;
 pub use device::{DeviceOptions, Gpu, Submission};
 pub use dispatch::{Dispatch, Kernel, Recorder};
 pub use error::GpuError;
+pub use readback::Pending;
 pub use shader::{Reflection, ShaderError};
 pub use traffic::Traffic;

@@ -275,3 +275,173 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::gpu::AdapterClass;
+
+    const KERNEL: &str = "
+@group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+struct Params { n: u32, scale: vec2<f32> }
+var<immediate> im: Params;
+var<workgroup> tile: array<f32, 33>;
+@compute @workgroup_size(8, 4) fn run(@builtin(global_invocation_id) id: vec3<u32>) {
+    tile[id.x] = x[id.x];
+    workgroupBarrier();
+    if id.x < im.n { y[id.x] = vec4(tile[id.y] * im.scale.x); }
+}";
+
+    #[test]
+    fn reflection_reads_what_the_shader_declares() {
+        let reflection = validate(KERNEL).unwrap();
+        let binding = |name: &str, access, min_bytes| Binding {
+            name: name.into(),
+            access,
+            min_bytes,
+        };
+        let expected = Reflection {
+            entry_point: "run".into(),
+            workgroup_size: [8, 4, 1],
+            bindings: vec![
+                binding("x", Access::Read, 4),
+                binding("y", Access::ReadWrite, 16),
+            ],
+            immediate_bytes: 16,
+            workgroup_bytes: 144,
+            f16: false,
+            subgroups: false,
+            cooperative_matrix: false,
+        };
+        assert_eq!(reflection, expected);
+    }
+
+    #[test]
+    fn optional_features_are_noticed_and_asked_of_the_adapter() {
+        let f16 = join(&[
+            KERNEL,
+            "enable f16;",
+            "fn half(v: f32) -> f16 { return f16(v); }",
+        ]);
+        let subgroups = KERNEL.replace("vec4(tile", "vec4(subgroupAdd(1.0) * tile");
+        let reflection = validate(&f16).unwrap();
+        assert!(reflection.f16 && !reflection.subgroups);
+        let reflection = validate(&subgroups).unwrap();
+        assert!(reflection.subgroups && !reflection.f16);
+        let matrix = validate(MATRIX_KERNEL).unwrap();
+        assert!(matrix.cooperative_matrix && matrix.f16);
+
+        let mut caps = Caps::baseline(AdapterClass::Discrete);
+        validate_for(KERNEL, &caps).unwrap();
+        for source in [&f16, &subgroups, MATRIX_KERNEL] {
+            let error = validate_for(source, &caps).unwrap_err();
+            assert!(
+                matches!(error, ShaderError::MissingFeature { .. }),
+                "{error}"
+            );
+        }
+        caps.f16 = true;
+        caps.subgroups = true;
+        validate_for(&f16, &caps).unwrap();
+        validate_for(&subgroups, &caps).unwrap();
+        // An `enable` line alone needs the feature: wgpu refuses the line.
+        assert!(validate(&join(&[KERNEL, "enable f16;"])).unwrap().f16);
+    }
+
+    pub(in crate::gpu) const MATRIX_KERNEL: &str = "
+enable f16;
+enable wgpu_cooperative_matrix;
+@group(0) @binding(0) var<storage, read> a: array<f16>;
+@group(0) @binding(1) var<storage, read> b: array<f16>;
+@group(0) @binding(2) var<storage, read_write> c: array<f32>;
+@compute @workgroup_size(32) fn main() {
+    let x = coopLoadT<coop_mat16x16<f16, A>>(&a[0], 16u);
+    let y = coopLoadT<coop_mat16x16<f16, B>>(&b[0], 16u);
+    let z = coopMultiplyAdd(x, y, coop_mat16x16<f32, C>());
+    coopStoreT(z, &c[0], 16u);
+}";
+
+    #[test]
+    fn errors_carry_line_column_and_excerpt() {
+        for (mistake, line) in [
+            ("let a = ;", 8),
+            ("let b = missing;", 8),
+            ("let c: u32 = 1.5;", 8),
+        ] {
+            let source = KERNEL.replace("    tile[id.x] =", &format!("{mistake} tile[id.x] ="));
+            let error = validate(&source).unwrap_err();
+            assert!(
+                matches!(&error, ShaderError::Invalid { line: l, column: 1.., .. } if *l == line),
+                "{error}"
+            );
+            assert!(error.to_string().contains(mistake), "{error}");
+        }
+        // Parses, but does not validate: a write to a buffer that is read-only.
+        let source = KERNEL.replace("    workgroupBarrier();", "    x[id.x] = 1.0;");
+        let error = validate(&source).unwrap_err();
+        assert!(
+            matches!(&error, ShaderError::Invalid { line: 9, .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn interfaces_that_this_program_does_not_bind_are_refused() {
+        let cases = [
+            ("@binding(1)", "@binding(2)", "without gaps"),
+            ("@binding(1)", "@binding(0)", "each once"),
+            (
+                "@group(0) @binding(1)",
+                "@group(1) @binding(1)",
+                "@group(0) only",
+            ),
+            (
+                "var<storage, read> x: array<f32>",
+                "var<uniform> x: array<vec4<f32>, 64>",
+                "neither",
+            ),
+            ("@compute", "override k = 1u; @compute", "override"),
+        ];
+        for (from, to, said) in cases {
+            let source = KERNEL
+                .replacen(from, to, 1)
+                .replace("= x[id.x];", "= f32(x[id.x].x);");
+            let source = if said == "neither" {
+                source
+            } else {
+                KERNEL.replacen(from, to, 1)
+            };
+            // Both bindings at 0 is caught by naga itself.
+            let error = validate(&source).unwrap_err();
+            let caught = error.to_string();
+            assert!(
+                caught.contains(said) || said == "each once",
+                "{said}: {caught}"
+            );
+        }
+        let two = format!("{KERNEL} @compute @workgroup_size(1) fn other() {{}}");
+        assert!(
+            validate(&two)
+                .unwrap_err()
+                .to_string()
+                .contains("one entry point, this shader has 2")
+        );
+    }
+
+    #[test]
+    fn joining_moves_directives_to_the_top_once() {
+        let joined = join(&[
+            "enable f16;\nconst a = 1;",
+            "  enable f16;\ndiagnostic(off, derivative_uniformity);\nconst b = 2;",
+        ]);
+        assert_eq!(
+            joined,
+            "enable f16;\ndiagnostic(off, derivative_uniformity);\n\nconst a = 1;\n\n\nconst b = 2;\n"
+        );
+        assert_eq!(
+            join(&["const a = 1;", "const b = 2;\n"]),
+            "const a = 1;\nconst b = 2;\n"
+        );
+    }
+}

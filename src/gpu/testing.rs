@@ -113,3 +113,51 @@ pub fn assert_close(label: &str, got: &[f32], want: &[f64], abs: f64, rel: f64) 
         panic!("{label}: {message}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_off_by_more_than_allowed_is_named() {
+        let want = [1.0, -100.0, 0.0];
+        close(&[1.001, -100.05, 0.0005], &want, 1e-3, 1e-3).unwrap();
+        let message = close(&[1.0, -100.3, 0.01], &want, 1e-3, 1e-3).unwrap_err();
+        assert!(
+            message.contains("2 of 3") && message.contains("worst at [2]"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn nan_infinity_and_length_are_caught() {
+        assert!(
+            close(&[f32::NAN], &[0.0], 1.0, 1.0)
+                .unwrap_err()
+                .contains("worst at [0]")
+        );
+        assert!(close(&[0.0], &[f64::NAN], 1.0, 1.0).is_err());
+        assert!(close(&[f32::INFINITY], &[1.0], 1.0, 1.0).is_err());
+        assert!(close(&[1.0], &[f64::INFINITY], 1.0, 1.0).is_err());
+        close(&[f32::INFINITY], &[f64::INFINITY], 0.0, 0.0).unwrap();
+        close(&[3.0], &[3.0], 0.0, 0.0).unwrap();
+        assert!(
+            close(&[1.0], &[1.0, 2.0], 1.0, 1.0)
+                .unwrap_err()
+                .contains("1 values, 2 expected")
+        );
+        close(&[], &[], 0.0, 0.0).unwrap();
+    }
+
+    #[test]
+    fn one_device_per_thread_while_it_is_held() {
+        let first = gpu();
+        let second = gpu();
+        assert_eq!(first.inner.id, second.inner.id);
+        let elsewhere = std::thread::spawn(|| gpu().inner.id).join().unwrap();
+        assert_ne!(elsewhere, first.inner.id);
+        let id = first.inner.id;
+        drop((first, second));
+        assert_ne!(gpu().inner.id, id);
+    }
+}

@@ -77,3 +77,79 @@ impl Gpu {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::Kernel;
+    use crate::gpu::testing::{gpu, nan_buffer, read_f32};
+
+    /// `rounds` dependent operations per invocation.
+    fn work(gpu: &Gpu, rounds: u32) -> Dispatch {
+        let source = "
+            @group(0) @binding(0) var<storage, read_write> y: array<f32>;
+            var<immediate> rounds: u32;
+            @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+                var v = f32(id.x);
+                for (var i = 0u; i < rounds; i++) { v = v * 0.5 + 1.0; }
+                y[id.x] = v;
+            }";
+        let kernel = Kernel {
+            label: "work".into(),
+            source: source.into(),
+            grid: [64, 1, 1],
+            immediates: vec![rounds],
+        };
+        gpu.prepare(&kernel, &[&nan_buffer(gpu, "y", 64 * 64)])
+            .unwrap()
+    }
+
+    #[test]
+    fn longer_work_takes_longer() {
+        let gpu = gpu();
+        let (short, long) = (work(&gpu, 100), work(&gpu, 20_000));
+        if !gpu.caps().timestamps {
+            let error = gpu.submit_timed([&short]).unwrap_err();
+            assert!(matches!(error, GpuError::Unsupported { .. }), "{error}");
+            return;
+        }
+        gpu.submit_timed([&short, &long]).unwrap(); // compiled at the first dispatch
+        let before = gpu.traffic();
+        let started = std::time::Instant::now();
+        let seconds = gpu
+            .submit_timed([&short, &long, &short, &long, &short, &long])
+            .unwrap();
+        let wall_s = started.elapsed().as_secs_f64();
+        assert_eq!(gpu.traffic().dispatches - before.dispatches, 6);
+        assert!(
+            seconds.iter().sum::<f64>() <= wall_s,
+            "{seconds:?} in {wall_s}"
+        );
+        // 200 times the work. The least of three, because other load on the machine adds to any one.
+        let least = |first: usize| {
+            seconds
+                .iter()
+                .skip(first)
+                .step_by(2)
+                .copied()
+                .fold(f64::INFINITY, f64::min)
+        };
+        assert!(least(0) >= 0.0 && least(1) > 3.0 * least(0), "{seconds:?}");
+        assert_eq!(read_f32(&gpu, &long.buffers()[0])[4095], 2.0);
+    }
+
+    #[test]
+    fn more_dispatches_than_one_query_set_holds() {
+        let gpu = gpu();
+        if gpu.caps().timestamps {
+            let dispatch = work(&gpu, 1);
+            let count = QUERIES_PER_SET / 2 + 1;
+            assert_eq!(
+                gpu.submit_timed(std::iter::repeat_n(&dispatch, count))
+                    .unwrap()
+                    .len(),
+                count
+            );
+        }
+    }
+}

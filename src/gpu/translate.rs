@@ -163,3 +163,89 @@ pub fn portability(source: &str) -> Result<(), ShaderError> {
     to_hlsl(source)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KERNEL: &str = "
+        @group(0) @binding(0) var<storage, read> x: array<f32>;
+        @group(0) @binding(1) var<storage, read_write> y: array<f32>;
+        struct Params { n: u32, scale: f32 }
+        var<immediate> im: Params;
+        var<workgroup> tile: array<f32, 64>;
+        @compute @workgroup_size(64) fn main(
+            @builtin(global_invocation_id) id: vec3<u32>,
+            @builtin(local_invocation_index) lane: u32,
+            @builtin(num_workgroups) groups: vec3<u32>,
+        ) {
+            tile[lane] = x[id.x];
+            workgroupBarrier();
+            if id.x < im.n { y[id.x] = tile[63u - lane] * im.scale + f32(groups.x) + f32(arrayLength(&x)); }
+        }";
+
+    #[test]
+    fn a_plain_kernel_is_written_in_every_language() {
+        portability(KERNEL).unwrap();
+        assert_eq!(
+            to_spirv(KERNEL).unwrap()[0],
+            0x0723_0203,
+            "SPIR-V's magic number"
+        );
+        assert!(to_msl(KERNEL).unwrap().contains("kernel void main_("));
+        assert!(to_hlsl(KERNEL).unwrap().contains("[numthreads(64, 1, 1)]"));
+        assert!(to_glsl(KERNEL).unwrap().starts_with("#version 310 es"));
+    }
+
+    #[test]
+    fn access_and_slots_reach_the_text() {
+        let msl = to_msl(KERNEL).unwrap();
+        let has = |text: &str, part: &str| assert!(text.contains(part), "no `{part}` in\n{text}");
+        has(&msl, "device type_1 const& x [[buffer(0)]]");
+        has(&msl, "device type_1& y [[buffer(1)]]");
+        has(&msl, "constant Params& im [[buffer(2)]]");
+        let hlsl = to_hlsl(KERNEL).unwrap();
+        has(&hlsl, "ByteAddressBuffer x : register(t0)");
+        has(&hlsl, "RWByteAddressBuffer y : register(u1)");
+    }
+
+    #[test]
+    fn halves_and_subgroups_are_written_but_for_gl() {
+        let half = format!(
+            "enable f16;{}",
+            KERNEL.replace("tile: array<f32", "tile: array<f16")
+        )
+        .replace("= x[id.x];", "= f16(x[id.x]);")
+        .replace("tile[63u - lane] *", "f32(tile[63u - lane]) *");
+        let subgroup = KERNEL.replace(
+            "tile[63u - lane] *",
+            "subgroupBroadcast(tile[63u - lane], 3u) *",
+        );
+        for source in [&half, &subgroup] {
+            portability(source).unwrap();
+            let error = to_glsl(source).unwrap_err();
+            assert!(
+                matches!(error, ShaderError::Translate { target: "GLSL", .. }),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn cooperative_matrices_are_written_for_vulkan_and_metal_only() {
+        let source = super::super::shader::tests::MATRIX_KERNEL;
+        to_spirv(source).unwrap();
+        to_msl(&source.replace("16x16", "8x8").replace("16u", "8u")).unwrap();
+        let error = portability(source).unwrap_err();
+        assert!(matches!(error, ShaderError::Translate { .. }), "{error}");
+    }
+
+    #[test]
+    fn an_invalid_shader_is_not_translated() {
+        let source = KERNEL.replace("im.scale", "im.scael");
+        assert!(matches!(
+            portability(&source),
+            Err(ShaderError::Invalid { .. })
+        ));
+    }
+}
