@@ -1,7 +1,7 @@
 // Adam (Kingma and Ba 2015, algorithm 1), as torch.optim.Adam without weight decay computes it:
 //   m = beta1 m + (1 - beta1) g,  v = beta2 v + (1 - beta2) g^2,
 //   p = p - lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps),  t = counters[counter] + 1.
-// One invocation updates ITEMS values of the four arenas (lib/flat.wgsl).
+// One invocation updates ITEMS values of the four arenas (lib/walk.wgsl).
 struct Params {
     count: u32,
     p_offset: u32,

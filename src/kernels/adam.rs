@@ -1,5 +1,5 @@
 //! Adam's step on a network's arenas (`shaders/adam.wgsl`): Kingma and Ba 2015, exactly as `torch.optim.Adam` without weight decay.
-use super::flat::{self, Width};
+use super::walk::{self, Width};
 use crate::gpu::{Caps, Kernel};
 
 const SOURCE: &str = include_str!("../../shaders/adam.wgsl");
@@ -39,12 +39,12 @@ pub fn kernel(caps: &Caps, p: &Params) -> Kernel {
     let mut rest = vec![p.counter];
     rest.extend(rates.map(|rate| (rate as f32).to_bits()));
     let label = width.label("adam");
-    flat::walk(caps, label, width, &[SOURCE], p.count, &p.offsets, &rest)
+    walk::kernel(caps, label, width, &[SOURCE], p.count, &p.offsets, &rest)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::flat::testing::{COUNTS, Region, assert_portable, mutated, run, values, variants};
+    use super::walk::testing::{COUNTS, Region, assert_portable, mutated, run, values, variants};
     use super::*;
     use crate::gpu::Gpu;
     use crate::gpu::testing::{assert_close, close, gpu};

@@ -1,5 +1,5 @@
 //! Clips a network's weights to [-c, c] (`shaders/clip.wgsl`), as WGAN asks for (Arjovsky et al. 2017, algorithm 1).
-use super::flat::{self, Width};
+use super::walk::{self, Width};
 use crate::gpu::{Caps, Kernel};
 
 const SOURCE: &str = include_str!("../../shaders/clip.wgsl");
@@ -19,7 +19,7 @@ pub fn kernel(caps: &Caps, p: &Params) -> Kernel {
     let offsets = [p.offset];
     let width = Width::of(&offsets);
     let rest = [p.bound.to_bits()];
-    flat::walk(
+    walk::kernel(
         caps,
         width.label("clip"),
         width,
@@ -32,7 +32,7 @@ pub fn kernel(caps: &Caps, p: &Params) -> Kernel {
 
 #[cfg(test)]
 mod tests {
-    use super::flat::testing::{COUNTS, Region, assert_portable, mutated, run, values, variants};
+    use super::walk::testing::{COUNTS, Region, assert_portable, mutated, run, values, variants};
     use super::*;
     use crate::gpu::testing::gpu;
 

@@ -1,5 +1,5 @@
 //! The exponential moving average of a network's parameters (`shaders/ema.wgsl`).
-use super::flat::{self, Width};
+use super::walk::{self, Width};
 use crate::gpu::{Caps, Kernel};
 
 const SOURCE: &str = include_str!("../../shaders/ema.wgsl");
@@ -18,7 +18,7 @@ pub struct Params {
 pub fn kernel(caps: &Caps, p: &Params) -> Kernel {
     let width = Width::of(&p.offsets);
     let rest = [((1.0 - p.decay) as f32).to_bits()];
-    flat::walk(
+    walk::kernel(
         caps,
         width.label("ema"),
         width,
@@ -31,7 +31,7 @@ pub fn kernel(caps: &Caps, p: &Params) -> Kernel {
 
 #[cfg(test)]
 mod tests {
-    use super::flat::testing::{COUNTS, Region, assert_portable, mutated, run, values, variants};
+    use super::walk::testing::{COUNTS, Region, assert_portable, mutated, run, values, variants};
     use super::*;
     use crate::gpu::Gpu;
     use crate::gpu::testing::{assert_close, close, gpu};

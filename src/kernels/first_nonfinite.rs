@@ -1,6 +1,6 @@
 //! Finds the first NaN or infinity of an arena on the device (`shaders/first_nonfinite.wgsl`, `shaders/first_nonfinite_reduce.wgsl`),
 //! and keeps the execution that made it, so that a run can stop and name step and tensor.
-use super::flat::{self, Width};
+use super::walk::{self, Width};
 use crate::gpu::{AdapterClass, Caps, Kernel, shader};
 
 const SCAN: &str = include_str!("../../shaders/first_nonfinite.wgsl");
@@ -48,7 +48,7 @@ fn groups(caps: &Caps) -> u32 {
 
 /// Words that the buffer of partial results needs.
 pub fn partials_len(caps: &Caps) -> u32 {
-    groups(caps) * flat::lanes_and_items(caps).0
+    groups(caps) * walk::lanes_and_items(caps).0
 }
 
 /// Two kernels, to be run one after the other.
@@ -56,7 +56,7 @@ pub fn partials_len(caps: &Caps) -> u32 {
 /// Bindings of the first: 0 the arena, 1 partial results ([`partials_len`] words, written).
 /// Of the second: 0 partial results, 1 counters (u32), 2 findings (u32, two words per slot, read and written; see [`Finding`]).
 pub fn kernels(caps: &Caps, p: &Params) -> [Kernel; 2] {
-    let (lanes, _) = flat::lanes_and_items(caps);
+    let (lanes, _) = walk::lanes_and_items(caps);
     let width = Width::of(&[p.offset]);
     // A single lane needs no barrier, which is slow on software adapters; there are few partial results.
     let reduce_lanes = match caps.class {
@@ -65,13 +65,13 @@ pub fn kernels(caps: &Caps, p: &Params) -> [Kernel; 2] {
     };
     let scan = Kernel {
         label: width.label("first_nonfinite"),
-        source: shader::join(&[&flat::prelude(lanes, 1), width.wgsl(), SCAN]).into(),
+        source: shader::join(&[&walk::prelude(lanes, 1), width.wgsl(), SCAN]).into(),
         grid: [groups(caps), 1, 1],
         immediates: vec![p.count, p.offset / width.elements()],
     };
     let reduce = Kernel {
         label: "first_nonfinite_reduce".into(),
-        source: shader::join(&[&flat::prelude(reduce_lanes, 1), REDUCE]).into(),
+        source: shader::join(&[&walk::prelude(reduce_lanes, 1), REDUCE]).into(),
         grid: [1, 1, 1],
         immediates: vec![partials_len(caps), p.slot, p.execution_counter],
     };
@@ -80,7 +80,7 @@ pub fn kernels(caps: &Caps, p: &Params) -> [Kernel; 2] {
 
 #[cfg(test)]
 mod tests {
-    use super::flat::testing::{assert_portable, mutated, run, values, variants};
+    use super::walk::testing::{assert_portable, mutated, run, values, variants};
     use super::*;
     use crate::gpu::testing::{buffer_of, gpu};
     use crate::gpu::{Buffer, Gpu};

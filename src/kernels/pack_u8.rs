@@ -1,5 +1,5 @@
 //! Packs generated images into bytes on the device (`shaders/pack_u8.wgsl`), so that a sample grid comes back at a quarter of its size.
-use super::flat::{self, Width};
+use super::walk::{self, Width};
 use crate::gpu::{Caps, Kernel};
 
 const SOURCE: &str = include_str!("../../shaders/pack_u8.wgsl");
@@ -43,7 +43,7 @@ pub fn kernel(caps: &Caps, p: &Params) -> Kernel {
     let planar = (p.order == Order::Nchw) as u32;
     let offsets = [p.x_offset, p.y_offset];
     let rest = [p.bytes(), p.channels, p.images, p.height * p.width, planar];
-    flat::walk(
+    walk::kernel(
         caps,
         "pack_u8".into(),
         Width::Scalar,
@@ -56,7 +56,7 @@ pub fn kernel(caps: &Caps, p: &Params) -> Kernel {
 
 #[cfg(test)]
 mod tests {
-    use super::flat::testing::{assert_portable, mutated, run, values, variants};
+    use super::walk::testing::{assert_portable, mutated, run, values, variants};
     use super::*;
     use crate::gpu::Gpu;
     use crate::gpu::testing::{buffer_of, gpu};

@@ -1,5 +1,5 @@
 //! Fills a region with counter-based random numbers (`shaders/random.wgsl`, `shaders/lib/random.wgsl`).
-use super::flat::{self, Width};
+use super::walk::{self, Width};
 use crate::data::rng;
 use crate::gpu::{Caps, Kernel};
 
@@ -56,7 +56,7 @@ pub fn kernel(caps: &Caps, p: &Params) -> Kernel {
     let [key0, key1] = key(p.seed, p.stream);
     let rest = [key0, key1, p.execution_counter, kind, probability.to_bits()];
     let parts = [SOURCE, LIBRARY];
-    flat::walk(
+    walk::kernel(
         caps,
         "random".into(),
         Width::Scalar,
@@ -69,7 +69,7 @@ pub fn kernel(caps: &Caps, p: &Params) -> Kernel {
 
 #[cfg(test)]
 mod tests {
-    use super::flat::testing::{COUNTS, Region, assert_portable, mutated, run, variants};
+    use super::walk::testing::{COUNTS, Region, assert_portable, mutated, run, variants};
     use super::*;
     use crate::gpu::Gpu;
     use crate::gpu::testing::{assert_close, close, gpu};
@@ -185,9 +185,9 @@ mod tests {
         let gpu = gpu();
         let x = params(Distribution::Uniform, 33, 0);
         for (from, to) in [
-            ("select(24u, 6u", "select(24u, 7u"),
-            ("vec2(0u, group)", "vec2(group, 0u)"),
-            ("1u; group <= 5u", "1u; group <= 4u"),
+            ("26u), 6u)", "26u), 7u)"),
+            ("parity + 4u", "parity + 5u"),
+            ("bits >> 8u", "bits >> 9u"),
         ] {
             let got = filled(&gpu, &mutated(&kernel(gpu.caps(), &x), from, to), &x, 2);
             assert_ne!(got, drawn(&x, 2), "{from} -> {to}");

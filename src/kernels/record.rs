@@ -40,7 +40,7 @@ pub fn kernel(_caps: &Caps, p: &Params) -> Kernel {
 
 #[cfg(test)]
 mod tests {
-    use super::super::flat::testing::{assert_portable, mutated, run};
+    use super::super::walk::testing::{assert_portable, mutated, run};
     use super::*;
     use crate::gpu::testing::{buffer_of, gpu, nan_buffer, read_f32};
 

@@ -1,6 +1,6 @@
 //! RMSprop's step on a network's arenas (`shaders/rmsprop.wgsl`), exactly as `torch.optim.RMSprop`, not centred and without weight decay.
-use super::flat::{self, Width};
 use super::momentum::{self, Momentum};
+use super::walk::{self, Width};
 use crate::gpu::{Caps, Kernel};
 
 const SOURCE: &str = include_str!("../../shaders/rmsprop.wgsl");
@@ -35,7 +35,7 @@ pub fn kernel(caps: &Caps, p: &Params) -> Kernel {
         "rmsprop"
     };
     let rest = rates.map(|rate| (rate as f32).to_bits());
-    flat::walk(
+    walk::kernel(
         caps,
         width.label(name),
         width,
@@ -48,7 +48,7 @@ pub fn kernel(caps: &Caps, p: &Params) -> Kernel {
 
 #[cfg(test)]
 mod tests {
-    use super::flat::testing::{COUNTS, Region, assert_portable, mutated, run, values, variants};
+    use super::walk::testing::{COUNTS, Region, assert_portable, mutated, run, values, variants};
     use super::*;
     use crate::gpu::Gpu;
     use crate::gpu::testing::{assert_close, close, gpu};

@@ -1,6 +1,6 @@
 //! Gradient descent on a network's arenas (`shaders/sgd.wgsl`), exactly as `torch.optim.SGD` with dampening 0 and without weight decay.
-use super::flat::{self, Width};
 use super::momentum::{self, Momentum};
+use super::walk::{self, Width};
 use crate::gpu::{Caps, Kernel};
 
 const SOURCE: &str = include_str!("../../shaders/sgd.wgsl");
@@ -30,7 +30,7 @@ pub fn kernel(caps: &Caps, p: &Params) -> Kernel {
         "sgd"
     };
     let rest = rates.map(|rate| (rate as f32).to_bits());
-    flat::walk(
+    walk::kernel(
         caps,
         width.label(name),
         width,
@@ -43,7 +43,7 @@ pub fn kernel(caps: &Caps, p: &Params) -> Kernel {
 
 #[cfg(test)]
 mod tests {
-    use super::flat::testing::{COUNTS, Region, assert_portable, mutated, run, values, variants};
+    use super::walk::testing::{COUNTS, Region, assert_portable, mutated, run, values, variants};
     use super::*;
     use crate::gpu::Gpu;
     use crate::gpu::testing::{assert_close, close, gpu};

@@ -1,5 +1,5 @@
-// Calls `update(q)` for every value q of a region of `im.count` f32. A value is WIDTH elements (flat_vec4.wgsl, flat_scalar.wgsl);
-// one invocation updates ITEMS values that lie LANES apart. LANES and ITEMS come from the prelude (src/kernels/flat.rs).
+// Calls `update(q)` for every value q of a region of `im.count` f32. A value is WIDTH elements (walk_vec4.wgsl, walk_scalar.wgsl);
+// one invocation updates ITEMS values that lie LANES apart. LANES and ITEMS come from the prelude (src/kernels/walk.rs).
 @compute @workgroup_size(LANES)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,

@@ -1,4 +1,4 @@
-// Regions of consecutive f32 one by one: for offsets that are no multiple of 4. The same names as in flat_vec4.wgsl.
+// Regions of consecutive f32 one by one: for offsets that are no multiple of 4. The same names as in walk_vec4.wgsl.
 alias value = f32;
 alias words = u32;
 alias flags = bool;

@@ -1,9 +1,9 @@
 //! What kernels share that walk flat regions of arenas: the choice of vectors of four or single elements, and the grid.
 use crate::gpu::{AdapterClass, Caps, Kernel, shader};
 
-const MAIN: &str = include_str!("../../shaders/lib/flat.wgsl");
-const VEC4: &str = include_str!("../../shaders/lib/flat_vec4.wgsl");
-const SCALAR: &str = include_str!("../../shaders/lib/flat_scalar.wgsl");
+const MAIN: &str = include_str!("../../shaders/lib/walk.wgsl");
+const VEC4: &str = include_str!("../../shaders/lib/walk_vec4.wgsl");
+const SCALAR: &str = include_str!("../../shaders/lib/walk_scalar.wgsl");
 
 /// Lanes of a workgroup and values per lane. Software adapters run one workgroup per thread: 8 lanes x 4 values of vec4 measured
 /// 1.4 times the speed of 64 lanes x 8.
@@ -66,7 +66,7 @@ pub(super) fn grid(caps: &Caps, groups: u32) -> [u32; 3] {
 
 /// A kernel whose `parts` declare `im` (its first word is `count`) and `fn update(q: u32)`, called for each value of a region
 /// of `count` elements. `offsets` follow `count` in the immediates, in elements here and in values there; then `rest`.
-pub(super) fn walk(
+pub(super) fn kernel(
     caps: &Caps,
     label: String,
     width: Width,
