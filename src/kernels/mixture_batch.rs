@@ -57,7 +57,6 @@ mod tests {
     use crate::data::rng::Stream;
     use crate::data::toy::{Distribution, Mixture, ToySet, features_first};
     use crate::gpu::testing::{assert_close, buffer_of, close, gpu, nan_buffer, read_f32};
-    use crate::metrics::toy::{ToyReport, evaluate};
 
     const RANDOM: RandomSource = RandomSource {
         seed: 77,
@@ -126,35 +125,33 @@ mod tests {
         });
     }
 
-    /// Straight from the device to the metrics: the batch is as good as the exact mixture.
+    /// With a limit of three workgroups a side the nine of this batch fold into three rows.
     #[test]
-    fn device_samples_score_as_the_exact_mixture() {
-        for (set, kl_limit) in [(ToySet::Ring8, 0.006), (ToySet::Grid25, 0.012)] {
-            let Distribution::Mixture2(mixture) = set.distribution() else {
-                panic!("{set}")
-            };
-            let samples = &run(&mixture, 2500, 0, 8)[..5000];
-            let ToyReport::Mixture2(quality) = evaluate(set, samples).unwrap() else {
-                panic!("{set}")
-            };
-            assert_eq!(quality.modes, quality.of);
-            // Ceiling 98.89 %, standard error .21; KL floors .0014 and .0048.
-            assert!(
-                (98.0..99.7).contains(&quality.high_quality_percent),
-                "{quality:?}"
-            );
-            assert!(quality.reverse_kl.unwrap() < kl_limit, "{quality:?}");
-        }
+    fn a_folded_grid_draws_the_same() {
+        let gpu = gpu();
         let Distribution::Mixture1(gauss) = ToySet::Gauss1d.distribution() else {
             panic!()
         };
-        let samples = &run(&gauss, 20_000, 0, 8)[..20_000];
-        let ToyReport::Mixture1 { w1_sigmas, .. } = evaluate(ToySet::Gauss1d, samples).unwrap()
-        else {
-            panic!()
+        let p = Params {
+            n: 513,
+            dim: 1,
+            components: 1,
+            sigma: 0.5,
+            random: RANDOM,
+            out_offset: 0,
         };
-        // E W1 of n exact samples is about .85 / sqrt(n) sigma = .006.
-        assert!(w1_sigmas < 0.02, "{w1_sigmas}");
+        let caps = Caps {
+            max_workgroups_per_dim: 3,
+            ..gpu.caps().clone()
+        };
+        let kernel = kernel(&caps, &p).unwrap();
+        assert_eq!(kernel.grid, [3, 3, 1]);
+        let table = buffer_of(&gpu, "mixture", &gauss.table());
+        let counters = gpu.buffer("counters", 4).unwrap();
+        let output = nan_buffer(&gpu, "output", 513);
+        gpu.submit([&gpu.prepare(&kernel, &[&table, &counters, &output]).unwrap()])
+            .unwrap();
+        assert_eq!(read_f32(&gpu, &output), run(&gauss, 513, 0, 0)[..513]);
     }
 
     #[test]

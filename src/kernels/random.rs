@@ -78,7 +78,7 @@ mod tests {
             .collect();
         assert_eq!(got, want_words);
         let got = read_f32(&gpu, &floats);
-        let uniform = |i: &usize| i % 3 == 0;
+        let uniform = |i: &usize| i.is_multiple_of(3);
         assert!(
             (0..3 * n)
                 .filter(uniform)
