@@ -1,1 +1,11 @@
-//! (in progress)
+//! What makes a GAN: objectives and regularisers as graph expressions, and the settings of a method.
+pub mod config;
+mod error;
+pub mod flops;
+pub mod objectives;
+pub mod regularisers;
+
+pub use config::GanConfig;
+pub use error::{GanError, Result};
+pub use objectives::Objective;
+pub use regularisers::Regulariser;

@@ -14,6 +14,10 @@ fn a_layer_that_does_not_fit_is_named() {
     const IMAGE: &str = "input = { channels = 3, height = 5, width = 4 }\n[[layer]]\n";
     for (text, expected) in [
         (
+            format!("{VECTOR}type = \"leaky_relu\"\nslope = inf"),
+            "layer 0 (leaky_relu): expected a finite slope, got inf",
+        ),
+        (
             format!("{IMAGE}type = \"linear\"\nout = 3"),
             "layer 0 (linear): expected a vector of features (put a flatten layer before it), got 3 channels of 5x4",
         ),

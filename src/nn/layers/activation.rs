@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeakyRelu {
-    /// Above 0; PyTorch's default is 0.01, GANs mostly use 0.2.
+    /// PyTorch's default is 0.01, GANs mostly use 0.2.
     #[serde(default = "slope")]
     pub slope: f64,
 }
@@ -19,9 +19,8 @@ fn slope() -> f64 {
 
 impl Layer for LeakyRelu {
     fn declare(&self, d: &mut Declare, input: Extent) -> Result<Extent> {
-        // The gradient is read off the sign of the output.
-        if !(self.slope as f32).is_finite() || self.slope as f32 <= 0.0 {
-            return d.mismatch("a slope above 0 (relu is the layer for 0)", self.slope);
+        if !(self.slope as f32).is_finite() {
+            return d.mismatch("a finite slope", self.slope);
         }
         Ok(input)
     }

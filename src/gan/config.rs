@@ -1,0 +1,290 @@
+//! The settings of a method: what a preset or a run's `config.toml` says about the game.
+use super::{GanError, Objective, Regulariser, Result};
+use serde::{Deserialize, Serialize};
+use std::fmt::Display;
+
+/// Everything that defines the training method, apart from networks, data and length.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GanConfig {
+    pub objective: Objective,
+    /// Target of real samples is 1 minus this, for D only (one-sided).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub label_smoothing: f64,
+    /// D's weights are clipped to +- this after each of its steps (WGAN).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
+    /// D's steps per round.
+    #[serde(default = "one")]
+    pub d_steps: usize,
+    /// G's steps per round.
+    #[serde(default = "one")]
+    pub g_steps: usize,
+    /// D's steps before the first round.
+    #[serde(default)]
+    pub warmup_d_steps: usize,
+    /// Real samples, and as many generated ones, per D step; generated ones per G step.
+    pub batch: usize,
+    /// Width of the latents; the model's own where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latent_dim: Option<usize>,
+    #[serde(default)]
+    pub prior: Prior,
+    pub optimiser: Optimisers,
+    /// Average of G's weights, for sampling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ema: Option<Ema>,
+    /// Penalties added to D's loss at every step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regularisers: Vec<Penalty>,
+}
+
+/// A penalty and how much of it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Penalty {
+    pub name: Regulariser,
+    /// lambda of the gradient penalty, gamma of R1 and R2 (in gamma/2 E ||grad D||^2).
+    pub weight: f64,
+}
+
+/// Distribution of the latents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prior {
+    /// N(0, 1) per component.
+    #[default]
+    Normal,
+    /// Uniform on [-1, 1) per component.
+    Uniform,
+}
+
+/// D's and G's own optimiser: their rates need not be equal (TTUR, arXiv 1706.08500).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Optimisers {
+    pub d: Optimiser,
+    pub g: Optimiser,
+}
+
+/// An optimiser with PyTorch's meaning and defaults of its settings; the rate has no default.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case")]
+pub enum Optimiser {
+    Adam(Adam),
+    Rmsprop(Rmsprop),
+    Sgd(Sgd),
+}
+
+/// Kingma and Ba, arXiv 1412.6980; `torch.optim.Adam`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Adam {
+    pub lr: f64,
+    #[serde(default = "default_beta1")]
+    pub beta1: f64,
+    #[serde(default = "default_beta2")]
+    pub beta2: f64,
+    #[serde(default = "default_eps")]
+    pub eps: f64,
+}
+
+/// `torch.optim.RMSprop`, not centred.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rmsprop {
+    pub lr: f64,
+    /// Share of the old average of squares.
+    #[serde(default = "default_alpha")]
+    pub alpha: f64,
+    #[serde(default = "default_eps")]
+    pub eps: f64,
+    #[serde(default)]
+    pub momentum: f64,
+}
+
+/// `torch.optim.SGD`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sgd {
+    pub lr: f64,
+    #[serde(default)]
+    pub momentum: f64,
+}
+
+/// How slowly the average of G's weights follows them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "expected `{ decay = B }` or `{ half_life_images = N }`"
+)]
+pub enum Ema {
+    /// Share of the old average that a G step keeps.
+    Decay { decay: f64 },
+    /// Generated images after which half of the old average is left.
+    HalfLife { half_life_images: f64 },
+}
+
+impl Ema {
+    /// Share of the old average that one G step of `batch` images keeps: 0.5^(batch / half-life).
+    pub fn decay(self, batch: usize) -> f64 {
+        match self {
+            Ema::Decay { decay } => decay,
+            Ema::HalfLife { half_life_images } => 0.5f64.powf(batch as f64 / half_life_images),
+        }
+    }
+}
+
+fn one() -> usize {
+    1
+}
+fn is_zero(v: &f64) -> bool {
+    *v == 0.0
+}
+fn default_beta1() -> f64 {
+    0.9
+}
+fn default_beta2() -> f64 {
+    0.999
+}
+fn default_alpha() -> f64 {
+    0.99
+}
+fn default_eps() -> f64 {
+    1e-8
+}
+
+impl Optimiser {
+    /// Its name in settings.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Optimiser::Adam(_) => "adam",
+            Optimiser::Rmsprop(_) => "rmsprop",
+            Optimiser::Sgd(_) => "sgd",
+        }
+    }
+    /// The learning rate.
+    pub fn lr(&self) -> f64 {
+        match self {
+            Optimiser::Adam(o) => o.lr,
+            Optimiser::Rmsprop(o) => o.lr,
+            Optimiser::Sgd(o) => o.lr,
+        }
+    }
+    /// The learning rate, to be changed.
+    pub fn lr_mut(&mut self) -> &mut f64 {
+        match self {
+            Optimiser::Adam(o) => &mut o.lr,
+            Optimiser::Rmsprop(o) => &mut o.lr,
+            Optimiser::Sgd(o) => &mut o.lr,
+        }
+    }
+    fn validate(&self, whose: &str) -> Result<()> {
+        let name = |setting| format!("optimiser.{whose}.{setting}");
+        above_zero(&name("lr"), self.lr())?;
+        match *self {
+            Optimiser::Adam(o) => {
+                share(&name("beta1"), o.beta1)?;
+                share(&name("beta2"), o.beta2)?;
+                above_zero(&name("eps"), o.eps)
+            }
+            Optimiser::Rmsprop(o) => {
+                share(&name("alpha"), o.alpha)?;
+                share(&name("momentum"), o.momentum)?;
+                above_zero(&name("eps"), o.eps)
+            }
+            Optimiser::Sgd(o) => share(&name("momentum"), o.momentum),
+        }
+    }
+}
+
+impl GanConfig {
+    /// Reads and validates settings; `file` is their name in errors.
+    ///
+    /// # Errors
+    /// [`GanError::Toml`] with line and column, otherwise as [`GanConfig::validate`].
+    pub fn from_toml(file: &str, text: &str) -> Result<GanConfig> {
+        let config: GanConfig = toml::from_str(text).map_err(|e| GanError::Toml {
+            file: file.into(),
+            message: e.to_string().trim_end().into(),
+        })?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// [`GanError::Setting`] names the first one that is out of its range or does not go with the others.
+    pub fn validate(&self) -> Result<()> {
+        at_least_one("batch", self.batch)?;
+        at_least_one("d_steps", self.d_steps)?;
+        at_least_one("g_steps", self.g_steps)?;
+        if let Some(n) = self.latent_dim {
+            at_least_one("latent_dim", n)?;
+        }
+        if let Some(clip) = self.clip {
+            above_zero("clip", clip)?;
+        }
+        self.optimiser.d.validate("d")?;
+        self.optimiser.g.validate("g")?;
+        match self.ema {
+            Some(Ema::Decay { decay }) => share("ema.decay", decay)?,
+            Some(Ema::HalfLife { half_life_images }) => {
+                above_zero("ema.half_life_images", half_life_images)?
+            }
+            None => {}
+        }
+        for (i, p) in self.regularisers.iter().enumerate() {
+            above_zero(&format!("regularisers.{}.weight", p.name.name()), p.weight)?;
+            if self.regularisers[..i].iter().any(|q| q.name == p.name) {
+                return refuse(
+                    "regularisers",
+                    "each name once",
+                    format!("{} twice", p.name.name()),
+                );
+            }
+        }
+        share("label_smoothing", self.label_smoothing)?;
+        if self.label_smoothing > 0.0 && !self.objective.has_target() {
+            let expected = format!(
+                "0 with the objective {}, which has no labels",
+                self.objective.name()
+            );
+            return refuse("label_smoothing", expected, self.label_smoothing);
+        }
+        // Without a constraint the critic's loss has no lower bound.
+        if self.objective == Objective::Wgan && self.clip.is_none() && self.regularisers.is_empty()
+        {
+            return refuse("objective", "`clip` or a regulariser with wgan", "neither");
+        }
+        Ok(())
+    }
+}
+
+fn refuse(field: &str, expected: impl Into<String>, got: impl Display) -> Result<()> {
+    Err(GanError::Setting {
+        field: field.into(),
+        expected: expected.into(),
+        got: got.to_string(),
+    })
+}
+fn at_least_one(field: &str, value: usize) -> Result<()> {
+    if value >= 1 {
+        return Ok(());
+    }
+    refuse(field, "at least 1", value)
+}
+fn above_zero(field: &str, value: f64) -> Result<()> {
+    if value.is_finite() && value > 0.0 {
+        return Ok(());
+    }
+    refuse(field, "a finite number above 0", value)
+}
+fn share(field: &str, value: f64) -> Result<()> {
+    if (0.0..1.0).contains(&value) {
+        return Ok(());
+    }
+    refuse(field, "a number from 0 to below 1", value)
+}

@@ -1,0 +1,33 @@
+//! Errors of the GAN floor.
+use crate::graph::GraphError;
+use crate::nn::NnError;
+
+/// What is wrong with a method or with the program it makes.
+#[derive(Debug, thiserror::Error)]
+pub enum GanError {
+    /// A setting has a value that the method cannot use.
+    #[error("{field}: expected {expected}, got {got}")]
+    Setting {
+        /// The setting as the configuration names it, e.g. `optimiser.d.lr`.
+        field: String,
+        expected: String,
+        got: String,
+    },
+    /// The settings are not the TOML that this program reads.
+    #[error("{file}: {message}")]
+    Toml {
+        file: String,
+        /// The parser's words, with line and column.
+        message: String,
+    },
+    /// Critic outputs that are not one row of logits.
+    #[error("{what}: expected logits of shape [1, N], got {got}")]
+    Logits { what: &'static str, got: String },
+    #[error(transparent)]
+    Network(#[from] NnError),
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+}
+
+/// Result of the GAN floor.
+pub type Result<T> = std::result::Result<T, GanError>;

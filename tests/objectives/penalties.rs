@@ -1,0 +1,168 @@
+//! Gradient penalty, R1 and R2 of critics whose gradient is known in closed form.
+use super::torch::Bench;
+use super::{Spoil, agree, holds_and_can_fail};
+use gan_gpu::gan::regularisers::Samples;
+use gan_gpu::gan::{GanError, Regulariser};
+use gan_gpu::graph::{Expr, Graph};
+
+const WEIGHT: f32 = 3.0;
+/// Three samples of two features, features first.
+const REAL: [[f64; 3]; 2] = [[1.0, -2.0, 0.5], [3.0, 0.25, -1.0]];
+const FAKE: [[f64; 3]; 2] = [[-1.0, 0.5, 2.0], [0.75, -3.0, 1.5]];
+const EPSILON: [f64; 3] = [0.25, 0.0, 0.875];
+
+/// Where each penalty is evaluated: x^ = eps x + (1 - eps) G(z), x, or G(z).
+fn places(r: Regulariser) -> [[f64; 3]; 2] {
+    let at = |f: usize, n: usize| match r {
+        Regulariser::GradientPenalty => EPSILON[n] * REAL[f][n] + (1.0 - EPSILON[n]) * FAKE[f][n],
+        Regulariser::R1 => REAL[f][n],
+        Regulariser::R2 => FAKE[f][n],
+    };
+    [0, 1].map(|f| [0, 1, 2].map(|n| at(f, n)))
+}
+
+/// The penalty of a critic with the parameters c `[2, 1]`, and its gradient in c. Samples are `[2, 3]` or, as images,
+/// `[2, 3, 1, 1]`.
+fn evaluate(
+    r: Regulariser,
+    c: [f64; 2],
+    image: bool,
+    critic: fn(&mut Graph, Expr, Expr) -> Expr,
+    spoil: Spoil,
+) -> (f64, Vec<f64>) {
+    let mut b = Bench::default();
+    let shape = |f: usize| if image { vec![f, 3, 1, 1] } else { vec![f, 3] };
+    let samples = Samples {
+        real: b.leaf("real", shape(2), &REAL.concat()),
+        fake: b.leaf("fake", shape(2), &FAKE.concat()),
+        epsilon: b.leaf("epsilon", shape(1), &EPSILON),
+    };
+    let c = b.leaf("c", [2, 1], &c);
+    let mut d = |g: &mut Graph, x: Expr| {
+        let x = g.reshape(x, [2, 3])?;
+        Ok(critic(g, c, x))
+    };
+    let penalty = r.penalty(&mut b.g, WEIGHT, samples, &mut d).unwrap();
+    let penalty = spoil(&mut b.g, penalty);
+    let gradient = b.g.gradients(penalty, &[c]).unwrap()[0];
+    (b.scalar(penalty), b.value(gradient))
+}
+
+fn compare(got: (f64, Vec<f64>), value: f64, gradient: [f64; 2]) -> Result<(), String> {
+    agree("penalty", got.0, value, 1e-6)?;
+    agree("gradient 0", got.1[0], gradient[0], 1e-6)?;
+    agree("gradient 1", got.1[1], gradient[1], 1e-6)
+}
+
+/// D(x) = c.x has the gradient c everywhere: lambda (|c| - 1)^2 and gamma/2 |c|^2, whatever the samples.
+#[test]
+fn linear_critic() {
+    let c = [0.6f64, -1.1];
+    let norm = c[0].hypot(c[1]);
+    let w = WEIGHT as f64;
+    for &r in Regulariser::ALL {
+        let (value, slope) = match r {
+            Regulariser::GradientPenalty => {
+                (w * (norm - 1.0).powi(2), 2.0 * w * (norm - 1.0) / norm)
+            }
+            Regulariser::R1 | Regulariser::R2 => (0.5 * w * norm * norm, w),
+        };
+        for image in [false, true] {
+            holds_and_can_fail(r.name(), |spoil| {
+                let critic = |g: &mut Graph, c, x| g.matmul_t(c, x, true, false).unwrap();
+                compare(
+                    evaluate(r, c, image, critic, spoil),
+                    value,
+                    c.map(|v| slope * v),
+                )
+            });
+        }
+    }
+}
+
+/// D(x) = 1/2 sum c_f x_f^2 has the gradient (c_f x_f) at x: the place where it is taken matters, and so does each sample's.
+#[test]
+fn quadratic_critic() {
+    let c = [0.8, -1.5];
+    let w = WEIGHT as f64;
+    for &r in Regulariser::ALL {
+        let x = places(r);
+        let (mut value, mut gradient) = (0.0, [0.0; 2]);
+        for n in 0..3 {
+            let square: f64 = (0..2).map(|f| (c[f] * x[f][n]).powi(2)).sum();
+            let norm = square.sqrt();
+            // d square / d c_f = 2 c_f x_f^2
+            let (v, slope) = match r {
+                Regulariser::GradientPenalty => (w * (norm - 1.0).powi(2), w * (norm - 1.0) / norm),
+                Regulariser::R1 | Regulariser::R2 => (0.5 * w * square, 0.5 * w),
+            };
+            value += v / 3.0;
+            for f in 0..2 {
+                gradient[f] += slope * 2.0 * c[f] * x[f][n].powi(2) / 3.0;
+            }
+        }
+        for image in [false, true] {
+            holds_and_can_fail(r.name(), |spoil| {
+                let critic = |g: &mut Graph, c, x| {
+                    let x2 = g.square(x).unwrap();
+                    let s = g.matmul_t(c, x2, true, false).unwrap();
+                    g.scale(s, 0.5).unwrap()
+                };
+                compare(evaluate(r, c, image, critic, spoil), value, gradient)
+            });
+        }
+    }
+    // The three places differ, so taking the gradient at another one would fail above.
+    assert!(places(Regulariser::GradientPenalty) != REAL && places(Regulariser::R1) != FAKE);
+}
+
+/// A critic of dead ReLUs has a gradient of exactly 0: the penalty is lambda, and its gradient 0 as in PyTorch, not NaN.
+#[test]
+fn a_vanishing_gradient_gives_no_nan() {
+    for &r in Regulariser::ALL {
+        let critic = |g: &mut Graph, c, x| {
+            let s = g.matmul_t(c, x, true, false).unwrap();
+            let s = g.shift(s, -1000.0).unwrap();
+            g.relu(s)
+        };
+        let (value, gradient) = evaluate(r, [0.5, 2.0], false, critic, super::unspoilt);
+        let expected = if r == Regulariser::GradientPenalty {
+            WEIGHT as f64
+        } else {
+            0.0
+        };
+        assert!(
+            (value - expected).abs() < 1e-7 && gradient == [0.0, 0.0],
+            "{}: {value}, {gradient:?}",
+            r.name()
+        );
+    }
+}
+
+#[test]
+fn a_critic_without_logits_is_refused() {
+    let mut g = Graph::new();
+    let (real, fake) = (g.source("real", [2, 3]), g.source("fake", [2, 3]));
+    let samples = Samples::new(&mut g, real, fake);
+    assert_eq!(g.shape(samples.epsilon).to_vec(), [1, 3]);
+    let e = Regulariser::R1
+        .penalty(&mut g, 1.0, samples, &mut |_, x| Ok(x))
+        .unwrap_err();
+    assert!(matches!(e, GanError::Logits { .. }), "{e}");
+    let image = g.source("image", [2, 3, 4, 5]);
+    let samples = Samples::new(&mut g, image, image);
+    assert_eq!(g.shape(samples.epsilon).to_vec(), [1, 3, 1, 1]);
+}
+
+#[test]
+fn names() {
+    for &r in Regulariser::ALL {
+        assert_eq!(r.name().parse::<Regulariser>().unwrap(), r);
+        assert_eq!(serde_json::to_value(r).unwrap(), r.name());
+    }
+    let e = "r3".parse::<Regulariser>().unwrap_err().to_string();
+    assert_eq!(
+        e,
+        "regulariser: expected one of gradient_penalty, r1, r2, got r3"
+    );
+}

@@ -1,0 +1,199 @@
+//! The settings of a method: defaults, TOML and what is refused.
+use gan_gpu::gan::config::{Adam, Ema, Optimiser, Prior};
+use gan_gpu::gan::{GanConfig, Objective, Regulariser};
+
+const WGAN_GP: &str = "objective = \"wgan\"\nbatch = 64\nd_steps = 5\nwarmup_d_steps = 20\nprior = \"uniform\"\n\
+    regularisers = [{ name = \"gradient_penalty\", weight = 10.0 }]\nema = { half_life_images = 640 }\n\
+    [optimiser]\nd = { name = \"adam\", lr = 1e-4, beta1 = 0.5, beta2 = 0.9 }\ng = { name = \"sgd\", lr = 0.1, momentum = 0.5 }\n";
+
+#[test]
+fn settings_read_with_pytorchs_defaults_and_round_trip() {
+    let c = GanConfig::from_toml("preset", WGAN_GP).unwrap();
+    assert_eq!(
+        (c.objective, c.batch, c.d_steps, c.g_steps, c.warmup_d_steps),
+        (Objective::Wgan, 64, 5, 1, 20)
+    );
+    assert_eq!(
+        (c.prior, c.latent_dim, c.clip, c.label_smoothing),
+        (Prior::Uniform, None, None, 0.0)
+    );
+    assert_eq!(
+        (c.regularisers[0].name, c.regularisers[0].weight),
+        (Regulariser::GradientPenalty, 10.0)
+    );
+    assert_eq!(
+        c.optimiser.d,
+        Optimiser::Adam(Adam {
+            lr: 1e-4,
+            beta1: 0.5,
+            beta2: 0.9,
+            eps: 1e-8
+        })
+    );
+    let text = toml::to_string(&c).unwrap();
+    assert_eq!(GanConfig::from_toml("again", &text).unwrap(), c, "{text}");
+
+    let least = "objective = \"hinge\"\nbatch = 1\n[optimiser]\nd = { name = \"rmsprop\", lr = 5e-5 }\ng = { name = \"adam\", lr = 1.0 }";
+    let c = GanConfig::from_toml("least", least).unwrap();
+    assert_eq!(
+        (c.d_steps, c.g_steps, c.warmup_d_steps, c.prior, c.ema),
+        (1, 1, 0, Prior::Normal, None)
+    );
+    let Optimiser::Rmsprop(d) = c.optimiser.d else {
+        panic!()
+    };
+    assert_eq!((d.alpha, d.eps, d.momentum), (0.99, 1e-8, 0.0));
+    assert_eq!(
+        c.optimiser.g,
+        Optimiser::Adam(Adam {
+            lr: 1.0,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8
+        })
+    );
+}
+
+/// 0.5^(batch / half-life): half of the old average is left after ten steps of 64 of 640 images.
+#[test]
+fn ema_by_half_life() {
+    let decay = Ema::HalfLife {
+        half_life_images: 640.0,
+    }
+    .decay(64);
+    assert!((decay.powi(10) - 0.5).abs() < 1e-12);
+    assert_eq!(Ema::Decay { decay: 0.999 }.decay(64), 0.999);
+}
+
+#[test]
+fn a_setting_out_of_range_is_named() {
+    for (from, to, expected) in [
+        (
+            "batch = 64",
+            "batch = 0",
+            "batch: expected at least 1, got 0",
+        ),
+        (
+            "d_steps = 5",
+            "d_steps = 0",
+            "d_steps: expected at least 1, got 0",
+        ),
+        (
+            "d_steps = 5",
+            "g_steps = 0",
+            "g_steps: expected at least 1, got 0",
+        ),
+        (
+            "d_steps = 5",
+            "latent_dim = 0",
+            "latent_dim: expected at least 1, got 0",
+        ),
+        (
+            "d_steps = 5",
+            "clip = -0.01",
+            "clip: expected a finite number above 0, got -0.01",
+        ),
+        (
+            "lr = 1e-4",
+            "lr = 0.0",
+            "optimiser.d.lr: expected a finite number above 0, got 0",
+        ),
+        (
+            "lr = 0.1",
+            "lr = nan",
+            "optimiser.g.lr: expected a finite number above 0, got NaN",
+        ),
+        (
+            "beta1 = 0.5",
+            "beta1 = 1.0",
+            "optimiser.d.beta1: expected a number from 0 to below 1, got 1",
+        ),
+        (
+            "momentum = 0.5",
+            "momentum = -0.5",
+            "optimiser.g.momentum: expected a number from 0 to below 1, got -0.5",
+        ),
+        (
+            "half_life_images = 640",
+            "decay = 1.0",
+            "ema.decay: expected a number from 0 to below 1, got 1",
+        ),
+        (
+            "half_life_images = 640",
+            "half_life_images = 0",
+            "ema.half_life_images: expected a finite number above 0, got 0",
+        ),
+        (
+            "weight = 10.0",
+            "weight = -1.0",
+            "regularisers.gradient_penalty.weight: expected a finite number above 0, got -1",
+        ),
+        (
+            "weight = 10.0 }",
+            "weight = 10.0 }, { name = \"gradient_penalty\", weight = 1.0 }",
+            "regularisers: expected each name once, got gradient_penalty twice",
+        ),
+        (
+            "d_steps = 5",
+            "label_smoothing = 0.1",
+            "label_smoothing: expected 0 with the objective wgan, which has no labels, got 0.1",
+        ),
+        (
+            "regularisers = [{ name = \"gradient_penalty\", weight = 10.0 }]",
+            "",
+            "objective: expected `clip` or a regulariser with wgan, got neither",
+        ),
+    ] {
+        let text = WGAN_GP.replacen(from, to, 1);
+        assert_ne!(text, WGAN_GP);
+        assert_eq!(
+            GanConfig::from_toml("preset", &text)
+                .unwrap_err()
+                .to_string(),
+            expected
+        );
+    }
+    let clipped = WGAN_GP.replacen(
+        "regularisers = [{ name = \"gradient_penalty\", weight = 10.0 }]",
+        "clip = 0.01",
+        1,
+    );
+    assert!(GanConfig::from_toml("preset", &clipped).is_ok());
+    let smoothed = WGAN_GP.replacen("\"wgan\"", "\"minimax\"\nlabel_smoothing = 0.1", 1);
+    assert!(GanConfig::from_toml("preset", &smoothed).is_ok());
+}
+
+#[test]
+fn wrong_keys_and_types_give_their_line() {
+    for (from, to, line, words) in [
+        (
+            "d_steps = 5",
+            "k_steps = 5",
+            "line 3",
+            "unknown field `k_steps`",
+        ),
+        ("\"wgan\"", "\"wgann\"", "line 1", "unknown variant `wgann`"),
+        ("batch = 64", "", "line 1", "missing field `batch`"),
+        (
+            "beta1 = 0.5",
+            "beta = 0.5",
+            "line 9",
+            "unknown field `beta`",
+        ),
+        (
+            "half_life_images",
+            "halflife",
+            "line 7",
+            "expected `{ decay = B }` or `{ half_life_images = N }`",
+        ),
+    ] {
+        let text = WGAN_GP.replacen(from, to, 1);
+        let e = GanConfig::from_toml("preset", &text)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            e.starts_with("preset: ") && e.contains(line) && e.contains(words),
+            "{e}"
+        );
+    }
+}
