@@ -1,6 +1,121 @@
-//! The command line: one file per verb.
-pub mod adapters;
+//! The command line: one file per verb, and one place where outcomes become exit codes.
+mod adapters;
+mod bench;
+mod error;
+mod method_flags;
+mod parse;
+mod presets;
+mod sample;
+mod train;
+mod train_flags;
 
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub use error::CliError;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Train generative adversarial networks on any GPU
+#[derive(Debug, Parser)]
+#[command(
+    name = "gan-gpu",
+    version,
+    after_help = "Exit codes: 0 done, 1 internal error, 2 bad usage or input, 3 no usable adapter, 4 training diverged, \
+                  130 interrupted (after a checkpoint)."
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List every adapter with the limits and features that matter here
+    Adapters {
+        /// Print a JSON list instead
+        #[arg(long)]
+        json: bool,
+    },
+    Train(Box<train::Args>),
+    Presets(presets::Args),
+    Sample(sample::Args),
+    Bench(bench::Args),
+}
+
+/// Runs the verb on the command line and gives its exit code.
+pub fn main() -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error")).init();
+    // Wrong usage and --help end here, with clap's exit codes: 2 and 0.
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let outcome = match cli.verb {
+        Verb::Adapters { json } => adapters::run(json)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(CliError::from),
+        Verb::Train(args) => {
+            // Which flags stand on the command line decides what --resume may change.
+            let given = matches
+                .subcommand()
+                .map(|(_, matches)| train::given_flags(matches))
+                .unwrap_or_default();
+            train::run(&args, &given)
+        }
+        Verb::Presets(args) => presets::run(&args),
+        Verb::Sample(args) => sample::run(&args),
+        Verb::Bench(args) => bench::run(&args),
+    };
+    match outcome {
+        Ok(code) => code,
+        // `gan-gpu presets | head`: nobody is reading any more.
+        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Writes one line of results to standard output.
+fn print_line(line: &str) -> Result<(), CliError> {
+    use std::io::Write;
+    writeln!(std::io::stdout().lock(), "{line}").map_err(CliError::Output)
+}
+
+/// Writes `value` as JSON to standard output: on one line, or indented for reading.
+fn print_json(value: &impl serde::Serialize, pretty: bool) -> Result<(), CliError> {
+    let text = if pretty {
+        serde_json::to_string_pretty(value)
+    } else {
+        serde_json::to_string(value)
+    };
+    print_line(&text.map_err(|error| CliError::Output(error.into()))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_has_help() {
+        for verb in Cli::command().get_subcommands() {
+            assert!(verb.get_about().is_some(), "{}", verb.get_name());
+            for arg in verb
+                .get_arguments()
+                .chain(verb.get_subcommands().flat_map(|v| v.get_arguments()))
+            {
+                assert!(
+                    arg.get_help().is_some(),
+                    "{} {}",
+                    verb.get_name(),
+                    arg.get_id()
+                );
+            }
+        }
+    }
 }

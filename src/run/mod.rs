@@ -1,1 +1,26 @@
-//! (in progress)
+//! A run: its folder, configuration, checkpoints, logs and pictures, and the loop that makes them.
+//!
+//! The loop ([`train`]) drives any [`session::Engine`] and knows nothing of devices; the trainer implements that trait.
+pub mod bench;
+pub mod checkpoint;
+pub mod config;
+pub mod engine;
+pub mod error;
+pub mod folder;
+pub mod grid;
+pub mod interrupt;
+pub mod metrics_log;
+pub mod pace;
+pub mod pictures;
+pub mod presets;
+pub mod progress;
+pub mod scatter;
+pub mod session;
+pub mod suggest;
+pub mod summary;
+pub mod tensors;
+pub mod train;
+#[cfg(test)]
+mod train_tests;
+
+pub use error::RunError;

@@ -1,0 +1,499 @@
+//! The flags of `train` that set the method, and how they change a preset's.
+use super::{CliError, parse};
+use crate::gan::config::{
+    Adam, Ema, GanConfig, Optimiser, Optimisers, Penalty, Prior, Rmsprop, Sgd,
+};
+use crate::gan::{Objective, Regulariser};
+use crate::run::suggest::suggestion;
+
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Method")]
+pub struct MethodFlags {
+    /// minimax, non-saturating, least-squares, hinge, wgan (with --clip), wgan-gp
+    #[arg(long, value_name = "NAME", value_parser = objective)]
+    pub objective: Option<Named>,
+    /// Penalty on D's gradient: gradient-penalty=10, r1=10, r2=1; may be repeated, replaces the preset's; `none` for none
+    #[arg(long, visible_alias = "regularizer", value_name = "NAME[=WEIGHT]", value_parser = regulariser)]
+    pub regulariser: Vec<Choice<Penalty>>,
+    /// Clip D's weights to +- this after each of its steps (WGAN)
+    #[arg(long, value_name = "F", value_parser = parse::positive)]
+    pub clip: Option<f64>,
+    /// One-sided label smoothing: the target of real samples is 1 minus this
+    #[arg(long, value_name = "F", value_parser = parse::fraction)]
+    pub label_smoothing: Option<f64>,
+    /// Discriminator updates per round
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    pub d_steps: Option<u32>,
+    /// Generator updates per round
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    pub g_steps: Option<u32>,
+    /// Discriminator updates before the first round
+    #[arg(long, value_name = "N")]
+    pub warmup: Option<u32>,
+    /// Real samples per discriminator update
+    #[arg(long, visible_alias = "batch-size", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Option<u32>,
+    /// Optimiser of both networks: adam, rmsprop or sgd
+    #[arg(long, visible_alias = "optimizer", value_enum)]
+    pub optimiser: Option<OptimiserName>,
+    /// Learning rate of both networks
+    #[arg(long, value_name = "F", value_parser = parse::positive)]
+    pub lr: Option<f64>,
+    /// Learning rate of the discriminator
+    #[arg(long, value_name = "F", value_parser = parse::positive)]
+    pub d_lr: Option<f64>,
+    /// Learning rate of the generator
+    #[arg(long, value_name = "F", value_parser = parse::positive)]
+    pub g_lr: Option<f64>,
+    /// Adam's decay of the mean gradient
+    #[arg(long, visible_alias = "b1", value_name = "F", value_parser = parse::fraction)]
+    pub beta1: Option<f64>,
+    /// Adam's decay of the mean square
+    #[arg(long, visible_alias = "b2", value_name = "F", value_parser = parse::fraction)]
+    pub beta2: Option<f64>,
+    /// Momentum of sgd or rmsprop
+    #[arg(long, value_name = "F", value_parser = parse::fraction)]
+    pub momentum: Option<f64>,
+    /// Keep a moving average of G's weights for sampling, with this decay per generator update (0.999); `none` for none
+    #[arg(long, value_name = "DECAY", value_parser = ema)]
+    pub ema: Option<Choice<Ema>>,
+    /// Width of the latent vectors
+    #[arg(long, visible_alias = "nz", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub latent_dim: Option<u32>,
+    /// Distribution of the latents: normal or uniform (on -1..1)
+    #[arg(long, value_enum)]
+    pub prior: Option<PriorName>,
+}
+
+/// A value, or the word `none`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Choice<T> {
+    Nothing,
+    Some(T),
+}
+
+/// An objective with the penalty that its name stands for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Named {
+    objective: Objective,
+    penalty: Option<Regulariser>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum OptimiserName {
+    Adam,
+    Rmsprop,
+    Sgd,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PriorName {
+    Normal,
+    Uniform,
+}
+
+/// Names that papers and tutorials use besides the table's.
+const OTHER_NAMES: &[(&str, Objective)] = &[
+    ("gan", Objective::NonSaturating),
+    ("vanilla", Objective::NonSaturating),
+    ("bce", Objective::NonSaturating),
+    ("ns", Objective::NonSaturating),
+    ("lsgan", Objective::LeastSquares),
+    ("saturating", Objective::Minimax),
+];
+
+fn objective(text: &str) -> Result<Named, String> {
+    let name = text.to_lowercase().replace('-', "_");
+    if name == "wgan_gp" {
+        return Ok(Named {
+            objective: Objective::Wgan,
+            penalty: Some(Regulariser::GradientPenalty),
+        });
+    }
+    let table = Objective::ALL
+        .iter()
+        .map(|&objective| (objective.name(), objective));
+    let known = table.chain(OTHER_NAMES.iter().copied());
+    match known.clone().find(|(known, _)| *known == name) {
+        Some((_, objective)) => Ok(Named {
+            objective,
+            penalty: None,
+        }),
+        None => {
+            let names: Vec<_> = Objective::ALL
+                .iter()
+                .map(|objective| objective.name())
+                .collect();
+            let near = suggestion(&name, known.map(|(name, _)| name).chain(["wgan_gp"]));
+            Err(format!(
+                "no objective is named `{text}`{near}; there are {}, wgan_gp",
+                names.join(", ")
+            ))
+        }
+    }
+}
+
+fn regulariser(text: &str) -> Result<Choice<Penalty>, String> {
+    if text == "none" {
+        return Ok(Choice::Nothing);
+    }
+    let (name, weight) = match text.split_once(['=', ':']) {
+        Some((name, weight)) => (name, Some(parse::positive(weight)?)),
+        None => (text, None),
+    };
+    let plain = match name.to_lowercase().replace('-', "_") {
+        short if short == "gp" => "gradient_penalty".into(),
+        name => name,
+    };
+    let known = || {
+        Regulariser::ALL
+            .iter()
+            .map(|regulariser| regulariser.name())
+    };
+    let Some(&found) = Regulariser::ALL
+        .iter()
+        .find(|regulariser| regulariser.name() == plain)
+    else {
+        let names = known().collect::<Vec<_>>().join(", ");
+        return Err(format!(
+            "no regulariser is named `{name}`{}; there are {names}",
+            suggestion(&plain, known())
+        ));
+    };
+    Ok(Choice::Some(Penalty {
+        name: found,
+        weight: weight.unwrap_or(found.default_weight()),
+    }))
+}
+
+fn ema(text: &str) -> Result<Choice<Ema>, String> {
+    match text {
+        "none" => Ok(Choice::Nothing),
+        _ => Ok(Choice::Some(Ema::Decay {
+            decay: parse::fraction(text)?,
+        })),
+    }
+}
+
+impl MethodFlags {
+    /// # Errors
+    /// If a flag belongs to another optimiser than the configured one.
+    pub fn apply(&self, method: &mut GanConfig) -> Result<(), CliError> {
+        self.apply_game(method);
+        if let Some(name) = self.optimiser {
+            let Optimisers { d, g } = &mut method.optimiser;
+            *d = name.with_rate(d.lr());
+            *g = name.with_rate(g.lr());
+        }
+        let Optimisers { d, g } = &mut method.optimiser;
+        if let Some(lr) = self.d_lr.or(self.lr) {
+            *d.lr_mut() = lr;
+        }
+        if let Some(lr) = self.g_lr.or(self.lr) {
+            *g.lr_mut() = lr;
+        }
+        for optimiser in [d, g] {
+            for (flag, value) in [
+                ("beta1", self.beta1),
+                ("beta2", self.beta2),
+                ("momentum", self.momentum),
+            ] {
+                if let Some(value) = value {
+                    set(optimiser, flag, value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything but the optimisers.
+    fn apply_game(&self, method: &mut GanConfig) {
+        if let Some(Named { objective, penalty }) = self.objective {
+            method.objective = objective;
+            if let Some(name) = penalty {
+                method.regularisers = vec![Penalty {
+                    name,
+                    weight: name.default_weight(),
+                }];
+            }
+        }
+        if !self.regulariser.is_empty() {
+            let given = self.regulariser.iter().filter_map(|choice| match choice {
+                Choice::Some(penalty) => Some(*penalty),
+                Choice::Nothing => None,
+            });
+            method.regularisers = given.collect();
+        }
+        if let Some(clip) = self.clip {
+            method.clip = Some(clip);
+        }
+        if let Some(smoothing) = self.label_smoothing {
+            method.label_smoothing = smoothing;
+        }
+        let counts = [
+            (&mut method.d_steps, self.d_steps),
+            (&mut method.g_steps, self.g_steps),
+            (&mut method.warmup_d_steps, self.warmup),
+            (&mut method.batch, self.batch),
+        ];
+        for (field, flag) in counts {
+            if let Some(count) = flag {
+                *field = count as usize;
+            }
+        }
+        if let Some(width) = self.latent_dim {
+            method.latent_dim = Some(width as usize);
+        }
+        match self.ema {
+            Some(Choice::Some(ema)) => method.ema = Some(ema),
+            Some(Choice::Nothing) => method.ema = None,
+            None => {}
+        }
+        match self.prior {
+            Some(PriorName::Normal) => method.prior = Prior::Normal,
+            Some(PriorName::Uniform) => method.prior = Prior::Uniform,
+            None => {}
+        }
+    }
+}
+
+impl OptimiserName {
+    /// PyTorch's defaults for everything but the rate.
+    fn with_rate(self, lr: f64) -> Optimiser {
+        match self {
+            OptimiserName::Adam => Optimiser::Adam(Adam {
+                lr,
+                beta1: 0.9,
+                beta2: 0.999,
+                eps: 1e-8,
+            }),
+            OptimiserName::Rmsprop => Optimiser::Rmsprop(Rmsprop {
+                lr,
+                alpha: 0.99,
+                eps: 1e-8,
+                momentum: 0.0,
+            }),
+            OptimiserName::Sgd => Optimiser::Sgd(Sgd { lr, momentum: 0.0 }),
+        }
+    }
+}
+
+fn set(optimiser: &mut Optimiser, flag: &str, value: f64) -> Result<(), CliError> {
+    let field = match (&mut *optimiser, flag) {
+        (Optimiser::Adam(adam), "beta1") => &mut adam.beta1,
+        (Optimiser::Adam(adam), "beta2") => &mut adam.beta2,
+        (Optimiser::Rmsprop(rmsprop), "momentum") => &mut rmsprop.momentum,
+        (Optimiser::Sgd(sgd), "momentum") => &mut sgd.momentum,
+        (other, _) => {
+            let name = other.name();
+            return Err(CliError::usage(format!(
+                "--{flag}: the optimiser is {name}, which has no {flag}; see --optimiser"
+            )));
+        }
+    };
+    *field = value;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::presets::preset;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        flags: MethodFlags,
+    }
+
+    fn apply(name: &str, flags: &[&str]) -> Result<GanConfig, String> {
+        let command = Command::try_parse_from(["train"].iter().chain(flags))
+            .map_err(|error| error.to_string())?;
+        let mut method = preset(name).unwrap().unresolved().unwrap().method;
+        command
+            .flags
+            .apply(&mut method)
+            .map_err(|error| error.to_string())?;
+        Ok(method)
+    }
+
+    fn rates(method: &GanConfig) -> (f64, f64) {
+        (method.optimiser.d.lr(), method.optimiser.g.lr())
+    }
+
+    #[test]
+    fn no_flags_change_nothing() {
+        assert_eq!(
+            apply("mnist-wgan-gp", &[]).unwrap(),
+            preset("mnist-wgan-gp")
+                .unwrap()
+                .unresolved()
+                .unwrap()
+                .method
+        );
+    }
+
+    #[test]
+    fn rates_go_to_their_networks() {
+        assert_eq!(
+            rates(&apply("ring8", &["--lr", "3e-4"]).unwrap()),
+            (3e-4, 3e-4)
+        );
+        assert_eq!(
+            rates(&apply("ring8", &["--lr", "3e-4", "--d-lr", "1e-3"]).unwrap()),
+            (1e-3, 3e-4)
+        );
+        assert_eq!(
+            rates(&apply("ring8", &["--g-lr", "0.5", "--d-lr", "0.25"]).unwrap()),
+            (0.25, 0.5)
+        );
+        assert!(apply("ring8", &["--lr", "0"]).is_err());
+    }
+
+    #[test]
+    fn aliases_of_the_tutorials_work() {
+        let method = apply(
+            "ring8",
+            &[
+                "--batch-size",
+                "7",
+                "--b1",
+                "0.25",
+                "--b2",
+                "0.75",
+                "--nz",
+                "3",
+            ],
+        )
+        .unwrap();
+        assert_eq!((method.batch, method.latent_dim), (7, Some(3)));
+        for optimiser in [method.optimiser.d, method.optimiser.g] {
+            assert!(matches!(
+                optimiser,
+                Optimiser::Adam(Adam {
+                    beta1: 0.25,
+                    beta2: 0.75,
+                    ..
+                })
+            ));
+        }
+    }
+
+    #[test]
+    fn the_whole_game_can_be_set() {
+        let flags = [
+            "--objective",
+            "hinge",
+            "--d-steps",
+            "3",
+            "--g-steps",
+            "2",
+            "--warmup",
+            "9",
+            "--prior",
+            "uniform",
+        ];
+        let more = [
+            "--regulariser",
+            "r1=2.5",
+            "--regularizer",
+            "gp",
+            "--ema",
+            "0.99",
+            "--clip",
+            "0.01",
+        ];
+        let method = apply("ring8", &[&flags[..], &more[..]].concat()).unwrap();
+        assert_eq!(method.objective, Objective::Hinge);
+        assert_eq!(
+            (method.d_steps, method.g_steps, method.warmup_d_steps),
+            (3, 2, 9)
+        );
+        assert_eq!((method.prior, method.clip), (Prior::Uniform, Some(0.01)));
+        assert_eq!(method.ema, Some(Ema::Decay { decay: 0.99 }));
+        let penalties: Vec<_> = method
+            .regularisers
+            .iter()
+            .map(|p| (p.name, p.weight))
+            .collect();
+        let default = Regulariser::GradientPenalty.default_weight();
+        assert_eq!(
+            penalties,
+            [
+                (Regulariser::R1, 2.5),
+                (Regulariser::GradientPenalty, default)
+            ]
+        );
+        assert_eq!(apply("ring8", &["--ema", "none"]).unwrap().ema, None);
+        assert_eq!(
+            apply("ring8", &["--label-smoothing", "0.1"])
+                .unwrap()
+                .label_smoothing,
+            0.1
+        );
+    }
+
+    #[test]
+    fn wgan_gp_is_an_objective_with_its_penalty() {
+        let method = apply("mnist-dcgan", &["--objective", "wgan-gp"]).unwrap();
+        assert_eq!(
+            (method.objective, method.regularisers[0].name),
+            (Objective::Wgan, Regulariser::GradientPenalty)
+        );
+        let method = apply(
+            "mnist-wgan-gp",
+            &["--objective", "lsgan", "--regulariser", "none"],
+        )
+        .unwrap();
+        assert_eq!(
+            (method.objective, method.regularisers.len()),
+            (Objective::LeastSquares, 0)
+        );
+    }
+
+    #[test]
+    fn a_changed_optimiser_keeps_the_rates_and_has_its_own_settings() {
+        let method = apply(
+            "ring8",
+            &["--optimizer", "sgd", "--momentum", "0.5", "--d-lr", "0.1"],
+        )
+        .unwrap();
+        assert_eq!(
+            method.optimiser.d,
+            Optimiser::Sgd(Sgd {
+                lr: 0.1,
+                momentum: 0.5
+            })
+        );
+        let error = apply("ring8", &["--optimiser", "rmsprop", "--beta1", "0.5"]).unwrap_err();
+        assert!(
+            error.contains("--beta1") && error.contains("rmsprop"),
+            "{error}"
+        );
+        assert!(
+            apply("ring8", &["--momentum", "0.5"])
+                .unwrap_err()
+                .contains("adam")
+        );
+    }
+
+    #[test]
+    fn unknown_names_suggest_the_nearest() {
+        let error = apply("ring8", &["--objective", "hinges"]).unwrap_err();
+        assert!(
+            error.contains("(did you mean `hinge`?)") && error.contains("least_squares"),
+            "{error}"
+        );
+        let error = apply("ring8", &["--regulariser", "r3=1"]).unwrap_err();
+        assert!(
+            error.contains("no regulariser is named `r3`") && error.contains("gradient_penalty"),
+            "{error}"
+        );
+        assert!(
+            apply("ring8", &["--regulariser", "r1=-1"])
+                .unwrap_err()
+                .contains("above 0")
+        );
+    }
+}

@@ -1,0 +1,306 @@
+//! `gan-gpu train`.
+use super::method_flags::MethodFlags;
+use super::train_flags::{BudgetFlags, DataFlags, ModelFlags, ReportFlags, RunFlags};
+use super::{CliError, print_json, print_line};
+use crate::data::{DataError, FORMATS, Source};
+use crate::run::RunError;
+use crate::run::checkpoint::CheckpointStore;
+use crate::run::config::TrainConfig;
+use crate::run::engine;
+use crate::run::folder::{LATEST, RUNS, RunFolder};
+use crate::run::interrupt::{EXIT_CODE, Interrupt};
+use crate::run::pictures::reference;
+use crate::run::presets::{PRESETS, Preset, preset};
+use crate::run::progress::{self, Reporter, Silent};
+use crate::run::suggest::suggestion;
+use crate::run::summary::{Outcome, Summary};
+use crate::run::train::{Job, Place, Surroundings, SystemClock, run as train};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Seconds between lines of progress where there is no terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Train a generator and a discriminator
+///
+/// Settings come from a preset (chosen by the data if none is named), then from the flags.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Start from these settings; `gan-gpu presets` lists them
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+    #[command(flatten)]
+    data: DataFlags,
+    #[command(flatten)]
+    model: ModelFlags,
+    #[command(flatten)]
+    method: MethodFlags,
+    #[command(flatten)]
+    budget: BudgetFlags,
+    #[command(flatten)]
+    report: ReportFlags,
+    #[command(flatten)]
+    run: RunFlags,
+}
+
+/// Flags that a resumed run may be given: how long, what is written, where it runs. Everything else is the run.
+const WITH_RESUME: &[&str] = &[
+    "resume",
+    "out",
+    "dry_run",
+    "json",
+    "adapter",
+    "steps",
+    "kimg",
+    "epochs",
+    "max_time",
+    "log_every",
+    "sample_every",
+    "checkpoint_every",
+    "keep",
+    "grid",
+];
+
+/// The ids of the flags that stand on the command line.
+pub fn given_flags(matches: &clap::ArgMatches) -> Vec<String> {
+    let given = |id: &&str| {
+        matches.try_contains_id(id).unwrap_or(false)
+            && matches.value_source(id) == Some(clap::parser::ValueSource::CommandLine)
+    };
+    // Groups of flags have ids too, those of their structs.
+    matches
+        .ids()
+        .map(|id| id.as_str())
+        .filter(given)
+        .filter(|id| !id.ends_with("Flags") && *id != "Args")
+        .map(String::from)
+        .collect()
+}
+
+pub fn run(args: &Args, given: &[String]) -> Result<ExitCode, CliError> {
+    let (config, place) = match &args.run.resume {
+        Some(name) => resume(args, name, given)?,
+        None => fresh(args)?,
+    };
+    if args.run.dry_run {
+        return dry_run(&config, args.run.json);
+    }
+    let mut reporter: Box<dyn Reporter> = if args.run.json {
+        Box::new(Silent)
+    } else {
+        progress::for_person(LINE_INTERVAL)
+    };
+    let interrupt = Interrupt::install()
+        .map_err(|error| CliError::usage(format!("Ctrl-C cannot be handled here: {error}")))?;
+    let job = Job {
+        reference: reference(&config),
+        config,
+        place,
+    };
+    let clock = SystemClock::start();
+    let around = Surroundings {
+        reporter: &mut *reporter,
+        interrupt: &interrupt,
+        clock: &clock,
+    };
+    let summary = train(&job, engine::open, around)?;
+    if args.run.json {
+        print_json(&summary, false)?;
+    } else {
+        print_line(&describe(&summary))?;
+    }
+    Ok(match summary.outcome {
+        Outcome::Finished | Outcome::TimeLimit => ExitCode::SUCCESS,
+        Outcome::Interrupted => ExitCode::from(EXIT_CODE),
+    })
+}
+
+/// A new run: preset, then flags.
+fn fresh(args: &Args) -> Result<(TrainConfig, Place), CliError> {
+    let preset = match (&args.preset, &args.data.data) {
+        (Some(name), _) => preset(name)?,
+        (None, Some(data)) => preset_for(data)?,
+        (None, None) => preset(Source::GLYPHS)?,
+    };
+    let config = configure(preset, args)?;
+    let data = Path::new(&config.data.source);
+    let data = data
+        .file_stem()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let label = if preset.name == data {
+        data
+    } else {
+        format!("{}-{data}", preset.name)
+    };
+    let place = Place::New {
+        out: args.run.out.clone(),
+        runs: RUNS.into(),
+        label,
+    };
+    Ok((config, place))
+}
+
+/// The preset's configuration under the flags, complete and checked.
+fn configure(preset: &Preset, args: &Args) -> Result<TrainConfig, CliError> {
+    let mut config = preset.unresolved()?;
+    args.model.apply(&mut config)?;
+    args.data.apply(&mut config);
+    args.method.apply(&mut config.method)?;
+    args.budget.apply(&mut config);
+    args.report.apply(&mut config);
+    Ok(config.resolve()?)
+}
+
+/// The preset whose settings suit a data set.
+fn preset_for(data: &str) -> Result<&'static Preset, CliError> {
+    let name = match Source::parse(data) {
+        Source::Glyphs => "glyphs",
+        Source::Toy(set) if set.dim() == 1 => "gauss1d",
+        Source::Toy(set) => PRESETS
+            .iter()
+            .find(|preset| preset.name == set.name())
+            .map_or("ring8", |preset| preset.name),
+        Source::Path(path) => match format_of(&path)? {
+            "idx" => "mnist-dcgan",
+            "cifar10" => "cifar10-dcgan",
+            _ => "images-dcgan64",
+        },
+    };
+    Ok(preset(name)?)
+}
+
+/// The name of the format that the data at `path` is in.
+fn format_of(path: &Path) -> Result<&'static str, CliError> {
+    let refuse = |error: DataError| {
+        let near = suggestion(&path.to_string_lossy(), Source::built_in_names());
+        CliError::usage(format!("--data: {error}{near}"))
+    };
+    if !path.exists() {
+        return Err(refuse(DataError::NotFound { path: path.into() }));
+    }
+    for format in FORMATS {
+        if (format.recognises)(path).map_err(refuse)? {
+            return Ok(format.name);
+        }
+    }
+    // Loading says what is wrong with it.
+    Ok("")
+}
+
+/// The run to go on with: its own configuration, under the few flags that may change.
+fn resume(args: &Args, name: &Path, given: &[String]) -> Result<(TrainConfig, Place), CliError> {
+    if let Some(flag) = given
+        .iter()
+        .find(|flag| !WITH_RESUME.contains(&flag.as_str()))
+    {
+        return Err(CliError::usage(format!(
+            "--{} cannot be changed with --resume: a run has one configuration; leave it out, or start a new run",
+            flag.replace('_', "-")
+        )));
+    }
+    let (folder, checkpoint) = match (name, &args.run.out) {
+        (file, _) if file.is_file() => (folder_of(file)?, file.to_path_buf()),
+        // `--out DIR --resume` means the run in DIR.
+        (name, Some(out)) if name == Path::new(LATEST) => newest(RunFolder::open(out)?)?,
+        (name, out) => {
+            let (folder, checkpoint) = newest(RunFolder::find(name, Path::new(RUNS))?)?;
+            if out.as_ref().is_some_and(|out| out != folder.path()) {
+                return Err(CliError::usage(
+                    "--out: a resumed run goes on in its own folder; leave --out out",
+                ));
+            }
+            (folder, checkpoint)
+        }
+    };
+    let mut config = TrainConfig::read(&folder.config())?;
+    if let Some(adapter) = &args.model.adapter {
+        config.adapter = adapter.clone();
+    }
+    args.budget.apply(&mut config);
+    args.report.apply(&mut config);
+    Ok((config.resolve()?, Place::Resume { folder, checkpoint }))
+}
+
+fn newest(folder: RunFolder) -> Result<(RunFolder, PathBuf), CliError> {
+    let checkpoint = CheckpointStore::new(folder.checkpoints(), 0).latest()?;
+    Ok((folder, checkpoint))
+}
+
+/// The run folder that a checkpoint file lies in.
+fn folder_of(checkpoint: &Path) -> Result<RunFolder, CliError> {
+    let file = std::path::absolute(checkpoint).map_err(|source| RunError::Io {
+        path: checkpoint.into(),
+        source,
+    })?;
+    match file.parent().and_then(Path::parent) {
+        Some(run) => Ok(RunFolder::open(run)?),
+        None => Err(CliError::usage(format!(
+            "--resume: {} lies in no run folder",
+            checkpoint.display()
+        ))),
+    }
+}
+
+/// Prints what would be trained.
+fn dry_run(config: &TrainConfig, json: bool) -> Result<ExitCode, CliError> {
+    let model = config
+        .model
+        .spec()?
+        .build()
+        .map_err(crate::run::config::ConfigError::from)?;
+    let sizes = serde_json::json!({
+        "params_g": model.generator.param_count(),
+        "params_d": model.discriminator.param_count(),
+        "latent_dim": config.latent_dim()?,
+        "sample": model.sample.to_string(),
+        "batch": config.method.batch,
+        "forward_gflop_g": model.generator.flops(config.method.batch).iter().sum::<u64>() as f64 / 1e9,
+        "forward_gflop_d": model.discriminator.flops(config.method.batch).iter().sum::<u64>() as f64 / 1e9,
+    });
+    if json {
+        print_json(
+            &serde_json::json!({ "config": config, "sizes": sizes }),
+            true,
+        )?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    print_line(config.to_toml()?.trim_end())?;
+    print_line("\n# sizes")?;
+    for (name, value) in sizes.as_object().into_iter().flatten() {
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), String::from);
+        print_line(&format!("# {name}: {text}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The result, for a person: where things are and how good they are.
+fn describe(summary: &Summary) -> String {
+    use crate::run::session::ToyMetrics;
+    let mut lines = vec![format!("run        {}", summary.run.display())];
+    lines.push(format!("checkpoint {}", summary.checkpoint.display()));
+    if let Some(samples) = &summary.samples {
+        lines.push(format!("samples    {}", samples.display()));
+    }
+    lines.push(format!(
+        "{} steps, {} images, {:.1} s, {:.0} images/s on {}",
+        summary.steps,
+        summary.images_seen,
+        summary.wall_s,
+        summary.images_per_second,
+        summary.adapter
+    ));
+    match summary.toy {
+        Some(ToyMetrics::Mixture { modes, high_quality_percent, reverse_kl }) => lines.push(format!(
+            "{modes} modes, {high_quality_percent:.1} % of samples of high quality, reverse KL {reverse_kl:.4}"
+        )),
+        Some(ToyMetrics::Line { w1, d_real_mean, d_fake_mean }) => lines.push(format!(
+            "W1 {w1:.4}, mean D on real {d_real_mean:.3}, on generated {d_fake_mean:.3}"
+        )),
+        None => {}
+    }
+    lines.join("\n")
+}

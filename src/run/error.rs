@@ -1,0 +1,62 @@
+//! How a run can end badly.
+use super::checkpoint::CheckpointError;
+use super::config::ConfigError;
+use super::folder::FolderError;
+use super::grid::PictureError;
+use super::metrics_log::MetricsLogError;
+use super::session::EngineError;
+use super::tensors::TensorFileError;
+use std::path::PathBuf;
+
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Training produced a NaN or an infinity. Checkpoints written before are whole and finite.
+    #[error("training diverged: {what} is {value} at step {step}{}; {}", describe_culprit(.culprit), describe_last(.last_good))]
+    Diverged {
+        step: u64,
+        /// The loss, statistic or tensor in which it showed.
+        what: String,
+        value: f32,
+        /// The first tensor of the state that is no longer finite, if any.
+        culprit: Option<String>,
+        last_good: Option<PathBuf>,
+    },
+    #[error("{}: {source}", path.display())]
+    Restore { path: PathBuf, source: EngineError },
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Tensors(#[from] TensorFileError),
+    #[error(transparent)]
+    Metrics(#[from] MetricsLogError),
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    #[error("{}: {source}", path.display())]
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+}
+
+fn describe_culprit(culprit: &Option<String>) -> String {
+    culprit
+        .as_ref()
+        .map(|tensor| format!(" (first non-finite tensor: `{tensor}`)"))
+        .unwrap_or_default()
+}
+
+fn describe_last(last_good: &Option<PathBuf>) -> String {
+    match last_good {
+        Some(path) => format!(
+            "the last good checkpoint is {}; lower --lr or add a regulariser",
+            path.display()
+        ),
+        None => "there was no checkpoint yet; lower --lr or add a regulariser".into(),
+    }
+}

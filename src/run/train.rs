@@ -1,0 +1,433 @@
+//! The training loop: blocks of steps, and between them logs, pictures, checkpoints and reasons to stop.
+use super::checkpoint::{Checkpoint, CheckpointStore};
+use super::config::TrainConfig;
+use super::error::RunError;
+use super::folder::RunFolder;
+use super::interrupt::Interrupt;
+use super::metrics_log::{MetricsLog, MetricsRow};
+use super::pace::Pace;
+use super::pictures;
+use super::progress::{Progress, Reporter, Start};
+use super::session::{Engine, EngineError, EngineFacts, EngineTraffic, StepReport};
+use super::summary::{Outcome, Summary};
+use super::tensors::write_atomic;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Where a run's files go and what it starts from.
+#[derive(Clone, Debug)]
+pub enum Place {
+    New {
+        /// `--out`; a numbered folder under `runs` otherwise.
+        out: Option<PathBuf>,
+        runs: PathBuf,
+        /// The end of a numbered folder's name.
+        label: String,
+    },
+    Resume {
+        folder: RunFolder,
+        /// A checkpoint file of this folder.
+        checkpoint: PathBuf,
+    },
+}
+
+/// Everything that one invocation of `train` is asked to do.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub config: TrainConfig,
+    pub place: Place,
+    /// Real points `[n, features]`, row-major, to draw behind the generated ones; empty for images.
+    pub reference: Vec<f32>,
+}
+
+/// Time since some fixed moment; tests bring their own.
+pub trait Clock {
+    fn now(&self) -> Duration;
+}
+
+/// The system's monotonic clock.
+pub struct SystemClock(Instant);
+
+impl SystemClock {
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// Who watches a run, and who can stop it.
+pub struct Surroundings<'a> {
+    pub reporter: &'a mut dyn Reporter,
+    pub interrupt: &'a Interrupt,
+    pub clock: &'a dyn Clock,
+}
+
+/// Trains. The folder is made only once the engine stands: bad input leaves nothing behind.
+///
+/// An interrupted run is no error: it ends with a checkpoint and [`Outcome::Interrupted`].
+///
+/// # Errors
+/// [`RunError::Diverged`] on the first non-finite loss or weight; whatever the engine, the disk or the configuration refuses.
+pub fn run<'a>(
+    job: &'a Job,
+    open_engine: impl FnOnce(&TrainConfig) -> Result<Box<dyn Engine>, EngineError>,
+    around: Surroundings<'a>,
+) -> Result<Summary, RunError> {
+    let mut engine = open_engine(&job.config)?;
+    let facts = engine.facts().clone();
+    let steps = job.config.budget.steps(&facts)?;
+    let resumed = matches!(job.place, Place::Resume { .. });
+    let folder = match &job.place {
+        Place::New { out, runs, label } => RunFolder::create(out.as_deref(), runs, label)?,
+        Place::Resume { folder, .. } => folder.clone(),
+    };
+    let store = CheckpointStore::new(folder.checkpoints(), job.config.report.keep);
+    let mut last_good = None;
+    if let Place::Resume { checkpoint, .. } = &job.place {
+        let data = Checkpoint::read(checkpoint)?.data;
+        engine.restore(&data).map_err(|source| RunError::Restore {
+            path: checkpoint.clone(),
+            source,
+        })?;
+        store.forget_after(data.step)?;
+        last_good = Some(checkpoint.clone());
+    }
+    let config_text = job.config.to_toml()?;
+    write(&folder.config(), config_text.as_bytes())?;
+    let log = MetricsLog::open(&folder.metrics(), engine.step())?;
+    let run = Run {
+        config: &job.config,
+        config_text,
+        reference: &job.reference,
+        facts,
+        steps,
+        started: around.clock.now(),
+        around,
+        folder,
+        store,
+        log,
+        pace: Pace::default(),
+        last_good,
+        last_picture: None,
+        meter: Meter::default(),
+    };
+    run.go(&mut *engine, resumed)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+    write_atomic(path, bytes).map_err(|source| RunError::Io {
+        path: path.into(),
+        source,
+    })
+}
+
+/// What the steps themselves cost, apart from pictures and checkpoints.
+#[derive(Default)]
+struct Meter {
+    blocks: u64,
+    rounds: u64,
+    images: u64,
+    time: Duration,
+    /// Of the first block, in which drivers finish what they put off.
+    first: (u64, Duration),
+    host_to_device_bytes: u64,
+    device_to_host_bytes: u64,
+    constant_bytes: u64,
+}
+
+impl Meter {
+    fn add(
+        &mut self,
+        rounds: u64,
+        images: u64,
+        time: Duration,
+        before: EngineTraffic,
+        after: EngineTraffic,
+    ) {
+        if self.blocks == 0 {
+            self.first = (images, time);
+        }
+        self.blocks += 1;
+        self.rounds += rounds;
+        self.images += images;
+        self.time += time;
+        self.host_to_device_bytes += after.host_to_device_bytes - before.host_to_device_bytes;
+        self.device_to_host_bytes += after.device_to_host_bytes - before.device_to_host_bytes;
+        self.constant_bytes += after.constant_bytes - before.constant_bytes;
+    }
+
+    /// Without the first block, if there was another.
+    fn images_per_second(&self) -> f64 {
+        let (images, time) = match self.blocks {
+            0 | 1 => (self.images, self.time),
+            _ => (self.images - self.first.0, self.time - self.first.1),
+        };
+        if time.is_zero() {
+            0.0
+        } else {
+            images as f64 / time.as_secs_f64()
+        }
+    }
+
+    fn per_step(&self, bytes: u64) -> f64 {
+        bytes as f64 / self.rounds.max(1) as f64
+    }
+}
+
+struct Run<'a> {
+    config: &'a TrainConfig,
+    config_text: String,
+    reference: &'a [f32],
+    facts: EngineFacts,
+    /// The step at which the budget ends.
+    steps: Option<u64>,
+    started: Duration,
+    around: Surroundings<'a>,
+    folder: RunFolder,
+    store: CheckpointStore,
+    log: MetricsLog,
+    pace: Pace,
+    last_good: Option<PathBuf>,
+    last_picture: Option<(u64, PathBuf)>,
+    meter: Meter,
+}
+
+impl Run<'_> {
+    fn go(mut self, engine: &mut dyn Engine, resumed: bool) -> Result<Summary, RunError> {
+        let before = engine.traffic();
+        let max_time = self.config.budget.max_time();
+        self.around.reporter.start(&Start {
+            facts: &self.facts,
+            run: self.folder.path(),
+            step: engine.step(),
+            steps: self.steps,
+            max_time,
+        });
+        if !resumed && self.config.report.sample_every > 0 {
+            self.picture(engine)?;
+        }
+        let mut last_report = None;
+        let outcome = loop {
+            if self.steps.is_some_and(|steps| engine.step() >= steps) {
+                break Outcome::Finished;
+            }
+            if self.around.interrupt.requested() {
+                break Outcome::Interrupted;
+            }
+            let time_left = max_time.map(|limit| limit.saturating_sub(self.elapsed()));
+            if time_left.is_some_and(|left| left.is_zero()) {
+                break Outcome::TimeLimit;
+            }
+            last_report = self.block(engine, time_left)?.or(last_report);
+            let due = |every: u64| every > 0 && engine.step().is_multiple_of(every);
+            let (picture, checkpoint) = (
+                due(self.config.report.sample_every),
+                due(self.config.report.checkpoint_every),
+            );
+            if picture {
+                self.picture(engine)?;
+            }
+            if checkpoint {
+                self.checkpoint(engine)?;
+            }
+        };
+        if self.config.report.sample_every > 0 {
+            self.picture(engine)?;
+        }
+        let checkpoint = self.checkpoint(engine)?;
+        self.finish(engine, outcome, last_report, checkpoint, before)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.around.clock.now().saturating_sub(self.started)
+    }
+
+    /// Rounds until the next step at which something is due.
+    fn until_due(&self, step: u64) -> u64 {
+        let report = &self.config.report;
+        let multiples = [report.sample_every, report.checkpoint_every]
+            .into_iter()
+            .filter(|&every| every > 0);
+        let next = multiples.map(|every| every - step % every);
+        let end = self.steps.map(|steps| steps - step);
+        next.chain(end).min().unwrap_or(u64::MAX)
+    }
+
+    /// One block of steps with its rows in the log; its last report.
+    fn block(
+        &mut self,
+        engine: &mut dyn Engine,
+        time_left: Option<Duration>,
+    ) -> Result<Option<StepReport>, RunError> {
+        let rounds = self.pace.next(self.until_due(engine.step()), time_left);
+        let (begun, before, images) = (
+            self.around.clock.now(),
+            engine.traffic(),
+            engine.images_seen(),
+        );
+        let reports = match engine.step_block(rounds) {
+            Ok(reports) => reports,
+            Err(EngineError::NonFinite {
+                step,
+                tensor,
+                value,
+            }) => {
+                return Err(self.diverged(engine, step, tensor, value));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let time = self.around.clock.now().saturating_sub(begun);
+        self.pace.measured(rounds, time);
+        let images = engine.images_seen() - images;
+        self.meter
+            .add(rounds, images, time, before, engine.traffic());
+        let images_per_second = if time.is_zero() {
+            0.0
+        } else {
+            images as f64 / time.as_secs_f64()
+        };
+        for report in &reports {
+            if let Some((what, value)) = report.non_finite() {
+                self.log.flush()?;
+                return Err(self.diverged(engine, report.step, what.to_string(), value));
+            }
+            if report.step.is_multiple_of(self.config.report.log_every) {
+                self.log.append(&MetricsRow {
+                    report,
+                    images_per_second,
+                })?;
+            }
+        }
+        self.log.flush()?;
+        let last = reports.into_iter().last();
+        if let Some(report) = &last {
+            let left = self.time_left(report.step, time_left.map(|left| left.saturating_sub(time)));
+            let elapsed = self.elapsed();
+            self.around.reporter.progress(&Progress {
+                report,
+                images_per_second,
+                elapsed,
+                left,
+            });
+        }
+        Ok(last)
+    }
+
+    /// Until the budget's steps or its time are over, at the present speed.
+    fn time_left(&self, step: u64, limit: Option<Duration>) -> Option<Duration> {
+        let steps = self
+            .steps
+            .zip(self.pace.round_time())
+            .map(|(steps, round)| {
+                Duration::try_from_secs_f64(round.as_secs_f64() * steps.saturating_sub(step) as f64)
+                    .unwrap_or(Duration::MAX)
+            });
+        steps.into_iter().chain(limit).min()
+    }
+
+    /// The error for a value that is no longer finite, with the first tensor of the state that is not either.
+    fn diverged(&self, engine: &mut dyn Engine, step: u64, what: String, value: f32) -> RunError {
+        // The state is read only to name a tensor: failing to read it must not hide the divergence.
+        let culprit = engine
+            .checkpoint()
+            .ok()
+            .and_then(|data| data.non_finite().map(|(name, _)| name.to_string()));
+        RunError::Diverged {
+            step,
+            what,
+            value,
+            culprit,
+            last_good: self.last_good.clone(),
+        }
+    }
+
+    /// Writes the state, unless this step's checkpoint is there already; refuses a state that is not finite.
+    fn checkpoint(&mut self, engine: &mut dyn Engine) -> Result<PathBuf, RunError> {
+        let path = self.store.path(engine.step());
+        if self.last_good.as_ref() == Some(&path) {
+            return Ok(path);
+        }
+        let data = engine.checkpoint()?;
+        if let Some((tensor, value)) = data.non_finite() {
+            let (step, what) = (engine.step(), format!("tensor `{tensor}`"));
+            return Err(RunError::Diverged {
+                step,
+                what,
+                value,
+                culprit: None,
+                last_good: self.last_good.clone(),
+            });
+        }
+        let path = self.store.save(Checkpoint {
+            data,
+            config: self.config_text.clone(),
+        })?;
+        self.around.reporter.wrote("checkpoint", &path);
+        self.last_good = Some(path.clone());
+        Ok(path)
+    }
+
+    /// Draws from fixed latents, the same at every step of the run, so that pictures show how samples change.
+    fn picture(&mut self, engine: &mut dyn Engine) -> Result<(), RunError> {
+        let step = engine.step();
+        if self
+            .last_picture
+            .as_ref()
+            .is_some_and(|(last, _)| *last == step)
+        {
+            return Ok(());
+        }
+        let path = self.folder.sample(step);
+        if pictures::draw(engine, self.config, self.reference, &path)? {
+            self.around.reporter.wrote("samples", &path);
+            self.last_picture = Some((step, path));
+        }
+        Ok(())
+    }
+
+    fn finish(
+        self,
+        engine: &mut dyn Engine,
+        outcome: Outcome,
+        last: Option<StepReport>,
+        checkpoint: PathBuf,
+        before: EngineTraffic,
+    ) -> Result<Summary, RunError> {
+        let wall_s = self.elapsed().as_secs_f64();
+        let traffic = engine.traffic();
+        let read = traffic.device_to_host_bytes - before.device_to_host_bytes;
+        let summary = Summary {
+            outcome,
+            steps: engine.step(),
+            images_seen: engine.images_seen(),
+            wall_s,
+            images_per_second: self.meter.images_per_second(),
+            loss_d: last.as_ref().map(|report| report.loss_d),
+            loss_g: last.as_ref().map(|report| report.loss_g),
+            host_to_device_bytes_per_step: self.meter.per_step(self.meter.host_to_device_bytes),
+            device_to_host_bytes_per_step: self.meter.per_step(self.meter.device_to_host_bytes),
+            constant_bytes_per_step: self.meter.per_step(self.meter.constant_bytes),
+            device_to_host_bytes_for_output: read - self.meter.device_to_host_bytes,
+            peak_device_bytes: traffic.peak_device_bytes,
+            adapter: self.facts.adapter.clone(),
+            params_g: self.facts.params_g,
+            params_d: self.facts.params_d,
+            toy: engine.toy_metrics()?,
+            run: self.folder.path().into(),
+            checkpoint,
+            samples: self.last_picture.map(|(_, path)| path),
+        };
+        let text = serde_json::to_string_pretty(&summary).map_err(|error| RunError::Io {
+            path: self.folder.summary(),
+            source: error.into(),
+        })?;
+        write(&self.folder.summary(), (text + "\n").as_bytes())?;
+        self.around.reporter.finish(&summary);
+        Ok(summary)
+    }
+}
