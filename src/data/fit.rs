@@ -220,7 +220,9 @@ pub(super) fn set_bytes(
     size: Size,
 ) -> Result<u64, DataError> {
     let sides = [channels, size.height, size.width];
-    let bytes = sides.iter().fold(u128::from(count), |bytes, &side| bytes.saturating_mul(side as u128));
+    let bytes = sides.iter().fold(u128::from(count), |bytes, &side| {
+        bytes.saturating_mul(side as u128)
+    });
     let limit = super::MAX_SET_BYTES;
     match u64::try_from(bytes) {
         Ok(bytes) if bytes <= limit => Ok(bytes),

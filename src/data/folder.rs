@@ -182,27 +182,29 @@ fn take_in_turn(classes: &mut [Vec<PathBuf>], limit: usize) {
 fn choose_target(pictures: &[PathBuf], options: &ImageOptions) -> Result<Target, DataError> {
     let headers = parallel::map(pictures.iter().collect(), |picture| read_header(picture))?;
     let first = headers[0].size;
-    if options.size.is_none() {
-        if let Some(i) = headers.iter().position(|header| header.size != first) {
-            return Err(DataError::MixedSizes {
-                first: pictures[0].clone(),
-                first_size: first,
-                other: pictures[i].clone(),
-                other_size: headers[i].size,
-            });
-        }
-    }
-    let size = options
-        .size
-        .map_or(first, |(height, width)| Size { height, width });
-    if options.fit == Fit::Exact {
-        if let Some(i) = headers.iter().position(|header| header.size != size) {
-            return Err(DataError::WrongSize {
-                path: pictures[i].clone(),
-                expected: size,
-                got: headers[i].size,
-            });
-        }
+    let misfit = |size: Size| headers.iter().position(|header| header.size != size);
+    let size = match options.size {
+        Some((height, width)) => Size { height, width },
+        None => match misfit(first) {
+            Some(i) => {
+                return Err(DataError::MixedSizes {
+                    first: pictures[0].clone(),
+                    first_size: first,
+                    other: pictures[i].clone(),
+                    other_size: headers[i].size,
+                });
+            }
+            None => first,
+        },
+    };
+    if options.fit == Fit::Exact
+        && let Some(i) = misfit(size)
+    {
+        return Err(DataError::WrongSize {
+            path: pictures[i].clone(),
+            expected: size,
+            got: headers[i].size,
+        });
     }
     let any_colour = headers.iter().any(|header| header.colour);
     let channels = options.channels.unwrap_or(if any_colour { 3 } else { 1 });

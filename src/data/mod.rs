@@ -14,6 +14,7 @@ pub mod cifar10;
 mod error;
 pub mod fit;
 pub mod folder;
+pub mod glyphs;
 pub mod idx;
 mod parallel;
 pub mod permutation;

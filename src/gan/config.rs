@@ -1,5 +1,7 @@
 //! The settings of a method: what a preset or a run's `config.toml` says about the game.
+use super::regularisers::{Critic, Samples};
 use super::{GanError, Objective, Regulariser, Result};
+use crate::graph::{Expr, Graph};
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 
@@ -46,6 +48,16 @@ pub struct Penalty {
     pub name: Regulariser,
     /// lambda of the gradient penalty, gamma of R1 and R2 (in gamma/2 E ||grad D||^2).
     pub weight: f64,
+}
+
+impl Penalty {
+    /// The penalty, a scalar to be added to D's loss.
+    ///
+    /// # Errors
+    /// As for [`Regulariser::penalty`].
+    pub fn penalty(&self, g: &mut Graph, samples: Samples, critic: &mut Critic) -> Result<Expr> {
+        self.name.penalty(g, self.weight as f32, samples, critic)
+    }
 }
 
 /// Distribution of the latents.
@@ -211,6 +223,21 @@ impl GanConfig {
         })?;
         config.validate()?;
         Ok(config)
+    }
+
+    /// D's loss without its penalties: the objective's, with label smoothing where it is set.
+    ///
+    /// # Errors
+    /// As for [`Objective::discriminator_loss_smoothed`].
+    pub fn discriminator_loss(&self, g: &mut Graph, s_real: Expr, s_fake: Expr) -> Result<Expr> {
+        let target = (1.0 - self.label_smoothing) as f32;
+        self.objective
+            .discriminator_loss_smoothed(g, s_real, s_fake, target)
+    }
+
+    /// Share of the old average of G's weights that one G step keeps, where there is an average.
+    pub fn ema_decay(&self) -> Option<f64> {
+        self.ema.map(|ema| ema.decay(self.batch))
     }
 
     /// Checks every setting.

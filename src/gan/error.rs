@@ -1,4 +1,5 @@
 //! Errors of the GAN floor.
+use crate::gpu::GpuError;
 use crate::graph::GraphError;
 use crate::nn::NnError;
 
@@ -23,6 +24,22 @@ pub enum GanError {
     /// Critic outputs that are not one row of logits.
     #[error("{what}: expected logits of shape [1, N], got {got}")]
     Logits { what: &'static str, got: String },
+    /// A saved tensor or counter is missing or is not the one that this model has.
+    #[error("{what}: expected {expected}, got {got}")]
+    State {
+        /// Its name.
+        what: String,
+        expected: String,
+        got: String,
+    },
+    /// Latents that are not whole samples.
+    #[error("latents: {got} numbers do not fill rows of {width}")]
+    Latents { width: usize, got: usize },
+    /// Something that this trainer was not set up for.
+    #[error("{0}")]
+    Input(String),
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
     #[error(transparent)]
     Network(#[from] NnError),
     #[error(transparent)]

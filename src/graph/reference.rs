@@ -1,7 +1,7 @@
 //! The meaning of every operation, as textbook loops in f64 on the CPU: what plans, kernels and gradient rules are tested against.
 use super::{Distribution, Expr, Graph, GraphError, LeafId, Node, Op, Result, Shape, SourceId};
 use super::{Scalar, Window};
-use crate::data::rng;
+use crate::kernels::random;
 use std::collections::HashMap;
 
 /// Evaluates expressions in f64; row-major values, as many as the expression's shape has elements.
@@ -153,20 +153,14 @@ fn bound(name: &str, shape: &Shape, values: Option<&Vec<f64>>) -> Result<Vec<f64
     }
 }
 
-/// One element of [`Op::Random`]; `shaders/random.wgsl` is its twin.
-///
-/// Threefry-2x32-20 under the key (seed's low word ^ stream * 0x9E3779B9, seed's high word) encrypts the counter
-/// (linear index, execution). Multiplication by an odd number keeps the keys of all streams of one seed distinct.
+/// One element of [`Op::Random`].
 fn draw(distribution: Distribution, seed: u64, stream: u32, execution: u32, index: u32) -> f64 {
-    let [low, high] = rng::seed_words(seed);
-    let key = [low ^ stream.wrapping_mul(0x9E37_79B9), high];
-    let words = rng::threefry2x32(key, [index, execution]);
-    let value = match distribution {
-        Distribution::Uniform => rng::uniform01(words[0]),
-        Distribution::Normal => rng::normal2(words)[0],
-        Distribution::Bernoulli(Scalar(p)) => f32::from(rng::uniform01(words[0]) < p),
+    let distribution = match distribution {
+        Distribution::Uniform => random::Distribution::Uniform,
+        Distribution::Normal => random::Distribution::Normal,
+        Distribution::Bernoulli(Scalar(p)) => random::Distribution::Bernoulli(p),
     };
-    f64::from(value)
+    random::draw(distribution, seed, stream, execution, index).into()
 }
 
 /// Strides that stay in place along axes of size 1.

@@ -1,7 +1,23 @@
 //! One file per kernel: parameters, launch, CPU reference in f64, tests. The WGSL is in `shaders/`, under the same names.
+pub mod adam;
+pub mod clip;
 pub mod copy;
+pub mod dataset_batch;
+pub mod ema;
 pub mod error;
+pub mod first_nonfinite;
+mod flat;
 pub mod gemm;
+pub mod glyphs;
+pub mod mixture_batch;
+pub mod momentum;
+pub mod pack_u8;
 pub mod random;
+pub mod random_source;
+pub mod record;
+pub mod rmsprop;
+pub mod sgd;
+pub mod swissroll_batch;
+mod walk;
 
 pub use error::KernelError;

@@ -7,6 +7,7 @@ mod flops;
 mod penalties;
 mod settings;
 mod torch_penalties;
+mod torch_steps;
 
 use gan_gpu::graph::{Expr, Graph};
 

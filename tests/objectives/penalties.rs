@@ -35,7 +35,7 @@ fn evaluate(
     let samples = Samples {
         real: b.leaf("real", shape(2), &REAL.concat()),
         fake: b.leaf("fake", shape(2), &FAKE.concat()),
-        epsilon: b.leaf("epsilon", shape(1), &EPSILON),
+        epsilon: b.leaf("epsilon", [1, 3], &EPSILON),
     };
     let c = b.leaf("c", [2, 1], &c);
     let mut d = |g: &mut Graph, x: Expr| {
@@ -151,7 +151,25 @@ fn a_critic_without_logits_is_refused() {
     assert!(matches!(e, GanError::Logits { .. }), "{e}");
     let image = g.source("image", [2, 3, 4, 5]);
     let samples = Samples::new(&mut g, image, image);
-    assert_eq!(g.shape(samples.epsilon).to_vec(), [1, 3, 1, 1]);
+    assert_eq!(g.shape(samples.epsilon).to_vec(), [1, 3]);
+    // As many epsilons as samples.
+    let epsilon = g.leaf("epsilon", [1, 2]);
+    let wrong = Samples { epsilon, ..samples };
+    let mut critic =
+        |g: &mut Graph, x| Ok(g.sum(x, &[0, 2, 3]).and_then(|s| g.reshape(s, [1, 3]))?);
+    assert!(
+        Regulariser::GradientPenalty
+            .penalty(&mut g, 1.0, samples, &mut critic)
+            .is_ok()
+    );
+    let e = Regulariser::GradientPenalty
+        .penalty(&mut g, 1.0, wrong, &mut critic)
+        .unwrap_err();
+    assert!(
+        e.to_string()
+            .contains("reshape: expected 2 elements, got [1, 3, 1, 1]"),
+        "{e}"
+    );
 }
 
 #[test]

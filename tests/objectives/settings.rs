@@ -1,5 +1,7 @@
 //! The settings of a method: defaults, TOML and what is refused.
+use super::torch::Bench;
 use gan_gpu::gan::config::{Adam, Ema, Optimiser, Prior};
+use gan_gpu::gan::regularisers::Samples;
 use gan_gpu::gan::{GanConfig, Objective, Regulariser};
 
 const WGAN_GP: &str = "objective = \"wgan\"\nbatch = 64\nd_steps = 5\nwarmup_d_steps = 20\nprior = \"uniform\"\n\
@@ -52,6 +54,30 @@ fn settings_read_with_pytorchs_defaults_and_round_trip() {
             eps: 1e-8
         })
     );
+}
+
+/// The method's own loss has its smoothing, and its penalty its weight.
+#[test]
+fn the_method_writes_its_losses() {
+    let text = WGAN_GP.replacen("\"wgan\"", "\"minimax\"\nlabel_smoothing = 0.1", 1);
+    let c = GanConfig::from_toml("preset", &text).unwrap();
+    let mut b = Bench::default();
+    let s = b.leaf("s", [1, 1], &[2.0]);
+    let loss = c.discriminator_loss(&mut b.g, s, s).unwrap();
+    let softplus = |x: f64| x.exp().ln_1p();
+    let expected = 0.9 * softplus(-2.0) + 0.1 * softplus(2.0) + softplus(2.0);
+    assert!((b.scalar(loss) - expected).abs() < 1e-7);
+    assert!((b.scalar(loss) - softplus(-2.0) - softplus(2.0)).abs() > 0.1);
+    assert_eq!(c.ema_decay(), Some(0.5f64.powf(0.1)));
+    // D(x) = 3 x: 10 (3 - 1)^2.
+    let x = b.leaf("x", [1, 1], &[5.0]);
+    let samples = Samples {
+        real: x,
+        fake: x,
+        epsilon: s,
+    };
+    let penalty = c.regularisers[0].penalty(&mut b.g, samples, &mut |g, x| Ok(g.scale(x, 3.0)?));
+    assert!((b.scalar(penalty.unwrap()) - 40.0).abs() < 1e-9);
 }
 
 /// 0.5^(batch / half-life): half of the old average is left after ten steps of 64 of 640 images.

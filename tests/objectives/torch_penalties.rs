@@ -83,8 +83,8 @@ fn penalties_and_their_gradients_are_pytorchs() {
         };
         check("output", &b.value(output), "output");
         // With x as both real and generated sample, x^ is x.
-        let epsilon = b.g.constant(0.5, [1]);
-        let epsilon = b.g.reshape(epsilon, vec![1; b.g.shape(x).rank()]).unwrap();
+        let batch = b.g.shape(x)[1];
+        let epsilon = b.g.constant(0.5, [1, batch]);
         let samples = Samples {
             real: x,
             fake: x,

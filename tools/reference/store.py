@@ -1,10 +1,10 @@
 """Small safetensors files with provenance, and summaries of tensors that are too large to keep."""
 import json
 import math
+import struct
 
 import numpy as np
 import torch
-from safetensors.numpy import save_file
 
 from . import threefry
 
@@ -68,5 +68,19 @@ def write(path, tensors, **metadata):
         out[k] = np.ascontiguousarray(v.astype(np.float32 if v.dtype.kind == "f" else np.uint32))
     meta = dict(script="tools/torch_goldens.py", torch=torch.__version__.split("+")[0], computed_in="float64, one thread, CPU",
                 generator="threefry2x32-20, see README.md", **metadata)
-    save_file(out, path, metadata={k: v if isinstance(v, str) else json.dumps(v) for k, v in meta.items()})
-    return path
+    save(path, out, {k: v if isinstance(v, str) else json.dumps(v) for k, v in meta.items()})
+
+
+def save(path, arrays, metadata):
+    """A safetensors file with one fixed byte order: the library's own writer shuffles the metadata from run to run."""
+    header, offset = {"__metadata__": metadata}, 0
+    for k in sorted(arrays):
+        a = arrays[k]
+        header[k] = dict(dtype={"f": "F32", "u": "U32"}[a.dtype.kind], shape=list(a.shape), data_offsets=[offset, offset + a.nbytes])
+        offset += a.nbytes
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text)
+        for k in sorted(arrays):
+            f.write(arrays[k].astype(arrays[k].dtype.newbyteorder("<")).tobytes())

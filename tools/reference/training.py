@@ -12,16 +12,18 @@ from . import models, store, threefry
 STREAMS = dict(generator=1, discriminator=1001, latents=2001, real=3001, eps=4001, latents_g_step=5001)
 LATENT_SCALE = math.sqrt(3.0)  # uniform with unit variance
 CASES = dict(
-    mlp=dict(seed=7, batch=16, betas=(0.5, 0.999)),
+    mlp=dict(seed=11, batch=16, betas=(0.5, 0.999)),
     dcgan28=dict(seed=36, batch=8, betas=(0.5, 0.999)),
-    wgangp28=dict(seed=12, batch=8, betas=(0.0, 0.9)),
+    wgangp28=dict(seed=29, batch=8, betas=(0.0, 0.9)),
 )
-# Biases in front of a ReLU: element i is -value where i % period == period - 1, otherwise +value.
+# Biases in front of a ReLU: element i is -value where i % period == period - 1, otherwise +value.  With zero biases some
+# of the millions of pre-activations lie within rounding of the kink, and one flipped ReLU moves these losses by 1e-4 to
+# 1e-3 in ten iterations (PyTorch float32 against float64: 6e-4), so no correct engine could promise 1e-4.
 AWAY_FROM_KINKS = {
     ("dcgan28", 1, "2.bias"): (2.0, 4), ("dcgan28", 1, "5.bias"): (2.0, 4),
     ("dcgan28", 1001, "0.bias"): (0.25, 2), ("dcgan28", 1001, "3.bias"): (2.0, 2),
     ("wgangp28", 1, "2.bias"): (2.0, 4), ("wgangp28", 1, "5.bias"): (2.0, 4),
-    ("wgangp28", 1001, "0.bias"): (1.0, 2), ("wgangp28", 1001, "2.bias"): (1.5, 2),
+    ("wgangp28", 1001, "0.bias"): (0.75, 2), ("wgangp28", 1001, "2.bias"): (1.0, 2),
 }
 LR, ITERATIONS, PENALTY_WEIGHT = 2e-4, 10, 10.0
 

@@ -137,6 +137,13 @@ impl Objective {
         };
         Ok(g.mean_all(s)?)
     }
+    /// `d_real` and `d_fake`: [`Objective::statistic`] of both.
+    ///
+    /// # Errors
+    /// As for [`Objective::statistic`].
+    pub fn statistics(self, g: &mut Graph, s_real: Expr, s_fake: Expr) -> Result<(Expr, Expr)> {
+        Ok((self.statistic(g, s_real)?, self.statistic(g, s_fake)?))
+    }
     /// What [`Objective::statistic`] is.
     pub fn score(self) -> Score {
         self.losses().score()

@@ -15,7 +15,12 @@ pub(super) fn penalty(
 ) -> Result<Expr> {
     // eps x + (1 - eps) G(z), with one product less.
     let from_fake = g.sub(samples.real, samples.fake)?;
-    let step = g.mul(samples.epsilon, from_fake)?;
+    let mut per_sample = vec![1; g.shape(samples.real).rank()];
+    if let (Some(batch), Some(&n)) = (per_sample.get_mut(1), g.shape(samples.real).get(1)) {
+        *batch = n;
+    }
+    let epsilon = g.reshape(samples.epsilon, per_sample)?;
+    let step = g.mul(epsilon, from_fake)?;
     let between = g.add(samples.fake, step)?;
     let square = squared_gradient_norm(g, between, critic)?;
     let smallest = g.scalar(SMALLEST_SQUARE);

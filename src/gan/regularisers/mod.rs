@@ -19,18 +19,15 @@ pub struct Samples {
     pub real: Expr,
     /// Generated samples of the same shape.
     pub fake: Expr,
-    /// Uniform numbers on [0, 1), one per sample: `[1, N]` or `[1, N, 1, 1]`.
+    /// Uniform numbers on [0, 1), one per sample, in any shape of N elements.
     pub epsilon: Expr,
 }
 
 impl Samples {
     /// Samples with an epsilon of their own from the graph's next random stream.
     pub fn new(g: &mut Graph, real: Expr, fake: Expr) -> Samples {
-        let shape = g.shape(real).clone();
-        let per_sample: Vec<usize> = (0..shape.rank())
-            .map(|i| if i == 1 { shape[1] } else { 1 })
-            .collect();
-        let epsilon = g.random(Distribution::Uniform, per_sample);
+        let batch = g.shape(real).get(1).copied().unwrap_or(1);
+        let epsilon = g.random(Distribution::Uniform, [1, batch]);
         Samples {
             real,
             fake,

@@ -1,1 +1,133 @@
+//! Timing of the GEMM family on the shapes that GANs meet, for `gan-gpu bench kernels`.
+use super::{ConvShape, GemmOp, Variant, kernel};
+use crate::gpu::{Dispatch, Gpu, GpuError};
+use crate::kernels::KernelError;
+use std::time::{Duration, Instant};
 
+/// One operation to time.
+#[derive(Debug, Clone)]
+pub struct BenchCase {
+    pub name: &'static str,
+    pub op: GemmOp,
+}
+
+/// What one case took.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct BenchResult {
+    pub name: &'static str,
+    /// The kernel's label: body, loaders and form.
+    pub kernel: String,
+    /// The first dispatch, most of which is the driver compiling the shader, unless it was compiled before.
+    pub first_s: f64,
+    /// Of one dispatch, with the submission shared by as many as fill about 50 ms.
+    pub ms_median: f64,
+    pub ms_min: f64,
+    /// At the median.
+    pub gflops: f64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+}
+
+/// The large ones first, then the layers of the MNIST networks with batch 64: forward, input gradient, weight gradient.
+pub fn bench_cases() -> Vec<BenchCase> {
+    let matmul = |name, [m, n, k]: [u32; 3], [trans_a, trans_b]: [bool; 2]| BenchCase {
+        name,
+        op: GemmOp::Matmul {
+            m,
+            n,
+            k,
+            batch: 1,
+            trans_a,
+            trans_b,
+        },
+    };
+    let conv = |ci, co, size| ConvShape {
+        n: 64,
+        ci,
+        h: size,
+        w: size,
+        co,
+        kh: 4,
+        kw: 4,
+        stride: [2, 2],
+        pad: [1, 1],
+    };
+    let case = |name, op| BenchCase { name, op };
+    let (first, second) = (conv(1, 64, 28), conv(64, 128, 14));
+    let (plain, trans_a, trans_b) = ([false, false], [true, false], [false, true]);
+    vec![
+        matmul("matmul 1024x1024x1024", [1024, 1024, 1024], plain),
+        matmul("linear 784->1024", [1024, 64, 784], plain),
+        matmul("linear 784->1024 input grad", [784, 64, 1024], trans_a),
+        matmul("linear 784->1024 weight grad", [1024, 784, 64], trans_b),
+        case("conv 64->128 14->7", GemmOp::Conv2d(second)),
+        case("conv 64->128 14->7 input grad", GemmOp::Conv2dInputGrad(second)),
+        case("conv 64->128 14->7 weight grad", GemmOp::Conv2dWeightGrad(second)),
+        case("conv 1->64 28->14", GemmOp::Conv2d(first)),
+        case("conv 1->64 28->14 input grad", GemmOp::Conv2dInputGrad(first)),
+        case("conv 1->64 28->14 weight grad", GemmOp::Conv2dWeightGrad(first)),
+        matmul("linear 100->6272", [6272, 64, 100], plain),
+        matmul("linear 100->6272 weight grad", [6272, 100, 64], trans_b),
+        matmul("linear 6272->1", [1, 64, 6272], plain),
+        matmul("linear 6272->1 input grad", [6272, 64, 1], trans_a),
+        matmul("linear 6272->1 weight grad", [1, 6272, 64], trans_b),
+        matmul("linear 128->128 batch 512", [128, 512, 128], plain),
+        matmul("linear 2->128 batch 512", [128, 512, 2], plain),
+        matmul("linear 128->2 batch 512", [2, 512, 128], plain),
+    ]
+}
+
+/// Times `case` for about `budget` after the first dispatch.
+///
+/// # Errors
+/// [`BenchError`].
+pub fn run(
+    gpu: &Gpu,
+    case: &BenchCase,
+    variant: Variant,
+    budget: Duration,
+) -> Result<BenchResult, BenchError> {
+    const SUBMISSION: Duration = Duration::from_millis(50);
+    let kernel = kernel(gpu.caps(), variant, &case.op, [0; 3], None)?;
+    // Small numbers, neither zero nor denormal, which some machines compute at another speed.
+    let operand = |label, len: u64| {
+        let values: Vec<f32> = (0..len).map(|i| (i % 251) as f32 / 251.0 - 0.5).collect();
+        gpu.buffer_from(label, bytemuck::cast_slice(&values))
+    };
+    let [a, b, c] = case.op.lens();
+    let buffers = [operand("a", a)?, operand("b", b)?, gpu.buffer("c", c * 4)?];
+    let dispatch = gpu.prepare(&kernel, &[&buffers[0], &buffers[1], &buffers[2]])?;
+
+    let first = time(gpu, &dispatch, 1)?;
+    let once = time(gpu, &dispatch, 1)?;
+    let repeats = (SUBMISSION.as_secs_f64() / once.max(1e-6)).clamp(1.0, 1000.0) as usize;
+    let start = Instant::now();
+    let mut seconds = Vec::new();
+    while seconds.len() < 3 || start.elapsed() < budget {
+        seconds.push(time(gpu, &dispatch, repeats)? / repeats as f64);
+    }
+    seconds.sort_by(f64::total_cmp);
+    let median = seconds[seconds.len() / 2];
+    Ok(BenchResult {
+        name: case.name,
+        kernel: kernel.label,
+        first_s: first,
+        ms_median: median * 1e3,
+        ms_min: seconds[0] * 1e3,
+        gflops: case.op.flops() as f64 / median / 1e9,
+    })
+}
+
+/// Seconds of one submission of `repeats` dispatches.
+fn time(gpu: &Gpu, dispatch: &Dispatch, repeats: usize) -> Result<f64, GpuError> {
+    let start = Instant::now();
+    let submission = gpu.submit(std::iter::repeat_n(dispatch, repeats))?;
+    gpu.wait(&submission)?;
+    Ok(start.elapsed().as_secs_f64())
+}
