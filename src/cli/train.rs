@@ -3,6 +3,7 @@ use super::method_flags::MethodFlags;
 use super::train_flags::{BudgetFlags, DataFlags, ModelFlags, ReportFlags, RunFlags};
 use super::{CliError, print_json, print_line};
 use crate::data::{DataError, FORMATS, Source};
+use crate::metrics::toy::ToyReport;
 use crate::run::RunError;
 use crate::run::checkpoint::CheckpointStore;
 use crate::run::config::TrainConfig;
@@ -14,6 +15,7 @@ use crate::run::presets::{PRESETS, Preset, preset};
 use crate::run::progress::{self, Reporter, Silent};
 use crate::run::suggest::suggestion;
 use crate::run::summary::{Outcome, Summary};
+use crate::run::toy::ToySummary;
 use crate::run::train::{Job, Place, Surroundings, SystemClock, run as train};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -279,7 +281,6 @@ fn dry_run(config: &TrainConfig, json: bool) -> Result<ExitCode, CliError> {
 
 /// The result, for a person: where things are and how good they are.
 fn describe(summary: &Summary) -> String {
-    use crate::run::session::ToyMetrics;
     let mut lines = vec![format!("run        {}", summary.run.display())];
     lines.push(format!("checkpoint {}", summary.checkpoint.display()));
     if let Some(samples) = &summary.samples {
@@ -293,14 +294,33 @@ fn describe(summary: &Summary) -> String {
         summary.images_per_second,
         summary.adapter
     ));
-    match summary.toy {
-        Some(ToyMetrics::Mixture { modes, high_quality_percent, reverse_kl }) => lines.push(format!(
-            "{modes} modes, {high_quality_percent:.1} % of samples of high quality, reverse KL {reverse_kl:.4}"
-        )),
-        Some(ToyMetrics::Line { w1, d_real_mean, d_fake_mean }) => lines.push(format!(
-            "W1 {w1:.4}, mean D on real {d_real_mean:.3}, on generated {d_fake_mean:.3}"
-        )),
-        None => {}
+    if let Some(toy) = &summary.toy {
+        lines.push(describe_toy(toy));
     }
     lines.join("\n")
+}
+
+fn describe_toy(toy: &ToySummary) -> String {
+    match &toy.report {
+        ToyReport::Mixture2(quality) => format!(
+            "{} of {} modes, {:.1} % of samples of high quality, reverse KL {}",
+            quality.modes,
+            quality.of,
+            quality.high_quality_percent,
+            quality
+                .reverse_kl
+                .map_or("none".into(), |kl| format!("{kl:.4}"))
+        ),
+        ToyReport::Mixture1 { w1, w1_sigmas } => {
+            let outputs = toy.d_real_mean.zip(toy.d_fake_mean);
+            let outputs = outputs.map(|(real, fake)| {
+                format!("; over the last steps D is {real:.3} on real and {fake:.3} on generated samples")
+            });
+            format!(
+                "W1 {w1:.4} ({w1_sigmas:.3} sigma){}",
+                outputs.unwrap_or_default()
+            )
+        }
+        ToyReport::SwissRoll { sliced_w1 } => format!("sliced W1 {sliced_w1:.4}"),
+    }
 }

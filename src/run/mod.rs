@@ -19,6 +19,7 @@ pub mod session;
 pub mod suggest;
 pub mod summary;
 pub mod tensors;
+pub mod toy;
 pub mod train;
 #[cfg(test)]
 mod train_tests;

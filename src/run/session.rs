@@ -149,25 +149,6 @@ pub struct EngineFacts {
     pub data_len: Option<u64>,
 }
 
-/// Quality of the generator on a built-in point set, whose distribution is known.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
-#[serde(untagged)]
-pub enum ToyMetrics {
-    /// A 2-D mixture; see METHODS.md for the protocol (2,500 samples).
-    Mixture {
-        modes: usize,
-        high_quality_percent: f64,
-        reverse_kl: f64,
-    },
-    /// A 1-D set.
-    Line {
-        /// Wasserstein-1 distance, in the data's units.
-        w1: f64,
-        d_real_mean: f64,
-        d_fake_mean: f64,
-    },
-}
-
 /// The trainer, as the loop sees it. Everything is synchronous: when a call returns, its results are on the host.
 pub trait Engine {
     fn facts(&self) -> &EngineFacts;
@@ -197,9 +178,6 @@ pub trait Engine {
     fn restore(&mut self, data: &CheckpointData) -> Result<(), EngineError>;
 
     fn traffic(&self) -> EngineTraffic;
-
-    /// `None` unless the data is a point set with a metric.
-    fn toy_metrics(&mut self) -> Result<Option<ToyMetrics>, EngineError>;
 }
 
 /// A trained generator alone, without data or discriminator.

@@ -1,5 +1,5 @@
 //! What a run amounts to: the object that `--json` prints and `summary.json` holds.
-use super::session::ToyMetrics;
+use super::toy::ToySummary;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ pub struct Summary {
     /// Rounds completed, those before a resume included.
     pub steps: u64,
     pub images_seen: u64,
-    /// Seconds from the first step of this invocation to its last checkpoint.
+    /// Seconds from the first step of this invocation to its last sample.
     pub wall_s: f64,
     /// Real images per second of training, samples and checkpoints aside.
     pub images_per_second: f64,
@@ -41,9 +41,9 @@ pub struct Summary {
     pub adapter: String,
     pub params_g: u64,
     pub params_d: u64,
-    /// `modes, high_quality_percent, reverse_kl` or `w1, d_real_mean, d_fake_mean`; absent for images.
+    /// `modes, high_quality_percent, reverse_kl`, or `w1, d_real_mean, d_fake_mean`; absent for images.
     #[serde(flatten)]
-    pub toy: Option<ToyMetrics>,
+    pub toy: Option<ToySummary>,
     pub run: PathBuf,
     pub checkpoint: PathBuf,
     /// The last picture of samples.

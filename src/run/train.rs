@@ -11,6 +11,7 @@ use super::progress::{Progress, Reporter, Start};
 use super::session::{Engine, EngineError, EngineFacts, EngineTraffic, StepReport};
 use super::summary::{Outcome, Summary};
 use super::tensors::write_atomic;
+use super::toy::{self, RecentOutputs};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -115,6 +116,7 @@ pub fn run<'a>(
         last_good,
         last_picture: None,
         meter: Meter::default(),
+        recent: RecentOutputs::default(),
     };
     run.go(&mut *engine, resumed)
 }
@@ -195,6 +197,7 @@ struct Run<'a> {
     last_good: Option<PathBuf>,
     last_picture: Option<(u64, PathBuf)>,
     meter: Meter,
+    recent: RecentOutputs,
 }
 
 impl Run<'_> {
@@ -296,6 +299,7 @@ impl Run<'_> {
                 self.log.flush()?;
                 return Err(self.diverged(engine, report.step, what.to_string(), value));
             }
+            self.recent.push(report);
             if report.step.is_multiple_of(self.config.report.log_every) {
                 self.log.append(&MetricsRow {
                     report,
@@ -398,6 +402,7 @@ impl Run<'_> {
         checkpoint: PathBuf,
         before: EngineTraffic,
     ) -> Result<Summary, RunError> {
+        let toy = toy::measure(engine, self.config, &self.recent)?;
         let wall_s = self.elapsed().as_secs_f64();
         let traffic = engine.traffic();
         let read = traffic.device_to_host_bytes - before.device_to_host_bytes;
@@ -417,7 +422,7 @@ impl Run<'_> {
             adapter: self.facts.adapter.clone(),
             params_g: self.facts.params_g,
             params_d: self.facts.params_d,
-            toy: engine.toy_metrics()?,
+            toy,
             run: self.folder.path().into(),
             checkpoint,
             samples: self.last_picture.map(|(_, path)| path),
