@@ -294,10 +294,22 @@ fn describe(summary: &Summary) -> String {
         summary.adapter
     ));
     match summary.toy {
-        Some(ToyMetrics::Mixture { modes, high_quality_percent, reverse_kl }) => lines.push(format!(
-            "{modes} modes, {high_quality_percent:.1} % of samples of high quality, reverse KL {reverse_kl:.4}"
-        )),
-        Some(ToyMetrics::Line { w1, d_real_mean, d_fake_mean }) => lines.push(format!(
+        Some(ToyMetrics::Mixture {
+            modes,
+            high_quality_percent,
+            reverse_kl,
+        }) => {
+            let kl = reverse_kl.map_or("undefined".into(), |kl| format!("{kl:.4}"));
+            lines.push(format!(
+                "{modes} modes, {high_quality_percent:.1} % of samples of high quality, reverse KL {kl}"
+            ));
+        }
+        Some(ToyMetrics::Roll { sliced_w1 }) => lines.push(format!("sliced W1 {sliced_w1:.4}")),
+        Some(ToyMetrics::Line {
+            w1,
+            d_real_mean,
+            d_fake_mean,
+        }) => lines.push(format!(
             "W1 {w1:.4}, mean D on real {d_real_mean:.3}, on generated {d_fake_mean:.3}"
         )),
         None => {}

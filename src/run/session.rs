@@ -157,7 +157,13 @@ pub enum ToyMetrics {
     Mixture {
         modes: usize,
         high_quality_percent: f64,
-        reverse_kl: f64,
+        /// None when no sample is of high quality.
+        reverse_kl: Option<f64>,
+    },
+    /// The swiss roll.
+    Roll {
+        /// Mean Wasserstein-1 distance over 64 directions.
+        sliced_w1: f64,
     },
     /// A 1-D set.
     Line {

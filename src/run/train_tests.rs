@@ -156,7 +156,7 @@ impl Engine for Fake {
         Ok(Some(ToyMetrics::Mixture {
             modes: 8,
             high_quality_percent: 97.5,
-            reverse_kl: 0.01,
+            reverse_kl: Some(0.01),
         }))
     }
 }
