@@ -4,6 +4,7 @@ mod error;
 pub mod flops;
 pub mod objectives;
 pub mod regularisers;
+pub mod trainer;
 
 pub use config::GanConfig;
 pub use error::{GanError, Result};

@@ -81,8 +81,9 @@ impl Graph {
     /// Mean over `axes`, which stay with size 1.
     pub fn mean(&mut self, a: Expr, axes: &[usize]) -> Result<Expr> {
         let sum = self.sum(a, axes)?;
-        let ratio = self.shape(sum).numel() as f64 / self.shape(a).numel() as f64;
-        self.scale(sum, ratio as f32)
+        // Divided, not multiplied by a rounded reciprocal.
+        let count = self.scalar((self.shape(a).numel() / self.shape(sum).numel()) as f32);
+        self.div(sum, count)
     }
     /// Sum of all elements, a scalar of shape `[]`.
     pub fn sum_all(&mut self, a: Expr) -> Result<Expr> {
@@ -92,9 +93,9 @@ impl Graph {
     }
     /// Mean of all elements, a scalar of shape `[]`.
     pub fn mean_all(&mut self, a: Expr) -> Result<Expr> {
-        let count = self.shape(a).numel();
+        let count = self.scalar(self.shape(a).numel() as f32);
         let sum = self.sum_all(a)?;
-        self.scale(sum, (1.0 / count as f64) as f32)
+        self.div(sum, count)
     }
     /// Concatenation along `axis`: a sum of zero-padded parts.
     pub fn concat(&mut self, parts: &[Expr], axis: usize) -> Result<Expr> {

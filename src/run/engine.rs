@@ -1,22 +1,338 @@
 //! Where the command line gets its engines: the only place that knows which trainer stands behind the interfaces.
-use super::bench::{BenchRequest, StepBench};
+use super::bench::{BENCH_MODELS, BenchFacts, BenchRequest, N_CRITIC, StepBench, model_flops};
+use super::checkpoint::CheckpointData;
 use super::config::TrainConfig;
-use super::session::{Engine, EngineError, Sampler};
+use super::session::{
+    Engine, EngineError, EngineFacts, EngineTraffic, Latents, SampleRequest, SampleShape,
+    SampleValues, Sampler, Samples, StepReport,
+};
+use crate::data::{self, Source};
+use crate::gan::config::{Adam, GanConfig, Optimiser, Optimisers, Penalty, Prior};
+use crate::gan::trainer::{Data, Generator, Round, Sampled, State, StateTensor, Trainer};
+use crate::gan::{GanError, Objective, Regulariser};
+use crate::gpu::{AdapterChoice, AdapterClass, DeviceOptions, Gpu};
+use crate::nn::{Extent, Model, model_by_name_or_file};
+use std::path::Path;
+
+fn open_gpu(adapter: &str) -> Result<Gpu, EngineError> {
+    let choice: AdapterChoice = adapter.parse().map_err(EngineError::input)?;
+    Gpu::open(&choice, DeviceOptions { checked: false })
+        .map_err(|e| EngineError::adapter(e.to_string()))
+}
+
+/// By who can do something about it: the device's own failures are nobody's input.
+fn engine_error(error: GanError) -> EngineError {
+    match error {
+        GanError::Gpu(e) => EngineError::device(e.to_string()),
+        other => EngineError::input(other.to_string()),
+    }
+}
+
+fn build_model(config: &TrainConfig) -> Result<Model, EngineError> {
+    let spec = config
+        .model
+        .spec()
+        .map_err(|e| EngineError::input(e.to_string()))?;
+    spec.build().map_err(|e| EngineError::input(e.to_string()))
+}
 
 /// The trainer for a resolved configuration: loads the data, opens the adapter, compiles everything.
-pub fn open(_config: &TrainConfig) -> Result<Box<dyn Engine>, EngineError> {
-    Err(EngineError::device("this build has no trainer yet"))
+///
+/// # Errors
+/// [`EngineError::Input`], [`EngineError::Adapter`], [`EngineError::Device`].
+pub fn open(config: &TrainConfig) -> Result<Box<dyn Engine>, EngineError> {
+    let model = build_model(config)?;
+    let data = match Source::parse(&config.data.source) {
+        Source::Toy(set) => Data::Toy(set),
+        Source::Glyphs => Data::Glyphs,
+        Source::Path(path) => {
+            let options = config.data.image_options();
+            let set = data::load(Path::new(&path), &options);
+            Data::Set(set.map_err(|e| EngineError::input(e.to_string()))?)
+        }
+    };
+    let data_len = data.count();
+    let gpu = open_gpu(&config.adapter)?;
+    let facts = EngineFacts {
+        adapter: gpu.report().name.clone(),
+        params_g: model.generator.param_count() as u64,
+        params_d: model.discriminator.param_count() as u64,
+        sample_shape: sample_shape(&model),
+        images_per_step: (config.method.batch * config.method.d_steps) as u64,
+        data_len,
+    };
+    let trainer = Trainer::new(&gpu, model, config.method.clone(), data, config.seed)
+        .map_err(engine_error)?;
+    Ok(Box::new(TrainerEngine { trainer, facts }))
+}
+
+fn sample_shape(model: &Model) -> SampleShape {
+    match model.sample {
+        Extent::Image {
+            channels,
+            height,
+            width,
+        } => SampleShape::Image {
+            channels,
+            height,
+            width,
+        },
+        Extent::Features { features } => SampleShape::Point { features },
+    }
+}
+
+struct TrainerEngine {
+    trainer: Trainer,
+    facts: EngineFacts,
+}
+
+impl TrainerEngine {
+    fn report(&self, round: Round) -> Result<StepReport, EngineError> {
+        if let Some((name, value)) = round.non_finite {
+            let first = self.trainer.first_non_finite().map_err(engine_error)?;
+            let tensor = match first {
+                Some((tensor, _)) => format!("{name} (first non-finite tensor: {tensor})"),
+                None => name.to_string(),
+            };
+            return Err(EngineError::NonFinite {
+                step: round.step,
+                tensor,
+                value,
+            });
+        }
+        let names = self
+            .trainer
+            .config()
+            .regularisers
+            .iter()
+            .map(|p| p.name.name().into());
+        Ok(StepReport {
+            step: round.step,
+            images_seen: round.images_seen,
+            loss_d: round.loss_d,
+            loss_g: round.loss_g,
+            d_real: round.d_real,
+            d_fake: round.d_fake,
+            extra: names.zip(round.penalties).collect(),
+        })
+    }
+}
+
+impl Engine for TrainerEngine {
+    fn facts(&self) -> &EngineFacts {
+        &self.facts
+    }
+    fn step(&self) -> u64 {
+        self.trainer.step()
+    }
+    fn images_seen(&self) -> u64 {
+        self.trainer.images_seen()
+    }
+    fn step_block(&mut self, rounds: u64) -> Result<Vec<StepReport>, EngineError> {
+        let block = self.trainer.step_block(rounds).map_err(engine_error)?;
+        block.into_iter().map(|r| self.report(r)).collect()
+    }
+    fn sample(&mut self, request: &SampleRequest) -> Result<Samples, EngineError> {
+        let latents = match &request.latents {
+            Latents::Seeded { count, seed } => self.trainer.latents(*count, *seed),
+            Latents::Given(values) => values.clone(),
+        };
+        let made = self
+            .trainer
+            .sample(&latents, request.use_ema, request.packed);
+        Ok(samples(
+            self.facts.sample_shape,
+            made.map_err(engine_error)?,
+        ))
+    }
+    fn checkpoint(&mut self) -> Result<CheckpointData, EngineError> {
+        let state = self.trainer.state().map_err(engine_error)?;
+        Ok(checkpoint_data(state))
+    }
+    fn restore(&mut self, data: &CheckpointData) -> Result<(), EngineError> {
+        self.trainer.restore(&state_of(data)).map_err(engine_error)
+    }
+    fn traffic(&self) -> EngineTraffic {
+        let t = self.trainer.traffic();
+        EngineTraffic {
+            host_to_device_bytes: t.host_to_device_bytes,
+            device_to_host_bytes: t.device_to_host_bytes,
+            constant_bytes: t.immediate_bytes,
+            peak_device_bytes: t.peak_bytes,
+        }
+    }
+}
+
+fn samples(shape: SampleShape, made: Sampled) -> Samples {
+    let (count, values) = match made {
+        Sampled::F32(v) => (v.len() / shape.len(), SampleValues::F32(v)),
+        Sampled::PackedNhwc(v) => (v.len() / shape.len(), SampleValues::PackedNhwc(v)),
+    };
+    Samples {
+        count,
+        shape,
+        values,
+    }
+}
+
+fn checkpoint_data(state: State) -> CheckpointData {
+    let mut data = CheckpointData {
+        step: state.counter("step").unwrap_or(0),
+        images_seen: state.counter("images_seen").unwrap_or(0),
+        ..CheckpointData::default()
+    };
+    for (name, value) in state.counters {
+        data.counters.insert(name.into(), value);
+    }
+    for t in state.tensors {
+        data.insert(t.name, t.shape, t.values);
+    }
+    data
+}
+
+fn state_of(data: &CheckpointData) -> State {
+    let tensors = data.tensors.iter().map(|(name, t)| StateTensor {
+        name: name.clone(),
+        shape: t.shape.clone(),
+        values: t.values.clone(),
+    });
+    State {
+        tensors: tensors.collect(),
+        counters: crate::gan::trainer::COUNTER_NAMES
+            .into_iter()
+            .filter_map(|name| Some((name, data.counters.get(name).copied()?)))
+            .collect(),
+    }
+}
+
+struct GeneratorSampler {
+    generator: Generator,
+    shape: SampleShape,
+}
+
+impl Sampler for GeneratorSampler {
+    fn sample_shape(&self) -> SampleShape {
+        self.shape
+    }
+    fn latent_dim(&self) -> usize {
+        self.generator.model().generator.input().numel()
+    }
+    fn restore(&mut self, data: &CheckpointData) -> Result<(), EngineError> {
+        self.generator
+            .restore(&state_of(data))
+            .map_err(engine_error)
+    }
+    fn sample(&mut self, request: &SampleRequest) -> Result<Samples, EngineError> {
+        let latents = match &request.latents {
+            Latents::Seeded { count, seed } => self.generator.latents(*count, *seed),
+            Latents::Given(values) => values.clone(),
+        };
+        let made = self
+            .generator
+            .sample(&latents, request.use_ema, request.packed);
+        Ok(samples(self.shape, made.map_err(engine_error)?))
+    }
 }
 
 /// Only the generator of a resolved configuration; reads no data. `adapter` is as `--adapter` takes it.
-pub fn open_sampler(
-    _config: &TrainConfig,
-    _adapter: &str,
-) -> Result<Box<dyn Sampler>, EngineError> {
-    Err(EngineError::device("this build has no trainer yet"))
+///
+/// # Errors
+/// [`EngineError::Input`], [`EngineError::Adapter`], [`EngineError::Device`].
+pub fn open_sampler(config: &TrainConfig, adapter: &str) -> Result<Box<dyn Sampler>, EngineError> {
+    let model = build_model(config)?;
+    let shape = sample_shape(&model);
+    let gpu = open_gpu(adapter)?;
+    let generator = Generator::new(&gpu, model, config.method.clone()).map_err(engine_error)?;
+    Ok(Box::new(GeneratorSampler { generator, shape }))
 }
 
-/// A baseline model, ready to be timed.
-pub fn open_bench(_request: &BenchRequest) -> Result<Box<dyn StepBench>, EngineError> {
-    Err(EngineError::device("this build has no trainer yet"))
+struct TrainerBench {
+    trainer: Trainer,
+    facts: BenchFacts,
+    last: [f32; 2],
+}
+
+impl StepBench for TrainerBench {
+    fn run(&mut self, iterations: u64) -> Result<(), EngineError> {
+        let rounds = self.trainer.step_block(iterations).map_err(engine_error)?;
+        if let Some(round) = rounds.last() {
+            self.last = [round.loss_d, round.loss_g];
+        }
+        Ok(())
+    }
+    fn losses(&mut self) -> Result<[f32; 2], EngineError> {
+        Ok(self.last)
+    }
+    fn facts(&self) -> BenchFacts {
+        self.facts.clone()
+    }
+}
+
+/// A baseline model, ready to be timed: a fixed batch of uniform noise on the device, latents drawn there.
+///
+/// # Errors
+/// [`EngineError::Input`], [`EngineError::Adapter`], [`EngineError::Device`].
+pub fn open_bench(request: &BenchRequest) -> Result<Box<dyn StepBench>, EngineError> {
+    debug_assert!(BENCH_MODELS.contains(&request.model));
+    let gpu = open_gpu(&request.adapter)?;
+    let input = |e: crate::nn::NnError| EngineError::input(e.to_string());
+    let model = model_by_name_or_file(request.model.name)
+        .map_err(input)?
+        .build()
+        .map_err(input)?;
+    let wgan_gp = request.model.wgan_gp;
+    let optimiser = Optimiser::Adam(Adam {
+        lr: 2e-4,
+        beta1: if wgan_gp { 0.0 } else { 0.5 },
+        beta2: if wgan_gp { 0.9 } else { 0.999 },
+        eps: 1e-8,
+    });
+    let config = GanConfig {
+        objective: if wgan_gp {
+            Objective::Wgan
+        } else {
+            Objective::NonSaturating
+        },
+        label_smoothing: 0.0,
+        clip: None,
+        d_steps: if wgan_gp { N_CRITIC } else { 1 },
+        g_steps: 1,
+        warmup_d_steps: 0,
+        batch: request.batch,
+        latent_dim: None,
+        prior: Prior::Normal,
+        optimiser: Optimisers {
+            d: optimiser,
+            g: optimiser,
+        },
+        ema: None,
+        regularisers: if wgan_gp {
+            let name = Regulariser::GradientPenalty;
+            vec![Penalty { name, weight: 10.0 }]
+        } else {
+            vec![]
+        },
+    };
+    let facts = BenchFacts {
+        adapter: gpu.report().name.clone(),
+        software: gpu.caps().class == AdapterClass::Software,
+        params_g: model.generator.param_count() as u64,
+        params_d: model.discriminator.param_count() as u64,
+        flops: model_flops(
+            request.model,
+            &model.generator,
+            &model.discriminator,
+            request.batch,
+        ),
+    };
+    let stream = data::rng::Stream::new(0, 0, 0);
+    let count = model.discriminator.input_shape(request.batch).numel() as u32;
+    let noise = (0..count).map(|i| 2.0 * data::rng::uniform01(stream.block(i, 0)[0]) - 1.0);
+    let data = Data::FixedBatch(noise.collect());
+    let trainer = Trainer::new(&gpu, model, config, data, 0).map_err(engine_error)?;
+    Ok(Box::new(TrainerBench {
+        trainer,
+        facts,
+        last: [0.0; 2],
+    }))
 }

@@ -10,11 +10,11 @@ use serde::Serialize;
 use std::collections::VecDeque;
 
 /// Steps at the end of a run over which D's outputs are averaged.
-const WINDOW: usize = 1000;
+const WINDOW: usize = 500;
 /// Latents of the metrics are not those of the pictures: they use the run's seed with these bits flipped.
 const SEED_FLIP: u64 = 0x746f_795f;
 
-/// The set's metrics, and on 1-D sets the mean of D's outputs over the run's last 1,000 steps.
+/// The set's metrics, and on 1-D sets the mean of D's outputs over the run's last 500 steps.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ToySummary {
     #[serde(flatten)]

@@ -1,0 +1,170 @@
+//! What follows the gradients of a program: optimiser steps, clipping, moving averages, the row of results.
+use super::programs::{Inputs, Kind};
+use super::table::{NetworkArenas, RING_ROWS, Table, counter};
+use crate::gan::config::{Adam, GanConfig, Optimiser, Rmsprop, Sgd};
+use crate::gpu::Caps;
+use crate::graph::plan::Effect;
+use crate::kernels::momentum::Momentum;
+use crate::kernels::{adam, clip, ema, record, rmsprop, sgd};
+use crate::nn::Model;
+use std::num::NonZeroU32;
+
+/// D's optimiser step, then weight clipping where the method asks for it.
+pub fn after_d(caps: &Caps, config: &GanConfig, table: &Table, model: &Model) -> Vec<Effect> {
+    let count = model.discriminator.arena_len() as u32;
+    let mut effects = vec![step(
+        caps,
+        &config.optimiser.d,
+        &table.d,
+        count,
+        table,
+        counter::STEP_D,
+    )];
+    if let Some(bound) = config.clip {
+        let kernel = clip::kernel(
+            caps,
+            &clip::Params {
+                count,
+                offset: 0,
+                bound: bound as f32,
+            },
+        );
+        let buffers = vec![table.d.params];
+        effects.push(Effect { kernel, buffers });
+    }
+    effects
+}
+
+/// G's optimiser step, then the moving averages of its parameters and states.
+pub fn after_g(caps: &Caps, config: &GanConfig, table: &Table, model: &Model) -> Vec<Effect> {
+    let count = model.generator.arena_len() as u32;
+    let mut effects = vec![step(
+        caps,
+        &config.optimiser.g,
+        &table.g,
+        count,
+        table,
+        counter::STEP_G,
+    )];
+    if let Some(decay) = config.ema_decay() {
+        let arenas = [
+            (table.ema_params, table.g.params, count),
+            (
+                table.ema_state,
+                table.g.state,
+                model.generator.state_len() as u32,
+            ),
+        ];
+        for (average, values, count) in arenas.into_iter().filter(|a| a.2 > 0) {
+            let params = ema::Params {
+                count,
+                offsets: [0, 0],
+                decay,
+            };
+            effects.push(Effect {
+                kernel: ema::kernel(caps, &params),
+                buffers: vec![average, values],
+            });
+        }
+    }
+    effects
+}
+
+fn step(
+    caps: &Caps,
+    optimiser: &Optimiser,
+    arenas: &NetworkArenas,
+    count: u32,
+    table: &Table,
+    counter: usize,
+) -> Effect {
+    let [first, second] = arenas.moments;
+    let with_momentum = |momentum: f64| {
+        (momentum != 0.0).then_some(Momentum {
+            momentum,
+            offset: 0,
+        })
+    };
+    match *optimiser {
+        Optimiser::Adam(Adam {
+            lr,
+            beta1,
+            beta2,
+            eps,
+        }) => {
+            let params = adam::Params {
+                count,
+                offsets: [0; 4],
+                counter: counter as u32,
+                lr,
+                beta1,
+                beta2,
+                eps,
+            };
+            Effect {
+                kernel: adam::kernel(caps, &params),
+                buffers: vec![arenas.params, arenas.grads, first, second, table.counters],
+            }
+        }
+        Optimiser::Rmsprop(Rmsprop {
+            lr,
+            alpha,
+            eps,
+            momentum,
+        }) => {
+            let params = rmsprop::Params {
+                count,
+                offsets: [0; 3],
+                lr,
+                alpha,
+                eps,
+                momentum: with_momentum(momentum),
+            };
+            let mut buffers = vec![arenas.params, arenas.grads, first];
+            buffers.extend(params.momentum.as_ref().map(|_| second));
+            Effect {
+                kernel: rmsprop::kernel(caps, &params),
+                buffers,
+            }
+        }
+        Optimiser::Sgd(Sgd { lr, momentum }) => {
+            let params = sgd::Params {
+                count,
+                offsets: [0; 2],
+                lr,
+                momentum: with_momentum(momentum),
+            };
+            let mut buffers = vec![arenas.params, arenas.grads];
+            buffers.extend(params.momentum.as_ref().map(|_| first));
+            Effect {
+                kernel: sgd::kernel(caps, &params),
+                buffers,
+            }
+        }
+    }
+}
+
+/// The end of every program: its scalars go into the ring's next row, then the counters move.
+pub fn record(caps: &Caps, table: &Table, kind: Kind, inputs: &Inputs) -> Effect {
+    let draws = kind.trains_d() && matches!(inputs, Inputs::Device(_));
+    let increment = |index: usize, by: bool| record::Increment {
+        index: index as u32,
+        by: u32::from(by),
+    };
+    let params = record::Params {
+        count: table.row as u32,
+        scalars_offset: 0,
+        rows: NonZeroU32::new(RING_ROWS as u32).unwrap_or(NonZeroU32::MIN),
+        tick: counter::EXECUTION as u32,
+        increments: [
+            increment(counter::EXECUTION, true),
+            increment(counter::BATCH, draws),
+            increment(counter::STEP_D, kind.trains_d()),
+            increment(counter::STEP_G, kind.trains_g()),
+        ],
+    };
+    Effect {
+        kernel: record::kernel(caps, &params),
+        buffers: vec![table.scalars, table.ring, table.counters],
+    }
+}

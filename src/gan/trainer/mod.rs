@@ -1,0 +1,402 @@
+//! The adversarial loop on the device: everything is compiled and bound before the first step, then only submitted.
+//!
+//! A round is `d_steps` discriminator updates and then `g_steps` generator updates. The host submits blocks of rounds and reads
+//! back one row of scalars per program execution; weights, batches and latents never leave the device.
+mod effects;
+mod programs;
+mod sampler;
+mod source;
+mod state;
+pub mod table;
+
+use crate::data::rng;
+use crate::gan::GanError;
+use crate::gan::config::GanConfig;
+use crate::gpu::{Dispatch, Gpu, Submission, Traffic};
+use crate::graph::plan::{Environment, Plan};
+use crate::nn::Model;
+use programs::Builder;
+pub use programs::Kind;
+pub use sampler::{Generator, Sampled};
+pub use source::Data;
+pub use state::{COUNTERS as COUNTER_NAMES, State, StateTensor};
+use std::collections::VecDeque;
+use table::{RING_ROWS, SCALAR_STRIDE, Table, counter};
+
+/// Executions that are recorded into one submission.
+const EXECUTIONS_PER_SUBMIT: usize = 4;
+/// Submissions that may be under way at once.
+const SUBMISSIONS_IN_FLIGHT: usize = 2;
+
+/// The scalars of one round.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Round {
+    /// Rounds completed, this one included.
+    pub step: u64,
+    /// Real samples that D has been trained on, this round included.
+    pub images_seen: u64,
+    /// Loss of the round's last D update, penalties included.
+    pub loss_d: f32,
+    /// Loss of the round's last G update.
+    pub loss_g: f32,
+    /// Mean output of D on real and generated samples (see `Objective::statistics`).
+    pub d_real: f32,
+    pub d_fake: f32,
+    /// The weighted penalty of each regulariser, in the configuration's order.
+    pub penalties: Vec<f32>,
+    /// The first non-finite scalar of any update in the round.
+    pub non_finite: Option<(&'static str, f32)>,
+}
+
+/// One program, bound and ready.
+struct Program {
+    plan: Plan,
+    dispatches: Vec<Dispatch>,
+}
+
+/// A generator and a discriminator on a device, with everything that trains them.
+pub struct Trainer {
+    gpu: Gpu,
+    model: Model,
+    config: GanConfig,
+    seed: u64,
+    table: Table,
+    data: Data,
+    host_buffers: Option<source::HostBuffers>,
+    programs: Vec<(Kind, Program)>,
+    sampler: sampler::Sampler,
+    step: u64,
+    images_seen: u64,
+    executions: u64,
+}
+
+impl Trainer {
+    /// Compiles and binds all programs and initialises the weights from `seed`.
+    ///
+    /// # Errors
+    /// Where data, model, settings or the adapter's limits do not fit together.
+    pub fn new(
+        gpu: &Gpu,
+        model: Model,
+        config: GanConfig,
+        data: Data,
+        seed: u64,
+    ) -> Result<Trainer, GanError> {
+        config.validate()?;
+        let scalars = table::FIRST_PENALTY + config.regularisers.len();
+        let mut table = Table::new(gpu, &model.generator, &model.discriminator, scalars)?;
+        let bound = source::bind(gpu, &mut table, &model, &config, &data, seed)?;
+        let sampler_buffers = sampler::Buffers::new(gpu, &mut table, &model)?;
+        let caps = gpu.caps();
+        let (bound_buffers, counters) = (table.buffers.len(), table.counters);
+        let environment = || Environment::new(caps, bound_buffers, counters, seed);
+        let mut compiled: Vec<(Kind, Plan)> = vec![];
+        for kind in kinds(&config) {
+            let mut env = environment();
+            let builder = Builder {
+                model: &model,
+                config: &config,
+                table: &table,
+                inputs: &bound.inputs,
+                after_d: effects::after_d(caps, &config, &table, &model),
+                after_g: effects::after_g(caps, &config, &table, &model),
+            };
+            let (graph, mut stages) = builder.build(kind, &mut env)?;
+            if let Some(last) = stages.last_mut() {
+                last.effects
+                    .push(effects::record(caps, &table, kind, &bound.inputs));
+            }
+            compiled.push((kind, Plan::compile(&graph, &stages, &env)?));
+        }
+        let sample_plans = sampler::compile(&model, &table, &sampler_buffers, environment)?;
+        let all = compiled.iter().map(|(_, p)| p).chain(&sample_plans);
+        table.add_pool(gpu, all)?;
+        let bind = |plan: Plan| -> Result<Program, GanError> {
+            let dispatches = plan.prepare(gpu, &table.buffers)?;
+            Ok(Program { plan, dispatches })
+        };
+        let programs = compiled
+            .into_iter()
+            .map(|(kind, plan)| Ok((kind, bind(plan)?)))
+            .collect::<Result<_, GanError>>()?;
+        let sampler = sampler::Sampler::new(sampler_buffers, sample_plans, gpu, &table)?;
+        let trainer = Trainer {
+            gpu: gpu.clone(),
+            model,
+            config,
+            seed,
+            table,
+            data,
+            host_buffers: bound.host,
+            programs,
+            sampler,
+            step: 0,
+            images_seen: 0,
+            executions: 0,
+        };
+        trainer.initialise()?;
+        Ok(trainer)
+    }
+
+    /// Fresh weights, zero moments, moving average = weights.
+    fn initialise(&self) -> Result<(), GanError> {
+        let words = rng::seed_words(self.seed);
+        let key = |network: u32| rng::threefry2x32(words, [network, 0x1217]);
+        let g = self.model.generator.initialise(key(0));
+        let d = self.model.discriminator.initialise(key(1));
+        let (g_state, d_state) = (
+            self.model.generator.initial_state(),
+            self.model.discriminator.initial_state(),
+        );
+        let t = &self.table;
+        for (buffer, values) in [
+            (t.g.params, &g),
+            (t.d.params, &d),
+            (t.g.state, &g_state),
+            (t.d.state, &d_state),
+            (t.ema_params, &g),
+            (t.ema_state, &g_state),
+        ] {
+            self.write(buffer, values)?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, buffer: usize, values: &[f32]) -> Result<(), GanError> {
+        if !values.is_empty() {
+            let bytes = bytemuck::cast_slice(values);
+            self.gpu.upload(&self.table.buffers[buffer], 0, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Rounds completed.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+    /// Real samples that D has been trained on.
+    pub fn images_seen(&self) -> u64 {
+        self.images_seen
+    }
+    /// The networks.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+    /// The settings.
+    pub fn config(&self) -> &GanConfig {
+        &self.config
+    }
+    /// The device.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+    /// What was moved and made so far.
+    pub fn traffic(&self) -> Traffic {
+        self.gpu.traffic()
+    }
+    /// Samples in the data set; None if it is drawn without end.
+    pub fn data_len(&self) -> Option<u64> {
+        self.data.count()
+    }
+    /// The plans of the training programs as text.
+    pub fn listing(&self) -> String {
+        self.programs
+            .iter()
+            .map(|(kind, p)| format!("{kind:?}\n{}", p.plan.listing()))
+            .collect()
+    }
+    /// The programs of one round, in order; `first` is the very first round of a run.
+    fn schedule(&self, first: bool) -> Vec<Kind> {
+        schedule(&self.config, first)
+    }
+    /// Floating point operations of one round's contractions, as compiled.
+    pub fn flops_per_round(&self) -> u64 {
+        let of = |kind| self.program(kind).map_or(0, |p| p.plan.flops());
+        self.schedule(false).into_iter().map(of).sum()
+    }
+
+    fn program(&self, kind: Kind) -> Option<&Program> {
+        self.programs
+            .iter()
+            .find(|(k, _)| *k == kind)
+            .map(|(_, p)| p)
+    }
+
+    /// Runs `rounds` rounds and returns their scalars. How rounds are grouped into blocks never changes a result.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn step_block(&mut self, rounds: u64) -> Result<Vec<Round>, GanError> {
+        let mut out = vec![];
+        let mut left = rounds;
+        while left > 0 {
+            let longest = schedule(&self.config, self.step == 0).len().max(1);
+            let now = left.min(((RING_ROWS / 2) / longest).max(1) as u64);
+            out.extend(self.ring_block(now)?);
+            left -= now;
+        }
+        Ok(out)
+    }
+
+    /// Fills the buffers of [`Data::Host`] for the next program; layouts are the networks' own (features first).
+    ///
+    /// # Errors
+    /// [`GanError::Input`] where this trainer makes its inputs on the device; those of the device.
+    pub fn feed(
+        &self,
+        real: &[f32],
+        latents: &[f32],
+        interpolation: &[f32],
+    ) -> Result<(), GanError> {
+        let Some(host) = &self.host_buffers else {
+            return Err(GanError::Input(
+                "this trainer draws its own batches; build it with Data::Host to feed it".into(),
+            ));
+        };
+        self.write(host.data, real)?;
+        self.write(host.latents, latents)?;
+        self.write(host.interpolation, interpolation)
+    }
+
+    /// Runs one program, for tests that step through a round.
+    ///
+    /// # Errors
+    /// [`GanError::Input`] where the configuration never uses it; those of the device.
+    pub fn run_once(&mut self, kind: Kind) -> Result<Round, GanError> {
+        let program = self.program(kind).ok_or_else(|| {
+            GanError::Input(format!("this configuration has no {kind:?} program"))
+        })?;
+        self.gpu.submit(&program.dispatches)?;
+        let row = self.read_rows(self.executions, 1)?;
+        self.executions += 1;
+        let mut round = Round::empty(self.step, self.images_seen);
+        round.take(kind, &row);
+        Ok(round)
+    }
+
+    /// At most as many rounds as the ring has rows for.
+    fn ring_block(&mut self, rounds: u64) -> Result<Vec<Round>, GanError> {
+        let schedules: Vec<Vec<Kind>> = (0..rounds)
+            .map(|r| self.schedule(self.step + r == 0))
+            .collect();
+        let executions: Vec<Kind> = schedules.iter().flatten().copied().collect();
+        let mut under_way: VecDeque<Submission> = VecDeque::new();
+        for chunk in executions.chunks(EXECUTIONS_PER_SUBMIT) {
+            let dispatches = chunk
+                .iter()
+                .filter_map(|&k| self.program(k))
+                .flat_map(|p| &p.dispatches);
+            under_way.push_back(self.gpu.submit(dispatches)?);
+            if under_way.len() > SUBMISSIONS_IN_FLIGHT
+                && let Some(oldest) = under_way.pop_front()
+            {
+                self.gpu.wait(&oldest)?;
+            }
+        }
+        let rows = self.read_rows(self.executions, executions.len())?;
+        self.executions += executions.len() as u64;
+        let mut rows = rows.chunks_exact(self.table.row / SCALAR_STRIDE);
+        let mut reports = vec![];
+        for schedule in schedules {
+            self.step += 1;
+            let d_updates = schedule.iter().filter(|k| k.trains_d()).count();
+            self.images_seen += (d_updates * self.config.batch) as u64;
+            let mut round = Round::empty(self.step, self.images_seen);
+            for kind in schedule {
+                if let Some(row) = rows.next() {
+                    round.take(kind, row);
+                }
+            }
+            reports.push(round);
+        }
+        Ok(reports)
+    }
+
+    /// The scalars of `count` executions from number `first` on, unpadded.
+    fn read_rows(&self, first: u64, count: usize) -> Result<Vec<f32>, GanError> {
+        let ring = &self.table.buffers[self.table.ring];
+        let row_bytes = self.table.row as u64 * 4;
+        let start = first % RING_ROWS as u64;
+        let until_end = (RING_ROWS as u64 - start).min(count as u64);
+        let mut bytes = self
+            .gpu
+            .download(ring, start * row_bytes..(start + until_end) * row_bytes)?;
+        let rest = count as u64 - until_end;
+        if rest > 0 {
+            bytes.extend(self.gpu.download(ring, 0..rest * row_bytes)?);
+        }
+        let floats: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
+        Ok(floats.into_iter().step_by(SCALAR_STRIDE).collect())
+    }
+}
+
+impl Round {
+    fn empty(step: u64, images_seen: u64) -> Round {
+        Round {
+            step,
+            images_seen,
+            loss_d: 0.0,
+            loss_g: 0.0,
+            d_real: 0.0,
+            d_fake: 0.0,
+            penalties: vec![],
+            non_finite: None,
+        }
+    }
+    fn take(&mut self, kind: Kind, row: &[f32]) {
+        if kind.trains_d() {
+            self.loss_d = row[table::LOSS_D];
+            self.d_real = row[table::D_REAL];
+            self.d_fake = row[table::D_FAKE];
+            self.penalties = row[table::FIRST_PENALTY..].to_vec();
+        }
+        if kind.trains_g() {
+            self.loss_g = row[table::LOSS_G];
+        }
+        let named = [
+            ("loss_d", self.loss_d),
+            ("loss_g", self.loss_g),
+            ("d_real", self.d_real),
+            ("d_fake", self.d_fake),
+        ];
+        let penalties = self.penalties.iter().map(|&p| ("penalty", p));
+        self.non_finite = self.non_finite.or_else(|| {
+            named
+                .into_iter()
+                .chain(penalties)
+                .find(|(_, v)| !v.is_finite())
+        });
+    }
+}
+
+/// The programs that a configuration uses.
+fn kinds(config: &GanConfig) -> Vec<Kind> {
+    let mut kinds = [schedule(config, true), schedule(config, false)].concat();
+    let mut seen = vec![];
+    kinds.retain(|k| {
+        !std::mem::replace(&mut seen.contains(k), true) && {
+            seen.push(*k);
+            true
+        }
+    });
+    kinds
+}
+
+/// One D update shares its generated batch with the G update that follows it; several D updates draw a batch each.
+fn schedule(config: &GanConfig, first: bool) -> Vec<Kind> {
+    let mut all = vec![];
+    if first {
+        all.extend(vec![Kind::Discriminator; config.warmup_d_steps]);
+    }
+    if config.d_steps == 1 {
+        all.push(Kind::Both);
+        all.extend(vec![Kind::Generator; config.g_steps - 1]);
+    } else {
+        all.extend(vec![Kind::Discriminator; config.d_steps]);
+        all.extend(vec![Kind::Generator; config.g_steps]);
+    }
+    all
+}
+
+/// Elements of the counters buffer, for those who read it.
+pub const COUNTERS: usize = counter::COUNT;

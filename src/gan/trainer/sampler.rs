@@ -1,0 +1,322 @@
+//! Samples of the generator in evaluation mode: latents go up, images come back, nothing of the training state changes.
+use super::Trainer;
+use super::programs::leaves;
+use super::state::{State, arena_values, generator_arenas};
+use super::table::{FIRST_PENALTY, Table};
+use crate::data::rng::{Stream, normal2, uniform01};
+use crate::gan::GanError;
+use crate::gan::config::{GanConfig, Prior};
+use crate::gpu::{Dispatch, Gpu, GpuError};
+use crate::graph::Graph;
+use crate::graph::plan::{Effect, Environment, Plan, Region, Stage};
+use crate::kernels::pack_u8;
+use crate::nn::{Extent, Mode, Model};
+
+/// Random stream of sampling latents; the training programs use lower ones.
+const SAMPLE_STREAM: u32 = 0x5a5a;
+
+/// Generated samples on the host, sample by sample.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sampled {
+    /// `[count, channels, height, width]` in -1..1, or `[count, features]`.
+    F32(Vec<f32>),
+    /// `[count, height, width, channels]`, 0..=255.
+    PackedNhwc(Vec<u8>),
+}
+
+/// Table positions and sizes of what sampling needs.
+pub struct Buffers {
+    latents: usize,
+    samples: usize,
+    /// None for point sets.
+    packed: Option<(usize, pack_u8::Params)>,
+    /// Samples per execution.
+    chunk: usize,
+}
+
+impl Buffers {
+    /// Allocates them.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn new(gpu: &Gpu, table: &mut Table, model: &Model) -> Result<Buffers, GpuError> {
+        let per_sample = model.sample.numel();
+        // Small executions keep the memory of sampling below that of training.
+        let chunk = if per_sample > 64 { 16 } else { 512 };
+        let latent = model.generator.input().numel();
+        let floats = |n: usize| n.next_multiple_of(4) as u64 * 4;
+        let latents = gpu.buffer("sampling latents", floats(latent * chunk))?;
+        let samples = gpu.buffer("samples", floats(per_sample * chunk))?;
+        let packed = match model.sample {
+            Extent::Image {
+                channels,
+                height,
+                width,
+            } => {
+                let params = pack_u8::Params {
+                    channels: channels as u32,
+                    images: chunk as u32,
+                    height: height as u32,
+                    width: width as u32,
+                    order: pack_u8::Order::Nhwc,
+                    x_offset: 0,
+                    y_offset: 0,
+                };
+                let bytes = u64::from(params.words()) * 4;
+                let buffer = gpu.buffer("packed samples", bytes)?;
+                Some((table.push(buffer), params))
+            }
+            Extent::Features { .. } => None,
+        };
+        Ok(Buffers {
+            latents: table.push(latents),
+            samples: table.push(samples),
+            packed,
+            chunk,
+        })
+    }
+}
+
+/// Plans for the weights themselves and for their moving average, in this order.
+pub fn compile(
+    model: &Model,
+    table: &Table,
+    buffers: &Buffers,
+    environment: impl Fn() -> Environment,
+) -> Result<Vec<Plan>, GanError> {
+    let arenas = [
+        (table.g.params, table.g.state),
+        (table.ema_params, table.ema_state),
+    ];
+    let mut plans = vec![];
+    for (params, state) in arenas {
+        let mut env = environment();
+        let mut g = Graph::new();
+        let net = &model.generator;
+        let always = 0..usize::MAX;
+        let params = leaves(&mut g, &mut env, "g", net.params(), params, always.clone());
+        let states = leaves(&mut g, &mut env, "g", net.states(), state, always);
+        let z = g.leaf("latents", net.input_shape(buffers.chunk));
+        if let Some(id) = g.leaf_id(z) {
+            let buffer = buffers.latents;
+            env.leaves.insert(id, Region { buffer, offset: 0 });
+        }
+        let made = net.forward(&mut g, &params, &states, z, Mode::Eval)?;
+        let shown = model.network_to_data(&mut g, made.output)?;
+        let region = Region {
+            buffer: buffers.samples,
+            offset: 0,
+        };
+        let pack = buffers.packed.as_ref().map(|(buffer, params)| Effect {
+            kernel: pack_u8::kernel(&env.caps, params),
+            buffers: vec![buffers.samples, *buffer],
+        });
+        let stage = Stage {
+            outputs: vec![(shown, region)],
+            effects: pack.into_iter().collect(),
+        };
+        plans.push(Plan::compile(&g, &[stage], &env)?);
+    }
+    Ok(plans)
+}
+
+/// Ready to sample.
+pub struct Sampler {
+    buffers: Buffers,
+    /// For the weights themselves, and for their moving average.
+    dispatches: Vec<Vec<Dispatch>>,
+}
+
+impl Sampler {
+    /// Binds the plans.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn new(
+        buffers: Buffers,
+        plans: Vec<Plan>,
+        gpu: &Gpu,
+        table: &Table,
+    ) -> Result<Sampler, GpuError> {
+        let dispatches = plans
+            .iter()
+            .map(|p| p.prepare(gpu, &table.buffers))
+            .collect::<Result<_, _>>()?;
+        Ok(Sampler {
+            buffers,
+            dispatches,
+        })
+    }
+}
+
+/// Latents `[count, width]` of the prior; latent i is a pure function of (seed, i).
+pub fn latents(prior: Prior, width: usize, count: usize, seed: u64) -> Vec<f32> {
+    let stream = Stream::new(seed, SAMPLE_STREAM, 0);
+    let mut all = Vec::with_capacity(count * width);
+    for i in 0..count as u32 {
+        let mut row = Vec::with_capacity(width + 1);
+        for draw in 0..(width as u32).div_ceil(2) {
+            let bits = stream.block(i, draw);
+            row.extend(match prior {
+                Prior::Normal => normal2(bits),
+                Prior::Uniform => bits.map(|b| 2.0 * uniform01(b) - 1.0),
+            });
+        }
+        all.extend(&row[..width]);
+    }
+    all
+}
+
+impl Sampler {
+    /// Runs the generator on latents `[count, width]` given row by row; `packed` asks for bytes where the samples are images.
+    ///
+    /// # Errors
+    /// [`GanError::Latents`] where the latents do not fill whole rows; those of the device.
+    pub fn sample(
+        &self,
+        on: (&Gpu, &Table, &Model),
+        latents: &[f32],
+        average: bool,
+        packed: bool,
+    ) -> Result<Sampled, GanError> {
+        let (gpu, table, model) = on;
+        let width = model.generator.input().numel();
+        if latents.is_empty() || !latents.len().is_multiple_of(width) {
+            return Err(GanError::Latents {
+                width,
+                got: latents.len(),
+            });
+        }
+        let b = &self.buffers;
+        let per_sample = model.sample.numel();
+        let (mut floats, mut bytes) = (vec![], vec![]);
+        for rows in latents.chunks(b.chunk * width) {
+            let count = rows.len() / width;
+            // Features first: [width, chunk], unused columns zero.
+            let mut z = vec![0.0f32; width * b.chunk];
+            for (n, row) in rows.chunks(width).enumerate() {
+                for (f, &v) in row.iter().enumerate() {
+                    z[f * b.chunk + n] = v;
+                }
+            }
+            gpu.upload(&table.buffers[b.latents], 0, bytemuck::cast_slice(&z))?;
+            gpu.submit(&self.dispatches[usize::from(average)])?;
+            if let (Some((buffer, _)), true) = (&b.packed, packed) {
+                let len = (count * per_sample) as u64;
+                bytes.extend(gpu.download(&table.buffers[*buffer], 0..len)?);
+                continue;
+            }
+            let len = (b.chunk * per_sample) as u64 * 4;
+            let got = gpu.download(&table.buffers[b.samples], 0..len)?;
+            let got: Vec<f32> = bytemuck::pod_collect_to_vec(&got);
+            // [C, N, H, W] or [F, N] to sample by sample.
+            let inner = match model.sample {
+                Extent::Image { height, width, .. } => height * width,
+                Extent::Features { .. } => 1,
+            };
+            for n in 0..count {
+                for c in 0..per_sample / inner {
+                    let at = (c * b.chunk + n) * inner;
+                    floats.extend_from_slice(&got[at..at + inner]);
+                }
+            }
+        }
+        Ok(if packed && b.packed.is_some() {
+            Sampled::PackedNhwc(bytes)
+        } else {
+            Sampled::F32(floats)
+        })
+    }
+}
+
+/// A generator without data, discriminator programs or optimisers: for sampling from a finished run.
+pub struct Generator {
+    gpu: Gpu,
+    model: Model,
+    config: GanConfig,
+    table: Table,
+    sampler: Sampler,
+}
+
+impl Generator {
+    /// Compiles and binds the sampling programs; the weights are zero until [`Generator::restore`].
+    ///
+    /// # Errors
+    /// Where the model does not fit the adapter.
+    pub fn new(gpu: &Gpu, model: Model, config: GanConfig) -> Result<Generator, GanError> {
+        let mut table = Table::new(gpu, &model.generator, &model.discriminator, FIRST_PENALTY)?;
+        let buffers = Buffers::new(gpu, &mut table, &model)?;
+        let (bound, counters) = (table.buffers.len(), table.counters);
+        let environment = || Environment::new(gpu.caps(), bound, counters, 0);
+        let plans = compile(&model, &table, &buffers, environment)?;
+        table.add_pool(gpu, &plans)?;
+        let sampler = Sampler::new(buffers, plans, gpu, &table)?;
+        Ok(Generator {
+            gpu: gpu.clone(),
+            model,
+            config,
+            table,
+            sampler,
+        })
+    }
+    /// The networks.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+    /// Takes over G's tensors and their averages.
+    ///
+    /// # Errors
+    /// [`GanError::State`] where one is missing or has another shape.
+    pub fn restore(&mut self, state: &State) -> Result<(), GanError> {
+        for (prefix, specs, buffer) in generator_arenas(&self.model, &self.table) {
+            let values = arena_values(state, prefix, specs)?;
+            if !values.is_empty() {
+                let bytes = bytemuck::cast_slice(&values);
+                self.gpu.upload(&self.table.buffers[buffer], 0, bytes)?;
+            }
+        }
+        Ok(())
+    }
+    /// As [`Trainer::sample`].
+    ///
+    /// # Errors
+    /// As [`Trainer::sample`].
+    pub fn sample(
+        &self,
+        latents: &[f32],
+        use_ema: bool,
+        packed: bool,
+    ) -> Result<Sampled, GanError> {
+        let average = use_ema && self.config.ema.is_some();
+        let on = (&self.gpu, &self.table, &self.model);
+        self.sampler.sample(on, latents, average, packed)
+    }
+    /// Latents of the run's prior.
+    pub fn latents(&self, count: usize, seed: u64) -> Vec<f32> {
+        let width = self.model.generator.input().numel();
+        latents(self.config.prior, width, count, seed)
+    }
+}
+
+impl Trainer {
+    /// Runs the generator, in evaluation mode, on latents `[count, width]` given row by row. Does not change the state of training.
+    ///
+    /// # Errors
+    /// [`GanError::Latents`] where the latents do not fill whole rows; those of the device.
+    pub fn sample(
+        &self,
+        latents: &[f32],
+        use_ema: bool,
+        packed: bool,
+    ) -> Result<Sampled, GanError> {
+        let average = use_ema && self.config.ema.is_some();
+        let on = (&self.gpu, &self.table, &self.model);
+        self.sampler.sample(on, latents, average, packed)
+    }
+
+    /// Latents of this run's prior.
+    pub fn latents(&self, count: usize, seed: u64) -> Vec<f32> {
+        let width = self.model.generator.input().numel();
+        latents(self.config.prior, width, count, seed)
+    }
+}

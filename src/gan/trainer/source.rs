@@ -1,0 +1,308 @@
+//! Where real batches come from, on the device.
+use super::programs::Inputs;
+use super::table::{Table, counter};
+use crate::data::toy::{Distribution, Mixture, ToySet};
+use crate::data::{ImageSet, glyphs};
+use crate::gan::GanError;
+use crate::gan::config::GanConfig;
+use crate::gpu::{Gpu, GpuError, Kernel};
+use crate::graph::Shape;
+use crate::graph::plan::{Effect, Region};
+use crate::kernels::glyphs as glyph_kernel;
+use crate::kernels::random_source::RandomSource;
+use crate::kernels::{KernelError, dataset_batch, mixture_batch, swissroll_batch};
+use crate::nn::{Extent, Model};
+
+/// The data of a run.
+pub enum Data {
+    /// Images that are kept on the device as u8 and drawn without replacement.
+    Set(ImageSet),
+    /// A built-in point set, drawn without end.
+    Toy(ToySet),
+    /// The built-in digits, drawn without end.
+    Glyphs,
+    /// One batch in the discriminator's input shape that is used at every step; latents are drawn on the device. For benchmarks.
+    FixedBatch(Vec<f32>),
+    /// Data, latents and interpolation weights are written by the host before each program. For parity tests.
+    Host,
+}
+
+impl Data {
+    /// Samples in the set; None if it is drawn without end.
+    pub fn count(&self) -> Option<u64> {
+        match self {
+            Data::Set(set) => Some(set.count as u64),
+            _ => None,
+        }
+    }
+    /// The built-in point set, if it is one.
+    pub fn toy(&self) -> Option<ToySet> {
+        match self {
+            Data::Toy(set) => Some(*set),
+            _ => None,
+        }
+    }
+}
+
+/// Random stream of the data; latents and noise have others.
+const DATA_STREAM: u32 = 0xda7a;
+
+/// Buffers that the host fills, where `Data` says so.
+#[derive(Clone, Copy, Debug)]
+pub struct HostBuffers {
+    pub data: usize,
+    pub latents: usize,
+    pub interpolation: usize,
+}
+
+/// What programs and trainer need to know of the data.
+pub struct Bound {
+    pub inputs: Inputs,
+    pub host: Option<HostBuffers>,
+}
+
+/// Makes a sampler's kernel for an output at this element of its buffer.
+type MakeKernel = Box<dyn Fn(u32) -> Result<Kernel, KernelError>>;
+
+/// A device sampler: makes the kernel for a place in the plan, and lists the buffers before the output.
+pub struct Sampler {
+    /// Shape of a batch as the kernel writes it.
+    pub shape: Shape,
+    kernel: MakeKernel,
+    buffers: Vec<usize>,
+}
+
+impl Sampler {
+    /// The dispatch that fills `region` with the next batch.
+    pub fn effect(&self, region: Region) -> Result<Effect, String> {
+        let kernel = (self.kernel)(region.offset as u32).map_err(|e| e.to_string())?;
+        let mut buffers = self.buffers.clone();
+        buffers.push(region.buffer);
+        Ok(Effect { kernel, buffers })
+    }
+}
+
+/// Uploads the data and says how programs get their batches.
+///
+/// # Errors
+/// [`GanError::Input`] where the data's samples are not what the model takes; those of the device.
+pub fn bind(
+    gpu: &Gpu,
+    table: &mut Table,
+    model: &Model,
+    config: &GanConfig,
+    data: &Data,
+    seed: u64,
+) -> Result<Bound, GanError> {
+    let batch = model.discriminator.input_shape(config.batch);
+    let random = RandomSource {
+        seed,
+        stream: DATA_STREAM,
+        counter_index: counter::BATCH as u32,
+    };
+    let sampler = match data {
+        Data::FixedBatch(values) => {
+            let data = host_buffer(gpu, table, "data", batch.numel())?;
+            gpu.upload(&table.buffers[data], 0, bytemuck::cast_slice(values))?;
+            let inputs = Inputs::FixedBatch { data };
+            return Ok(Bound { inputs, host: None });
+        }
+        Data::Host => {
+            let latent = model.generator.input_shape(config.batch).numel();
+            let host = HostBuffers {
+                data: host_buffer(gpu, table, "data", batch.numel())?,
+                latents: host_buffer(gpu, table, "latents", latent)?,
+                interpolation: host_buffer(gpu, table, "interpolation", config.batch)?,
+            };
+            return Ok(Bound {
+                inputs: Inputs::Host(host),
+                host: Some(host),
+            });
+        }
+        Data::Set(set) => image_sampler(gpu, table, model, config.batch, set, random)?,
+        Data::Glyphs => glyph_sampler(gpu, table, model, config.batch, random)?,
+        Data::Toy(set) => toy_sampler(gpu, table, model, config.batch, *set, random)?,
+    };
+    Ok(Bound {
+        inputs: Inputs::Device(std::rc::Rc::new(sampler)),
+        host: None,
+    })
+}
+
+fn host_buffer(
+    gpu: &Gpu,
+    table: &mut Table,
+    label: &str,
+    floats: usize,
+) -> Result<usize, GpuError> {
+    let bytes = floats.next_multiple_of(4) as u64 * 4;
+    Ok(table.push(gpu.buffer(label, bytes)?))
+}
+
+fn image_sampler(
+    gpu: &Gpu,
+    table: &mut Table,
+    model: &Model,
+    batch: usize,
+    set: &ImageSet,
+    random: RandomSource,
+) -> Result<Sampler, GanError> {
+    let found = Extent::Image {
+        channels: set.channels,
+        height: set.height,
+        width: set.width,
+    };
+    check_sample(model, found, &set.name)?;
+    let mut bytes = set.pixels.clone();
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    let pixels = table.push(gpu.buffer_from("data set", &bytes)?);
+    let params = dataset_batch::Params {
+        count: set.count as u32,
+        channels: set.channels as u32,
+        h: set.height as u32,
+        w: set.width as u32,
+        n: batch as u32,
+        layout: match model.discriminator.input() {
+            Extent::Image { .. } => dataset_batch::Layout::ImagesCNHW,
+            Extent::Features { .. } => dataset_batch::Layout::FeaturesFirst,
+        },
+        random,
+        out_offset: 0,
+    };
+    let caps = gpu.caps().clone();
+    Ok(Sampler {
+        shape: model.discriminator.input_shape(batch),
+        kernel: Box::new(move |out_offset| {
+            dataset_batch::kernel(
+                &caps,
+                &dataset_batch::Params {
+                    out_offset,
+                    ..params
+                },
+            )
+        }),
+        buffers: vec![pixels, table.counters],
+    })
+}
+
+fn glyph_sampler(
+    gpu: &Gpu,
+    table: &mut Table,
+    model: &Model,
+    batch: usize,
+    random: RandomSource,
+) -> Result<Sampler, GanError> {
+    let Extent::Image {
+        channels: 1,
+        height,
+        width,
+    } = model.sample
+    else {
+        return Err(GanError::Input(format!(
+            "the built-in digits are grey images of any size, the model takes {}; choose a model with one channel",
+            model.sample
+        )));
+    };
+    let strokes = glyphs::table();
+    let strokes = table.push(gpu.buffer_from("glyph strokes", bytemuck::cast_slice(&strokes))?);
+    let params = glyph_kernel::Params {
+        n: batch as u32,
+        h: height as u32,
+        w: width as u32,
+        random,
+        out_offset: 0,
+    };
+    let caps = gpu.caps().clone();
+    Ok(Sampler {
+        shape: model.sample.shape(batch),
+        kernel: Box::new(move |out_offset| {
+            glyph_kernel::kernel(
+                &caps,
+                &glyph_kernel::Params {
+                    out_offset,
+                    ..params
+                },
+            )
+        }),
+        buffers: vec![strokes, table.counters],
+    })
+}
+
+fn toy_sampler(
+    gpu: &Gpu,
+    table: &mut Table,
+    model: &Model,
+    batch: usize,
+    set: ToySet,
+    random: RandomSource,
+) -> Result<Sampler, GanError> {
+    let features = set.dim();
+    check_sample(model, Extent::Features { features }, set.name())?;
+    let caps = gpu.caps().clone();
+    let shape = model.discriminator.input_shape(batch);
+    let n = batch as u32;
+    let (values, components, sigma) = match set.distribution() {
+        Distribution::Mixture1(m) => mixture_table(&m),
+        Distribution::Mixture2(m) => mixture_table(&m),
+        Distribution::SwissRoll(roll) => {
+            let params = swissroll_batch::Params {
+                n,
+                noise: roll.noise,
+                scale: roll.scale,
+                random,
+                out_offset: 0,
+            };
+            let kernel: MakeKernel = Box::new(move |out_offset| {
+                swissroll_batch::kernel(
+                    &caps,
+                    &swissroll_batch::Params {
+                        out_offset,
+                        ..params
+                    },
+                )
+            });
+            let buffers = vec![table.counters];
+            return Ok(Sampler {
+                shape,
+                kernel,
+                buffers,
+            });
+        }
+    };
+    let centres = table.push(gpu.buffer_from("mixture", bytemuck::cast_slice(&values))?);
+    let params = mixture_batch::Params {
+        n,
+        dim: features as u32,
+        components,
+        sigma,
+        random,
+        out_offset: 0,
+    };
+    Ok(Sampler {
+        shape,
+        kernel: Box::new(move |out_offset| {
+            mixture_batch::kernel(
+                &caps,
+                &mixture_batch::Params {
+                    out_offset,
+                    ..params
+                },
+            )
+        }),
+        buffers: vec![centres, table.counters],
+    })
+}
+
+fn mixture_table<const D: usize>(m: &Mixture<D>) -> (Vec<f32>, u32, f32) {
+    (m.table(), m.centres.len() as u32, m.sigma)
+}
+
+fn check_sample(model: &Model, found: Extent, name: &str) -> Result<(), GanError> {
+    if model.sample == found {
+        return Ok(());
+    }
+    Err(GanError::Input(format!(
+        "`{name}` has samples of {found}, the model takes {}; choose another model, or bring the images to its size with --size and --channels",
+        model.sample
+    )))
+}

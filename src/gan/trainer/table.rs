@@ -1,0 +1,134 @@
+//! The trainer's device memory: arenas of both networks, counters, scalars, the ring of results.
+use crate::gpu::{Buffer, Gpu, GpuError};
+use crate::graph::plan::{Plan, Region, pool_slots};
+use crate::nn::Network;
+
+/// Scalars that a program reports per execution, in this order; further ones are the regularisers' penalties.
+pub const LOSS_D: usize = 0;
+pub const LOSS_G: usize = 1;
+pub const D_REAL: usize = 2;
+pub const D_FAKE: usize = 3;
+pub const FIRST_PENALTY: usize = 4;
+
+/// Indices into the counters buffer (u32 each).
+pub mod counter {
+    /// Executions of any program: random numbers depend on it.
+    pub const EXECUTION: usize = 0;
+    /// Batches drawn from the data set.
+    pub const BATCH: usize = 1;
+    /// Optimiser steps of D and G.
+    pub const STEP_D: usize = 2;
+    pub const STEP_G: usize = 3;
+    /// Size of the buffer.
+    pub const COUNT: usize = 8;
+}
+
+/// Elements from one scalar to the next: regions start at multiples of 4.
+pub const SCALAR_STRIDE: usize = 4;
+/// Rows of the ring of results: executions that may run before the host reads them.
+pub const RING_ROWS: usize = 2048;
+
+/// Table positions of one network's arenas.
+#[derive(Clone, Copy, Debug)]
+pub struct NetworkArenas {
+    pub params: usize,
+    pub grads: usize,
+    /// First and second optimiser moments, as far as the optimiser has them.
+    pub moments: [usize; 2],
+    pub state: usize,
+}
+
+/// The device buffers that every program is bound to, by position.
+pub struct Table {
+    pub buffers: Vec<Buffer>,
+    pub counters: usize,
+    pub scalars: usize,
+    pub ring: usize,
+    pub g: NetworkArenas,
+    pub d: NetworkArenas,
+    /// Moving averages of G's parameters and states.
+    pub ema_params: usize,
+    pub ema_state: usize,
+    /// Floats in one row of the ring.
+    pub row: usize,
+}
+
+impl Table {
+    /// Allocates everything but data and temporaries; `scalars` is how many a program reports.
+    ///
+    /// # Errors
+    /// When the device has no room or an arena exceeds its limits.
+    pub fn new(
+        gpu: &Gpu,
+        generator: &Network,
+        discriminator: &Network,
+        scalars: usize,
+    ) -> Result<Table, GpuError> {
+        let mut buffers = vec![];
+        let mut add = |label: &str, floats: usize| -> Result<usize, GpuError> {
+            buffers.push(gpu.buffer(label, floats.max(4) as u64 * 4)?);
+            Ok(buffers.len() - 1)
+        };
+        let row = scalars * SCALAR_STRIDE;
+        let counters = add("counters", counter::COUNT)?;
+        let scalar_buffer = add("scalars", row)?;
+        let ring = add("ring", row * RING_ROWS)?;
+        let mut arenas = |name: &str, net: &Network| -> Result<NetworkArenas, GpuError> {
+            let len = net.arena_len();
+            Ok(NetworkArenas {
+                params: add(&format!("{name}.parameters"), len)?,
+                grads: add(&format!("{name}.gradients"), len)?,
+                moments: [
+                    add(&format!("{name}.moment1"), len)?,
+                    add(&format!("{name}.moment2"), len)?,
+                ],
+                state: add(&format!("{name}.state"), net.state_len())?,
+            })
+        };
+        let g = arenas("g", generator)?;
+        let d = arenas("d", discriminator)?;
+        let ema_params = add("g_ema.parameters", generator.arena_len())?;
+        let ema_state = add("g_ema.state", generator.state_len())?;
+        Ok(Table {
+            buffers,
+            counters,
+            scalars: scalar_buffer,
+            ring,
+            g,
+            d,
+            ema_params,
+            ema_state,
+            row,
+        })
+    }
+
+    /// Where scalar `index` is written.
+    pub fn scalar(&self, index: usize) -> Region {
+        Region {
+            buffer: self.scalars,
+            offset: index * SCALAR_STRIDE,
+        }
+    }
+
+    /// Appends a buffer and returns its position. Only before the first program is compiled: temporaries follow the last one.
+    pub fn push(&mut self, buffer: Buffer) -> usize {
+        self.buffers.push(buffer);
+        self.buffers.len() - 1
+    }
+
+    /// Appends the temporaries that these plans share. Nothing may be pushed afterwards.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn add_pool<'a>(
+        &mut self,
+        gpu: &Gpu,
+        plans: impl IntoIterator<Item = &'a Plan>,
+    ) -> Result<(), GpuError> {
+        for (k, &floats) in pool_slots(plans).iter().enumerate() {
+            let bytes = floats as u64 * 4;
+            self.push(gpu.buffer(&format!("temporary {k}"), bytes)?);
+        }
+        Ok(())
+    }
+}
