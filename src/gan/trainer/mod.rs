@@ -258,6 +258,29 @@ impl Trainer {
         self.write(host.interpolation, interpolation)
     }
 
+    /// Runs the programs of one round with a timestamp around every dispatch: (kernel, seconds, FLOPs, bytes) in order.
+    /// The round counts as trained, its scalars are not read.
+    ///
+    /// # Errors
+    /// Where the adapter has no timestamps; those of the device.
+    pub fn profile_once(&mut self) -> Result<Vec<(String, f64, u64, u64)>, GanError> {
+        let mut rows = vec![];
+        let kinds = self.schedule(self.step == 0);
+        for &kind in &kinds {
+            let Some(program) = self.program(kind) else {
+                continue;
+            };
+            let seconds = self.gpu.submit_timed(&program.dispatches)?;
+            let steps = program.plan.steps.iter().zip(seconds);
+            rows.extend(steps.map(|(s, t)| (s.kernel.label.clone(), t, s.flops, s.bytes)));
+        }
+        self.executions += kinds.len() as u64;
+        self.step += 1;
+        let d_updates = kinds.iter().filter(|k| k.trains_d()).count();
+        self.images_seen += (d_updates * self.config.batch) as u64;
+        Ok(rows)
+    }
+
     /// Runs one program, for tests that step through a round.
     ///
     /// # Errors
