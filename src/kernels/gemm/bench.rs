@@ -67,11 +67,23 @@ pub fn bench_cases() -> Vec<BenchCase> {
         matmul("linear 784->1024 input grad", [784, 64, 1024], trans_a),
         matmul("linear 784->1024 weight grad", [1024, 784, 64], trans_b),
         case("conv 64->128 14->7", GemmOp::Conv2d(second)),
-        case("conv 64->128 14->7 input grad", GemmOp::Conv2dInputGrad(second)),
-        case("conv 64->128 14->7 weight grad", GemmOp::Conv2dWeightGrad(second)),
+        case(
+            "conv 64->128 14->7 input grad",
+            GemmOp::Conv2dInputGrad(second),
+        ),
+        case(
+            "conv 64->128 14->7 weight grad",
+            GemmOp::Conv2dWeightGrad(second),
+        ),
         case("conv 1->64 28->14", GemmOp::Conv2d(first)),
-        case("conv 1->64 28->14 input grad", GemmOp::Conv2dInputGrad(first)),
-        case("conv 1->64 28->14 weight grad", GemmOp::Conv2dWeightGrad(first)),
+        case(
+            "conv 1->64 28->14 input grad",
+            GemmOp::Conv2dInputGrad(first),
+        ),
+        case(
+            "conv 1->64 28->14 weight grad",
+            GemmOp::Conv2dWeightGrad(first),
+        ),
         matmul("linear 100->6272", [6272, 64, 100], plain),
         matmul("linear 100->6272 weight grad", [6272, 100, 64], trans_b),
         matmul("linear 6272->1", [1, 64, 6272], plain),
