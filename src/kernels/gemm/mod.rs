@@ -26,7 +26,7 @@ pub use op::{ConvShape, Epilogue, GemmOp, Variant};
 
 use super::KernelError;
 use crate::gpu::{Caps, Kernel, shader};
-use problem::{Loader, Problem};
+use problem::Problem;
 use unroll::Unroll;
 
 const GRID: &str = include_str!("../../../shaders/lib/gemm_grid.wgsl");
@@ -57,22 +57,28 @@ pub fn kernel(
 ) -> Result<Kernel, KernelError> {
     let problem = Problem::new(op, offsets)?;
     match variant {
-        Variant::Cpu => cpu(caps, problem, epilogue),
+        Variant::Cpu => cpu(caps, problem, op.flops(), epilogue),
         Variant::Tiled => tiled(caps, problem, epilogue),
     }
 }
 
-fn cpu(caps: &Caps, problem: Problem, epilogue: Option<&Epilogue>) -> Result<Kernel, KernelError> {
-    let unroll = Unroll::choose(caps, problem.k);
+fn cpu(
+    caps: &Caps,
+    problem: Problem,
+    flops: u64,
+    epilogue: Option<&Epilogue>,
+) -> Result<Kernel, KernelError> {
+    let unroll = Unroll::choose(caps, problem.k, flops);
+    let rows_max = unroll::rows_max(caps);
     let cores = std::thread::available_parallelism().map_or(4, |n| n.get() as u32);
     let col_blocks = problem.n.div_ceil(unroll.cols());
-    let rows = unroll::rows_per_workgroup(problem.m, col_blocks * problem.depth, cores);
+    let rows = unroll::rows_per_workgroup(problem.m, col_blocks * problem.depth, cores, rows_max);
     let constants = format!(
         "const LANES = {}u;\nconst K_TILE = {}u;\nconst B_TILE_LEN = {}u;\nconst ROWS_MAX = {}u;\nconst A_SLOTS = {}u;\n",
         unroll::LANES,
         unroll.k_tile,
-        unroll.b_tile_len(),
-        unroll::ROWS_MAX,
+        unroll.b_tile_len(problem.b.along_k()),
+        rows_max,
         unroll.a_slots()
     );
     let generated = unroll.multiply_tile(problem.a.along_m());
@@ -140,7 +146,7 @@ fn assemble(
     let axes = format!(
         "const A_ALONG_M = {};\nconst B_ALONG_K = {};\n",
         problem.a.along_m(),
-        problem.b == Loader::BTrans4 || problem.b == Loader::BTrans1
+        problem.b.along_k()
     );
     let declaration = im.declaration();
     let mut parts = vec![declaration.as_str(), &axes];

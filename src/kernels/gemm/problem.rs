@@ -35,6 +35,11 @@ impl Loader {
         matches!(self, Self::ATrans4 | Self::ATrans1)
     }
 
+    /// Whether one `b_vec` is four k of one column, rather than four columns at one k.
+    pub fn along_k(self) -> bool {
+        matches!(self, Self::BTrans4 | Self::BTrans1)
+    }
+
     pub fn name(self) -> &'static str {
         self.file().0
     }

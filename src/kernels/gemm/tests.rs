@@ -244,10 +244,38 @@ fn cpu_without_broadcast() {
         );
         check_with(&caps, Variant::Cpu, &matmul(size, 1, [true, false]), [0; 3]);
     }
-    let [.., last] = shapes()[..] else {
-        panic!("no shapes")
-    };
+    let last = shapes()[8];
     check_with(&caps, Variant::Cpu, &GemmOp::Conv2dInputGrad(last), [0; 3]);
+}
+
+/// The K tiles of every driver, whatever driver runs this.
+#[test]
+fn cpu_tiles_of_every_driver() {
+    let gpu = gpu();
+    let last = shapes()[8];
+    for driver in ["", "Mesa 22.3.6"] {
+        let caps = Caps {
+            driver: driver.into(),
+            ..gpu.caps().clone()
+        };
+        for op in [
+            matmul([68, 36, 132], 1, [true, true]),
+            GemmOp::Conv2dInputGrad(last),
+        ] {
+            check_with(&caps, Variant::Cpu, &op, [0; 3]);
+        }
+    }
+}
+
+/// So many columns that a workgroup takes as many rows as its memory holds, and the rest of m is ragged.
+#[test]
+fn full_row_blocks() {
+    let _gpu = gpu();
+    check(
+        Variant::Cpu,
+        &matmul([517, 33, 35], 16, [false, false]),
+        [0; 3],
+    );
 }
 
 /// A grid over the adapter's limit is folded, and its surplus workgroups write nothing.
@@ -284,9 +312,7 @@ fn the_epilogue_sees_row_index_and_constants() {
         extra_buffers: 2,
         immediates: vec![OFFSET],
     };
-    let [.., last] = shapes()[..] else {
-        panic!("no shapes")
-    };
+    let last = shapes()[8];
     let ops = [
         (matmul([17, 33, 65], 2, [false, false]), 17, 33),
         (matmul([36, 40, 68], 2, [false, false]), 36, 40),

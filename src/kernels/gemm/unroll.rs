@@ -5,8 +5,14 @@ use std::fmt::Write;
 /// Invocations of a workgroup: one subgroup of 256-bit vector units. Without subgroups any number would do.
 pub const LANES: u32 = 8;
 
-/// Rows of C that one workgroup may keep in workgroup memory: 16 KiB, the least that any adapter has.
-pub const ROWS_MAX: u32 = 128;
+/// Rows of C that one workgroup keeps in workgroup memory, at most: 16 KiB of it, or 32 where there is as much.
+pub fn rows_max(caps: &Caps) -> u32 {
+    if caps.workgroup_storage_bytes >= 32 << 10 {
+        256
+    } else {
+        128
+    }
+}
 
 /// Elements of A that the lanes of a subgroup hold in one vec4 each.
 const SEGMENT: u32 = 4 * LANES;
@@ -21,14 +27,18 @@ pub struct Unroll {
 }
 
 impl Unroll {
-    /// The form for an adapter and a product of depth `k`.
-    pub fn choose(caps: &Caps, k: u32) -> Self {
+    /// The form for an adapter and a product of depth `k` and `flops` multiplications and additions.
+    pub fn choose(caps: &Caps, k: u32, flops: u64) -> Self {
+        /// Below this a dispatch takes so little time that a training run does not win back a longer compilation.
+        const SMALL: u64 = 1 << 25;
         // A workgroup must be exactly one subgroup, or the broadcasts are wrong.
         let broadcast = caps.subgroups && caps.subgroup_size == Some(LANES);
+        let old_mesa = mesa_major(&caps.driver).is_some_and(|major| major < 24);
         let largest = if !broadcast {
             16
-        } else if mesa_major(&caps.driver).is_some_and(|major| major < 24) {
-            // Mesa 22.3: 64 runs 1.25x faster but takes 1.9 s to compile, 32 takes 0.6 s.
+        } else if old_mesa && flops < SMALL {
+            // Mesa 22.3.6 compiles a tile of 64 in 1.2 s, of 32 in 0.4 s; 25.0.7 in 0.2 and 0.15 s. 64 runs 1.4 to 2 times as
+            // fast on both. 128: another 1.1 times, but 7 s on 22.3.6.
             32
         } else {
             64
@@ -45,10 +55,11 @@ impl Unroll {
         LANES * 4
     }
 
-    /// Declared length of the private array. Arrays of up to 32 elements take Mesa's compiler 3 to 6 times as long
-    /// as longer ones (22.3.6: 2.4 s at 32, 0.6 s at 33; 25.0.7: 1.1 s, 0.16 s).
-    pub fn b_tile_len(self) -> u32 {
-        self.k_tile.max(40)
+    /// Declared length of the private array. It decides how long Mesa compiles, for reasons of its own: up to 32 elements
+    /// 3 to 6 times as long as just above (22.3.6: 1.4 s at 32, 0.35 s at 33; 25.0.7: 0.9 s, 0.13 s), and where B is
+    /// filled along k, which writes four elements at a time, 3 times as long below 64.
+    pub fn b_tile_len(self, b_along_k: bool) -> u32 {
+        if b_along_k { 64 } else { self.k_tile.max(33) }
     }
 
     /// How many vec4 of A one row of a tile takes.
@@ -139,7 +150,8 @@ impl Unroll {
         line(text, format_args!("        }}\n    }}"));
     }
 
-    /// One row: two rows or eight columns in flight are slower (code size).
+    /// One row: two rows or eight columns in flight are slower (code size). Loading the next row of A ahead: 0.95x. Sums in
+    /// a private array instead of workgroup memory: 0.55x, in four workgroup arrays of f32: 0.55x.
     fn broadcast_row(self, text: &mut String, indent: &str) {
         line(text, format_args!("{indent}let at = r * LANES + lane;"));
         line(
@@ -246,15 +258,15 @@ fn mesa_major(driver: &str) -> Option<u32> {
     version.split('.').next()?.parse().ok()
 }
 
-/// Rows per workgroup: as many as possible, because each workgroup fills its B tiles anew (which costs about as much as 25
-/// rows), but few enough that every core has some workgroups to take. A multiple of 4.
-pub fn rows_per_workgroup(m: u32, other_blocks: u32, cores: u32) -> u32 {
+/// Rows per workgroup: as many as possible, because each workgroup fills its B tiles anew (which costs about as much as 30
+/// to 60 rows; 1024^3 on 64, 128, 256 rows: 35, 47, 56 GFLOP/s), but few enough that every core has some workgroups to take. A multiple of 4.
+pub fn rows_per_workgroup(m: u32, other_blocks: u32, cores: u32, rows_max: u32) -> u32 {
     const WORKGROUPS_PER_CORE: u32 = 4;
     const ROWS_MIN: u32 = 32;
     let row_blocks = (cores * WORKGROUPS_PER_CORE).div_ceil(other_blocks.max(1));
     m.div_ceil(row_blocks)
         .next_multiple_of(4)
-        .clamp(ROWS_MIN.min(m.next_multiple_of(4)), ROWS_MAX)
+        .clamp(ROWS_MIN.min(m.next_multiple_of(4)), rows_max)
 }
 
 #[cfg(test)]
@@ -274,15 +286,15 @@ mod tests {
         for m in [1, 2, 3, 31, 33, 64, 127, 1024, 6272] {
             for blocks in [1, 2, 7, 1000] {
                 for cores in [1, 2, 64] {
-                    let rows = rows_per_workgroup(m, blocks, cores);
+                    let rows = rows_per_workgroup(m, blocks, cores, 128);
                     assert!(
-                        rows > 0 && rows <= ROWS_MAX && rows.is_multiple_of(4),
+                        rows > 0 && rows <= 128 && rows.is_multiple_of(4),
                         "{m} {blocks} {cores}: {rows}"
                     );
                 }
             }
         }
         // W[1024, k] x X[k, 64] on two cores: two column blocks, so four workgroups of rows per core.
-        assert_eq!(rows_per_workgroup(1024, 2, 2), 128);
+        assert_eq!(rows_per_workgroup(1024, 2, 2, 256), 256);
     }
 }
