@@ -332,3 +332,57 @@ fn help_and_version_succeed() {
         assert!(!stdout(here.path(), &args.split_whitespace().collect::<Vec<_>>()).is_empty());
     }
 }
+
+/// A whole process on whatever adapter `GAN_GPU_ADAPTER` names (`auto` without it).
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_with_a_checkpoint_that_training_goes_on_from() {
+    let here = tempfile::tempdir().unwrap();
+    let adapter = std::env::var("GAN_GPU_ADAPTER").unwrap_or("auto".into());
+    let flags = format!(
+        "train --data ring8 --batch 16 --out run --log-every 1 --sample-every 0 --adapter {adapter} --json"
+    );
+    let mut args: Vec<&str> = flags.split_whitespace().collect();
+    args.extend(["--steps", "100000000"]);
+    let run = Command::new(env!("CARGO_BIN_EXE_gan-gpu"))
+        .args(&args)
+        .current_dir(here.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let metrics = here.path().join("run/metrics.jsonl");
+    let begun = std::time::Instant::now();
+    while std::fs::metadata(&metrics).map_or(0, |m| m.len()) == 0 {
+        assert!(begun.elapsed().as_secs() < 120, "no step in two minutes");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let killed = Command::new("kill")
+        .args(["-INT", &run.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    let output = run.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["outcome"], "interrupted");
+    let steps = summary["steps"].as_u64().unwrap();
+    let checkpoint = here.path().join(summary["checkpoint"].as_str().unwrap());
+    assert_eq!(Checkpoint::read(&checkpoint).unwrap().data.step, steps);
+
+    let (goal, last) = ((steps + 3).to_string(), steps + 3);
+    let json = stdout(
+        here.path(),
+        &["train", "--resume", "run", "--steps", &goal, "--json"],
+    );
+    let summary: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (summary["outcome"].as_str(), summary["steps"].as_u64()),
+        (Some("finished"), Some(last))
+    );
+    let rows = std::fs::read_to_string(&metrics).unwrap();
+    assert_eq!(
+        rows.lines().count() as u64,
+        last,
+        "one row for every step, none twice"
+    );
+}
