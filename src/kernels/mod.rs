@@ -5,7 +5,6 @@ pub mod copy;
 pub mod dataset_batch;
 pub mod ema;
 pub mod error;
-pub mod first_nonfinite;
 mod flat;
 pub mod gemm;
 pub mod glyphs;

@@ -87,26 +87,11 @@ struct TrainerEngine {
 }
 
 impl TrainerEngine {
-    fn report(&self, round: Round) -> Result<StepReport, EngineError> {
-        if let Some((name, value)) = round.non_finite {
-            let first = self.trainer.first_non_finite().map_err(engine_error)?;
-            let tensor = match first {
-                Some((tensor, _)) => format!("{name} (first non-finite tensor: {tensor})"),
-                None => name.to_string(),
-            };
-            return Err(EngineError::NonFinite {
-                step: round.step,
-                tensor,
-                value,
-            });
-        }
-        let names = self
-            .trainer
-            .config()
-            .regularisers
-            .iter()
-            .map(|p| p.name.name().into());
-        Ok(StepReport {
+    /// A round that met a non-finite value reports it; the loop stops there and looks for the tensor.
+    fn report(&self, round: Round) -> StepReport {
+        let regularisers = &self.trainer.config().regularisers;
+        let names = regularisers.iter().map(|p| p.name.name().into());
+        StepReport {
             step: round.step,
             images_seen: round.images_seen,
             loss_d: round.loss_d,
@@ -114,7 +99,7 @@ impl TrainerEngine {
             d_real: round.d_real,
             d_fake: round.d_fake,
             extra: names.zip(round.penalties).collect(),
-        })
+        }
     }
 }
 
@@ -130,7 +115,7 @@ impl Engine for TrainerEngine {
     }
     fn step_block(&mut self, rounds: u64) -> Result<Vec<StepReport>, EngineError> {
         let block = self.trainer.step_block(rounds).map_err(engine_error)?;
-        block.into_iter().map(|r| self.report(r)).collect()
+        Ok(block.into_iter().map(|r| self.report(r)).collect())
     }
     fn sample(&mut self, request: &SampleRequest) -> Result<Samples, EngineError> {
         let latents = match &request.latents {

@@ -44,8 +44,6 @@ pub struct Round {
     pub d_fake: f32,
     /// The weighted penalty of each regulariser, in the configuration's order.
     pub penalties: Vec<f32>,
-    /// The first non-finite scalar of any update in the round.
-    pub non_finite: Option<(&'static str, f32)>,
 }
 
 /// One program, bound and ready.
@@ -363,10 +361,13 @@ impl Round {
             d_real: 0.0,
             d_fake: 0.0,
             penalties: vec![],
-            non_finite: None,
         }
     }
+    /// Takes over what a program reported. A round keeps the first non-finite values that it met.
     fn take(&mut self, kind: Kind, row: &[f32]) {
+        if !self.is_finite() {
+            return;
+        }
         if kind.trains_d() {
             self.loss_d = row[table::LOSS_D];
             self.d_real = row[table::D_REAL];
@@ -376,19 +377,11 @@ impl Round {
         if kind.trains_g() {
             self.loss_g = row[table::LOSS_G];
         }
-        let named = [
-            ("loss_d", self.loss_d),
-            ("loss_g", self.loss_g),
-            ("d_real", self.d_real),
-            ("d_fake", self.d_fake),
-        ];
-        let penalties = self.penalties.iter().map(|&p| ("penalty", p));
-        self.non_finite = self.non_finite.or_else(|| {
-            named
-                .into_iter()
-                .chain(penalties)
-                .find(|(_, v)| !v.is_finite())
-        });
+    }
+    /// True if every scalar of the round is finite.
+    pub fn is_finite(&self) -> bool {
+        let scalars = [self.loss_d, self.loss_g, self.d_real, self.d_fake];
+        scalars.iter().chain(&self.penalties).all(|v| v.is_finite())
     }
 }
 

@@ -186,29 +186,6 @@ impl Trainer {
         Ok(())
     }
 
-    /// The first tensor of the state or of the gradients that holds a non-finite value, and that value.
-    ///
-    /// # Errors
-    /// Those of the device.
-    pub fn first_non_finite(&self) -> Result<Option<(String, f32)>, GanError> {
-        let (g, d, t) = (
-            &self.model.generator,
-            &self.model.discriminator,
-            &self.table,
-        );
-        let mut arenas = self.arenas();
-        arenas.insert(0, ("gradient of d.", d.params(), t.d.grads));
-        arenas.insert(1, ("gradient of g.", g.params(), t.g.grads));
-        for (prefix, specs, buffer) in arenas {
-            for tensor in self.tensors_of(prefix, specs, buffer)? {
-                if let Some(&bad) = tensor.values.iter().find(|v| !v.is_finite()) {
-                    return Ok(Some((tensor.name, bad)));
-                }
-            }
-        }
-        Ok(None)
-    }
-
     /// The gradients of the last updates, as named tensors (`g.<name>`, `d.<name>`).
     ///
     /// # Errors
