@@ -387,15 +387,9 @@ impl Round {
 
 /// The programs that a configuration uses.
 fn kinds(config: &GanConfig) -> Vec<Kind> {
-    let mut kinds = [schedule(config, true), schedule(config, false)].concat();
-    let mut seen = vec![];
-    kinds.retain(|k| {
-        !std::mem::replace(&mut seen.contains(k), true) && {
-            seen.push(*k);
-            true
-        }
-    });
-    kinds
+    let used = [schedule(config, true), schedule(config, false)].concat();
+    let all = [Kind::Discriminator, Kind::Both, Kind::Generator];
+    all.into_iter().filter(|k| used.contains(k)).collect()
 }
 
 /// One D update shares its generated batch with the G update that follows it; several D updates draw a batch each.
