@@ -30,15 +30,15 @@ impl Unroll {
     /// The form for an adapter and a product of depth `k` and `flops` multiplications and additions.
     pub fn choose(caps: &Caps, k: u32, flops: u64) -> Self {
         /// Below this a dispatch takes so little time that a training run does not win back a longer compilation.
-        const SMALL: u64 = 1 << 25;
+        const SMALL: u64 = 1 << 26;
         // A workgroup must be exactly one subgroup, or the broadcasts are wrong.
         let broadcast = caps.subgroups && caps.subgroup_size == Some(LANES);
         let old_mesa = mesa_major(&caps.driver).is_some_and(|major| major < 24);
         let largest = if !broadcast {
             16
         } else if old_mesa && flops < SMALL {
-            // Mesa 22.3.6 compiles a tile of 64 in 1.2 s, of 32 in 0.4 s; 25.0.7 in 0.2 and 0.15 s. 64 runs 1.4 to 2 times as
-            // fast on both. 128: another 1.1 times, but 7 s on 22.3.6.
+            // Mesa 22.3.6 compiles a tile of 64 in 2.3 s, of 32 in 0.8 s; 25.0.7 in 0.4 and 0.3 s. 64 runs 1.4 to 2 times as
+            // fast on both, which pays for itself within some hundred dispatches. 128: another 1.1 times, but 13 s on 22.3.6.
             32
         } else {
             64
@@ -56,8 +56,8 @@ impl Unroll {
     }
 
     /// Declared length of the private array. It decides how long Mesa compiles, for reasons of its own: up to 32 elements
-    /// 3 to 6 times as long as just above (22.3.6: 1.4 s at 32, 0.35 s at 33; 25.0.7: 0.9 s, 0.13 s), and where B is
-    /// filled along k, which writes four elements at a time, 3 times as long below 64.
+    /// 4 to 7 times as long as just above (22.3.6: 2.8 s at 32, 0.7 s at 33; 25.0.7: 1.9 s, 0.26 s), and where B is filled
+    /// along k, which writes four elements at a time, 3 to 6 times as long below 64.
     pub fn b_tile_len(self, b_along_k: bool) -> u32 {
         if b_along_k { 64 } else { self.k_tile.max(33) }
     }
