@@ -1,4 +1,6 @@
 //! Objectives and penalties against their closed forms, against PyTorch and against finite differences.
+#[path = "../support/critics.rs"]
+mod critics;
 #[path = "../support/torch.rs"]
 mod torch;
 

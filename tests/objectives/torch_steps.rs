@@ -1,26 +1,10 @@
 //! The first training step of whole models against PyTorch (`assets/goldens/train_*.safetensors`): names, order, layouts,
 //! objective and penalty together, in f64, on no device.
-use super::torch::{Bench, Goldens, Tensor, distance};
-use gan_gpu::data::rng::{threefry2x32, uniform01};
+use super::torch::{Bench, Goldens, Tensor, distance, fill, uniform};
 use gan_gpu::gan::regularisers::Samples;
 use gan_gpu::gan::{Objective, Regulariser};
 use gan_gpu::graph::{Expr, Graph};
 use gan_gpu::nn::{Mode, Model, Network, model_by_name_or_file};
-use serde_json::Value;
-
-/// The goldens' own random numbers: f32((2u - 1) scale), in PyTorch's layout.
-fn uniform(seed: u32, stream: u32, shape: &[usize], scale: f64) -> Tensor {
-    let count: usize = shape.iter().product();
-    let draw = |i: usize| {
-        let u = uniform01(threefry2x32([seed, stream], [i as u32, 0])[0]) as f64;
-        ((2.0 * u - 1.0) * scale) as f32 as f64
-    };
-    let values = (0..count).map(draw).collect();
-    Tensor {
-        shape: shape.to_vec(),
-        values,
-    }
-}
 
 struct Step {
     goldens: Goldens,
@@ -41,48 +25,15 @@ impl Step {
             b: Bench::default(),
         }
     }
-    fn json(&self, key: &str) -> Value {
-        serde_json::from_str(&self.goldens.metadata[key]).unwrap()
-    }
     /// A network's parameters, filled by the goldens' recipe, and its states.
     fn tensors(&mut self, net: &Network, key: &str) -> (Vec<Expr>, Vec<Expr>) {
-        let recipe = self.json(key);
-        let recipe = recipe.as_array().unwrap();
+        let recipe = self.goldens.list(key);
         assert_eq!(recipe.len(), net.params().len());
-        let fill = |p: &gan_gpu::nn::ParamSpec, r: &Value| {
+        let filled: Vec<Tensor> = recipe.iter().map(|r| fill(self.seed, r)).collect();
+        for (p, (r, t)) in net.params().iter().zip(recipe.iter().zip(&filled)) {
             assert_eq!(r["name"], p.name);
-            let number = |key: &str| r[key].as_f64().unwrap();
-            let shape = p.shape.to_vec();
-            let count = p.shape.numel();
-            match r["fill"].as_str().unwrap() {
-                "uniform" => uniform(self.seed, number("stream") as u32, &shape, number("scale")),
-                "constant" => Tensor {
-                    shape,
-                    values: vec![number("value"); count],
-                },
-                "alternating" => {
-                    let period = number("period") as usize;
-                    let value = |i| {
-                        if i % period == period - 1 {
-                            -number("value")
-                        } else {
-                            number("value")
-                        }
-                    };
-                    Tensor {
-                        shape,
-                        values: (0..count).map(value).collect(),
-                    }
-                }
-                fill => panic!("unknown fill {fill}"),
-            }
-        };
-        let filled: Vec<Tensor> = net
-            .params()
-            .iter()
-            .zip(recipe)
-            .map(|(p, r)| fill(p, r))
-            .collect();
+            assert_eq!(t.shape, p.shape.to_vec(), "{}", p.name);
+        }
         let params = filled.iter().map(|t| self.b.tensor(key, t)).collect();
         let initial = net.initial_state();
         let states = net.states().iter().map(|s| {
@@ -117,13 +68,8 @@ impl Step {
         );
     }
     fn check_gradients(&self, which: &str, net: &Network, gradients: &[Vec<f64>]) {
-        for (r, (p, gradient)) in self
-            .json(&format!("parameters_{which}"))
-            .as_array()
-            .unwrap()
-            .iter()
-            .zip(net.params().iter().zip(gradients))
-        {
+        let recipe = self.goldens.list(&format!("parameters_{which}"));
+        for (r, (p, gradient)) in recipe.iter().zip(net.params().iter().zip(gradients)) {
             let stride = r["stride"].as_u64().map(|s| s as usize);
             self.check(&format!("grad_{which}/{}", p.name), gradient, stride);
         }

@@ -1,7 +1,9 @@
 //! Reading PyTorch's goldens (`assets/goldens`) and feeding them to the f64 evaluator. Each story uses a part of it.
 #![allow(dead_code)]
+use gan_gpu::data::rng::{threefry2x32, uniform01};
 use gan_gpu::graph::{Expr, Graph, Reference, Shape};
 use safetensors::SafeTensors;
+use serde_json::Value;
 use std::collections::HashMap;
 
 /// A tensor of a golden file, row-major in PyTorch's layout.
@@ -58,6 +60,49 @@ impl Goldens {
     pub fn get(&self, name: &str) -> &Tensor {
         (self.tensors.get(name)).unwrap_or_else(|| panic!("the goldens have no {name}"))
     }
+    /// A nested value of the metadata.
+    pub fn json(&self, key: &str) -> Value {
+        serde_json::from_str(&self.metadata[key]).unwrap()
+    }
+    /// A list of the metadata.
+    pub fn list(&self, key: &str) -> Vec<Value> {
+        self.json(key).as_array().unwrap().clone()
+    }
+}
+
+/// Element `index` of a stream of the goldens' own random numbers: f32((2u - 1) scale).
+pub fn uniform_at(seed: u32, stream: u32, scale: f64, index: usize) -> f64 {
+    let u = uniform01(threefry2x32([seed, stream], [index as u32, 0])[0]) as f64;
+    ((2.0 * u - 1.0) * scale) as f32 as f64
+}
+
+/// A tensor of the goldens' own random numbers, in PyTorch's layout.
+pub fn uniform(seed: u32, stream: u32, shape: &[usize], scale: f64) -> Tensor {
+    let count: usize = shape.iter().product();
+    let values = (0..count).map(|i| uniform_at(seed, stream, scale, i));
+    Tensor {
+        shape: shape.to_vec(),
+        values: values.collect(),
+    }
+}
+
+/// A parameter before training, by its entry in `parameters_g` or `parameters_d`.
+pub fn fill(seed: u32, entry: &Value) -> Tensor {
+    let number = |key: &str| entry[key].as_f64().unwrap();
+    let axes = entry["shape"].as_array().unwrap();
+    let shape: Vec<usize> = axes.iter().map(|v| v.as_u64().unwrap() as usize).collect();
+    let count = shape.iter().product();
+    let values = match entry["fill"].as_str().unwrap() {
+        "uniform" => return uniform(seed, number("stream") as u32, &shape, number("scale")),
+        "constant" => vec![number("value"); count],
+        "alternating" => {
+            let period = number("period") as usize;
+            let sign = |i: usize| if i % period == period - 1 { -1.0 } else { 1.0 };
+            (0..count).map(|i| sign(i) * number("value")).collect()
+        }
+        fill => panic!("unknown fill {fill}"),
+    };
+    Tensor { shape, values }
 }
 
 /// A graph whose leaves have values.
