@@ -13,22 +13,13 @@ pub enum EvaluateError {
 }
 
 /// How to evaluate.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// Kernels of this form, whatever the adapter's class; None follows the class.
     pub form: Option<Form>,
     /// Seed and execution number of random tensors.
     pub seed: u64,
     pub execution: u32,
-}
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            form: None,
-            seed: 0,
-            execution: 0,
-        }
-    }
 }
 
 /// Tensors one after the other in one buffer, each at a multiple of 4 elements.

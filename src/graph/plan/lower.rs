@@ -114,10 +114,10 @@ impl<'g> Lowering<'g> {
                 Ok(r) => r,
                 Err(m) => return Ok(Err(m)),
             };
-            if reads.len() > max_reads {
-                if let Some(e) = lowering.heaviest_inline(root, core) {
-                    return Ok(Err(Materialise(e)));
-                }
+            if reads.len() > max_reads
+                && let Some(e) = lowering.heaviest_inline(root, core)
+            {
+                return Ok(Err(Materialise(e)));
             }
             let stage = home[root.index()];
             for &r in &reads {
