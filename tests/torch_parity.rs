@@ -14,7 +14,7 @@ use gan_gpu::nn::{Network, model_by_name_or_file};
 use serde_json::Value;
 use torch::{Goldens, distance, fill, uniform, uniform_at};
 
-/// The demand on losses, and on gradients and parameters in their tensor's norm.
+/// What is demanded of losses, and on gradients and parameters in their tensor's norm.
 const TOLERANCE: f64 = 1e-4;
 /// The change of a parameter over ten steps is less sharp, as Adam makes full steps of tiny gradients: PyTorch's own float32 is
 /// off by up to 3e-4.
