@@ -103,27 +103,33 @@ fn images(folder: &Path) -> PathBuf {
 
 struct Story {
     folder: TempDir,
-    config: String,
+    /// With the word SOURCE for the images' file.
+    config: &'static str,
+    source: PathBuf,
 }
 
 impl Story {
-    fn new(config: &str) -> Story {
+    fn new(config: &'static str) -> Story {
         let folder = tempfile::tempdir().unwrap();
         let source = images(folder.path());
-        let config = config.replace("SOURCE", source.to_str().unwrap());
-        Story { folder, config }
+        Story {
+            folder,
+            config,
+            source,
+        }
     }
     fn open(&self, seed: u64) -> Box<dyn Engine> {
-        let mut config: TrainConfig = toml::from_str(&self.config).unwrap();
+        let text = self.config.replace("SOURCE", self.source.to_str().unwrap());
+        let mut config: TrainConfig = toml::from_str(&text).unwrap();
         config.seed = seed;
         config.adapter = std::env::var("GAN_GPU_ADAPTER").unwrap_or_else(|_| "auto".into());
         engine::open(&config).unwrap()
     }
-    /// The engine's checkpoint as a file.
+    /// The engine's checkpoint as a file; what names the temporary folder is left out, so that processes can be compared too.
     fn save(&self, engine: &mut dyn Engine, name: &str) -> PathBuf {
         let path = self.folder.path().join(name);
         let data = engine.checkpoint().unwrap();
-        let config = self.config.clone();
+        let config = self.config.into();
         Checkpoint { data, config }.write(&path).unwrap();
         path
     }

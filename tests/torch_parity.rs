@@ -8,6 +8,7 @@ use gan_gpu::gan::config::GanConfig;
 use gan_gpu::gan::trainer::{Data, Kind, StateTensor, Trainer};
 use gan_gpu::gpu::testing::{buffer_of, gpu, read_f32};
 use gan_gpu::gpu::{Buffer, Gpu, Kernel};
+use gan_gpu::graph::plan::Form;
 use gan_gpu::kernels::momentum::Momentum;
 use gan_gpu::kernels::{adam, rmsprop, sgd};
 use gan_gpu::nn::{Network, model_by_name_or_file};
@@ -70,7 +71,7 @@ struct Run {
 }
 
 impl Run {
-    fn open(name: &str, mistake: Mistake) -> Run {
+    fn open(name: &str, form: Form, mistake: Mistake) -> Run {
         let goldens = Goldens::open(&format!("train_{name}.safetensors"));
         let text = |key: &str| goldens.metadata[key].clone();
         let seed = text("seed").parse().unwrap();
@@ -104,7 +105,7 @@ impl Run {
         let config = GanConfig::from_toml(name, &config).unwrap();
         let model = model_by_name_or_file(name).unwrap().build().unwrap();
         let batch = config.batch;
-        let mut trainer = Trainer::new(&gpu(), model, config, Data::Host, 0).unwrap();
+        let mut trainer = Trainer::with_form(&gpu(), form, model, config, Data::Host, 0).unwrap();
         let mut state = trainer.state().unwrap();
         for which in ["g", "d"] {
             for entry in goldens.list(&format!("parameters_{which}")) {
@@ -297,17 +298,20 @@ fn values(tensors: &[StateTensor], name: &str) -> Vec<f64> {
     found.values.iter().map(|&v| v as f64).collect()
 }
 
-/// Ten iterations agree, and with each mistake they do not.
+/// Ten iterations agree in both kernel forms, and with each mistake they do not.
 #[track_caller]
 fn parity(name: &str, mistakes: &[Mistake]) {
-    let mut run = Run::open(name, Mistake::None);
-    let result = run.compare(Mistake::None);
-    println!("{name}: {}", run.worst);
-    if let Err(e) = result {
-        panic!("{name}: {e}");
+    for form in [Form::Cpu, Form::Gpu] {
+        let mut run = Run::open(name, form, Mistake::None);
+        let result = run.compare(Mistake::None);
+        println!("{name} ({form:?}): {}", run.worst);
+        if let Err(e) = result {
+            panic!("{name} ({form:?}): {e}");
+        }
     }
+    let own = Form::of(gpu().caps().class);
     for &mistake in mistakes {
-        let noticed = Run::open(name, mistake).compare(mistake);
+        let noticed = Run::open(name, own, mistake).compare(mistake);
         println!("{name} with wrong {mistake:?}: {noticed:?}");
         assert!(noticed.is_err(), "{name}: wrong {mistake:?} passes");
     }

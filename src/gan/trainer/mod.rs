@@ -82,14 +82,30 @@ impl Trainer {
         data: Data,
         seed: u64,
     ) -> Result<Trainer, GanError> {
-        let caps = gpu.caps();
+        let form = Form::of(gpu.caps().class);
+        Trainer::with_form(gpu, form, model, config, data, seed)
+    }
+
+    /// As [`Trainer::new`] with kernels of this form, whatever the adapter's class: the form for GPUs runs on a CPU adapter too,
+    /// only slowly, and so can be tested there.
+    ///
+    /// # Errors
+    /// As for [`Trainer::new`].
+    pub fn with_form(
+        gpu: &Gpu,
+        form: Form,
+        model: Model,
+        config: GanConfig,
+        data: Data,
+        seed: u64,
+    ) -> Result<Trainer, GanError> {
         let Compiled {
             mut table,
             host,
             programs,
             sampler,
             sample_plans,
-        } = compile::compile((caps, Form::of(caps.class)), &model, &config, &data, seed)?;
+        } = compile::compile((gpu.caps(), form), &model, &config, &data, seed)?;
         let all = programs.iter().map(|(_, p)| p).chain(&sample_plans);
         table.allocate(gpu, all)?;
         let bind = |plan: Plan| -> Result<Program, GanError> {
