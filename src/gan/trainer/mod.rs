@@ -2,6 +2,7 @@
 //!
 //! A round is `d_steps` discriminator updates and then `g_steps` generator updates. The host submits blocks of rounds and reads
 //! back one row of scalars per program execution; weights, batches and latents never leave the device.
+mod compile;
 mod effects;
 mod programs;
 mod sampler;
@@ -13,9 +14,10 @@ use crate::data::rng;
 use crate::gan::GanError;
 use crate::gan::config::GanConfig;
 use crate::gpu::{Dispatch, Gpu, Submission, Traffic};
-use crate::graph::plan::{Environment, Plan};
+use crate::graph::plan::{Form, Plan};
 use crate::nn::Model;
-use programs::Builder;
+use compile::Compiled;
+pub use compile::kernels;
 pub use programs::Kind;
 pub use sampler::{Generator, Sampled};
 pub use source::Data;
@@ -80,44 +82,25 @@ impl Trainer {
         data: Data,
         seed: u64,
     ) -> Result<Trainer, GanError> {
-        config.validate()?;
-        let scalars = table::FIRST_PENALTY + config.regularisers.len();
-        let mut table = Table::new(gpu, &model.generator, &model.discriminator, scalars)?;
-        let bound = source::bind(gpu, &mut table, &model, &config, &data, seed)?;
-        let sampler_buffers = sampler::Buffers::new(gpu, &mut table, &model)?;
         let caps = gpu.caps();
-        let (bound_buffers, counters) = (table.buffers.len(), table.counters);
-        let environment = || Environment::new(caps, bound_buffers, counters, seed);
-        let mut compiled: Vec<(Kind, Plan)> = vec![];
-        for kind in kinds(&config) {
-            let mut env = environment();
-            let builder = Builder {
-                model: &model,
-                config: &config,
-                table: &table,
-                inputs: &bound.inputs,
-                after_d: effects::after_d(caps, &config, &table, &model),
-                after_g: effects::after_g(caps, &config, &table, &model),
-            };
-            let (graph, mut stages) = builder.build(kind, &mut env)?;
-            if let Some(last) = stages.last_mut() {
-                last.effects
-                    .push(effects::record(caps, &table, kind, &bound.inputs));
-            }
-            compiled.push((kind, Plan::compile(&graph, &stages, &env)?));
-        }
-        let sample_plans = sampler::compile(&model, &table, &sampler_buffers, environment)?;
-        let all = compiled.iter().map(|(_, p)| p).chain(&sample_plans);
-        table.add_pool(gpu, all)?;
+        let Compiled {
+            mut table,
+            host,
+            programs,
+            sampler,
+            sample_plans,
+        } = compile::compile((caps, Form::of(caps.class)), &model, &config, &data, seed)?;
+        let all = programs.iter().map(|(_, p)| p).chain(&sample_plans);
+        table.allocate(gpu, all)?;
         let bind = |plan: Plan| -> Result<Program, GanError> {
             let dispatches = plan.prepare(gpu, &table.buffers)?;
             Ok(Program { plan, dispatches })
         };
-        let programs = compiled
+        let programs = programs
             .into_iter()
             .map(|(kind, plan)| Ok((kind, bind(plan)?)))
             .collect::<Result<_, GanError>>()?;
-        let sampler = sampler::Sampler::new(sampler_buffers, sample_plans, gpu, &table)?;
+        let sampler = sampler::Sampler::new(sampler, sample_plans, gpu, &table)?;
         let trainer = Trainer {
             gpu: gpu.clone(),
             model,
@@ -125,7 +108,7 @@ impl Trainer {
             seed,
             table,
             data,
-            host_buffers: bound.host,
+            host_buffers: host,
             programs,
             sampler,
             step: 0,

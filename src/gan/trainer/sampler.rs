@@ -35,18 +35,14 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// Allocates them.
-    ///
-    /// # Errors
-    /// Those of the device.
-    pub fn new(gpu: &Gpu, table: &mut Table, model: &Model) -> Result<Buffers, GpuError> {
+    /// Places them.
+    pub fn new(table: &mut Table, model: &Model) -> Buffers {
         let per_sample = model.sample.numel();
         // Small executions keep the memory of sampling below that of training.
         let chunk = if per_sample > 64 { 16 } else { 512 };
         let latent = model.generator.input().numel();
-        let floats = |n: usize| n.next_multiple_of(4) as u64 * 4;
-        let latents = gpu.buffer("sampling latents", floats(latent * chunk))?;
-        let samples = gpu.buffer("samples", floats(per_sample * chunk))?;
+        let latents = table.push("sampling latents", latent * chunk);
+        let samples = table.push("samples", per_sample * chunk);
         let packed = match model.sample {
             Extent::Image {
                 channels,
@@ -62,18 +58,17 @@ impl Buffers {
                     x_offset: 0,
                     y_offset: 0,
                 };
-                let bytes = u64::from(params.words()) * 4;
-                let buffer = gpu.buffer("packed samples", bytes)?;
-                Some((table.push(buffer), params))
+                let words = params.words() as usize;
+                Some((table.push("packed samples", words), params))
             }
             Extent::Features { .. } => None,
         };
-        Ok(Buffers {
-            latents: table.push(latents),
-            samples: table.push(samples),
+        Buffers {
+            latents,
+            samples,
             packed,
             chunk,
-        })
+        }
     }
 }
 
@@ -244,12 +239,12 @@ impl Generator {
     /// # Errors
     /// Where the model does not fit the adapter.
     pub fn new(gpu: &Gpu, model: Model, config: GanConfig) -> Result<Generator, GanError> {
-        let mut table = Table::new(gpu, &model.generator, &model.discriminator, FIRST_PENALTY)?;
-        let buffers = Buffers::new(gpu, &mut table, &model)?;
-        let (bound, counters) = (table.buffers.len(), table.counters);
+        let mut table = Table::new(&model.generator, &model.discriminator, FIRST_PENALTY);
+        let buffers = Buffers::new(&mut table, &model);
+        let (bound, counters) = (table.bound(), table.counters);
         let environment = || Environment::new(gpu.caps(), bound, counters, 0);
         let plans = compile(&model, &table, &buffers, environment)?;
-        table.add_pool(gpu, &plans)?;
+        table.allocate(gpu, &plans)?;
         let sampler = Sampler::new(buffers, plans, gpu, &table)?;
         Ok(Generator {
             gpu: gpu.clone(),

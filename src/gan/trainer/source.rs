@@ -5,7 +5,7 @@ use crate::data::toy::{Distribution, Mixture, ToySet};
 use crate::data::{ImageSet, glyphs};
 use crate::gan::GanError;
 use crate::gan::config::GanConfig;
-use crate::gpu::{Gpu, GpuError, Kernel};
+use crate::gpu::{Caps, Kernel};
 use crate::graph::Shape;
 use crate::graph::plan::{Effect, Region};
 use crate::kernels::glyphs as glyph_kernel;
@@ -82,12 +82,12 @@ impl Sampler {
     }
 }
 
-/// Uploads the data and says how programs get their batches.
+/// Places the data and says how programs get their batches.
 ///
 /// # Errors
-/// [`GanError::Input`] where the data's samples are not what the model takes; those of the device.
+/// [`GanError::Input`] where the data's samples are not what the model takes.
 pub fn bind(
-    gpu: &Gpu,
+    caps: &Caps,
     table: &mut Table,
     model: &Model,
     config: &GanConfig,
@@ -102,26 +102,31 @@ pub fn bind(
     };
     let sampler = match data {
         Data::FixedBatch(values) => {
-            let data = host_buffer(gpu, table, "data", batch.numel())?;
-            gpu.upload(&table.buffers[data], 0, bytemuck::cast_slice(values))?;
+            if values.len() != batch.numel() {
+                return Err(GanError::Input(format!(
+                    "a fixed batch of {} numbers, expected {batch}",
+                    values.len()
+                )));
+            }
+            let data = table.push_filled("data", bytemuck::cast_slice(values).to_vec());
             let inputs = Inputs::FixedBatch { data };
             return Ok(Bound { inputs, host: None });
         }
         Data::Host => {
             let latent = model.generator.input_shape(config.batch).numel();
             let host = HostBuffers {
-                data: host_buffer(gpu, table, "data", batch.numel())?,
-                latents: host_buffer(gpu, table, "latents", latent)?,
-                interpolation: host_buffer(gpu, table, "interpolation", config.batch)?,
+                data: table.push("data", batch.numel()),
+                latents: table.push("latents", latent),
+                interpolation: table.push("interpolation", config.batch),
             };
             return Ok(Bound {
                 inputs: Inputs::Host(host),
                 host: Some(host),
             });
         }
-        Data::Set(set) => image_sampler(gpu, table, model, config.batch, set, random)?,
-        Data::Glyphs => glyph_sampler(gpu, table, model, config.batch, random)?,
-        Data::Toy(set) => toy_sampler(gpu, table, model, config.batch, *set, random)?,
+        Data::Set(set) => image_sampler(caps, table, model, config.batch, set, random)?,
+        Data::Glyphs => glyph_sampler(caps, table, model, config.batch, random)?,
+        Data::Toy(set) => toy_sampler(caps, table, model, config.batch, *set, random)?,
     };
     Ok(Bound {
         inputs: Inputs::Device(std::rc::Rc::new(sampler)),
@@ -129,18 +134,8 @@ pub fn bind(
     })
 }
 
-fn host_buffer(
-    gpu: &Gpu,
-    table: &mut Table,
-    label: &str,
-    floats: usize,
-) -> Result<usize, GpuError> {
-    let bytes = floats.next_multiple_of(4) as u64 * 4;
-    Ok(table.push(gpu.buffer(label, bytes)?))
-}
-
 fn image_sampler(
-    gpu: &Gpu,
+    caps: &Caps,
     table: &mut Table,
     model: &Model,
     batch: usize,
@@ -155,7 +150,7 @@ fn image_sampler(
     check_sample(model, found, &set.name)?;
     let mut bytes = set.pixels.clone();
     bytes.resize(bytes.len().next_multiple_of(4), 0);
-    let pixels = table.push(gpu.buffer_from("data set", &bytes)?);
+    let pixels = table.push_filled("data set", bytes);
     let params = dataset_batch::Params {
         count: set.count as u32,
         channels: set.channels as u32,
@@ -169,7 +164,7 @@ fn image_sampler(
         random,
         out_offset: 0,
     };
-    let caps = gpu.caps().clone();
+    let caps = caps.clone();
     Ok(Sampler {
         shape: model.discriminator.input_shape(batch),
         kernel: Box::new(move |out_offset| {
@@ -186,7 +181,7 @@ fn image_sampler(
 }
 
 fn glyph_sampler(
-    gpu: &Gpu,
+    caps: &Caps,
     table: &mut Table,
     model: &Model,
     batch: usize,
@@ -204,7 +199,7 @@ fn glyph_sampler(
         )));
     };
     let strokes = glyphs::table();
-    let strokes = table.push(gpu.buffer_from("glyph strokes", bytemuck::cast_slice(&strokes))?);
+    let strokes = table.push_filled("glyph strokes", bytemuck::cast_slice(&strokes).to_vec());
     let params = glyph_kernel::Params {
         n: batch as u32,
         h: height as u32,
@@ -212,7 +207,7 @@ fn glyph_sampler(
         random,
         out_offset: 0,
     };
-    let caps = gpu.caps().clone();
+    let caps = caps.clone();
     Ok(Sampler {
         shape: model.sample.shape(batch),
         kernel: Box::new(move |out_offset| {
@@ -229,7 +224,7 @@ fn glyph_sampler(
 }
 
 fn toy_sampler(
-    gpu: &Gpu,
+    caps: &Caps,
     table: &mut Table,
     model: &Model,
     batch: usize,
@@ -238,7 +233,7 @@ fn toy_sampler(
 ) -> Result<Sampler, GanError> {
     let features = set.dim();
     check_sample(model, Extent::Features { features }, set.name())?;
-    let caps = gpu.caps().clone();
+    let caps = caps.clone();
     let shape = model.discriminator.input_shape(batch);
     let n = batch as u32;
     let (values, components, sigma) = match set.distribution() {
@@ -269,7 +264,7 @@ fn toy_sampler(
             });
         }
     };
-    let centres = table.push(gpu.buffer_from("mixture", bytemuck::cast_slice(&values))?);
+    let centres = table.push_filled("mixture", bytemuck::cast_slice(&values).to_vec());
     let params = mixture_batch::Params {
         n,
         dim: features as u32,

@@ -38,8 +38,19 @@ pub struct NetworkArenas {
     pub state: usize,
 }
 
-/// The device buffers that every program is bound to, by position.
+/// A buffer of the table before it is allocated.
+struct Planned {
+    label: String,
+    bytes: u64,
+    /// What it starts with; zeros otherwise.
+    contents: Option<Vec<u8>>,
+}
+
+/// The device buffers that every program is bound to, by position. Positions are given out first and programs compiled against
+/// them, which takes no device; [`Table::allocate`] then makes the buffers.
 pub struct Table {
+    planned: Vec<Planned>,
+    /// Empty until [`Table::allocate`].
     pub buffers: Vec<Buffer>,
     pub counters: usize,
     pub scalars: usize,
@@ -54,43 +65,33 @@ pub struct Table {
 }
 
 impl Table {
-    /// Allocates everything but data and temporaries; `scalars` is how many a program reports.
-    ///
-    /// # Errors
-    /// When the device has no room or an arena exceeds its limits.
-    pub fn new(
-        gpu: &Gpu,
-        generator: &Network,
-        discriminator: &Network,
-        scalars: usize,
-    ) -> Result<Table, GpuError> {
-        let mut buffers = vec![];
-        let mut add = |label: &str, floats: usize| -> Result<usize, GpuError> {
-            buffers.push(gpu.buffer(label, floats.max(4) as u64 * 4)?);
-            Ok(buffers.len() - 1)
-        };
+    /// Places everything but data and temporaries; `scalars` is how many a program reports.
+    pub fn new(generator: &Network, discriminator: &Network, scalars: usize) -> Table {
+        let mut planned = vec![];
+        let mut add = |label: &str, floats: usize| plan(&mut planned, label, floats);
         let row = scalars * SCALAR_STRIDE;
-        let counters = add("counters", counter::COUNT)?;
-        let scalar_buffer = add("scalars", row)?;
-        let ring = add("ring", row * RING_ROWS)?;
-        let mut arenas = |name: &str, net: &Network| -> Result<NetworkArenas, GpuError> {
+        let counters = add("counters", counter::COUNT);
+        let scalar_buffer = add("scalars", row);
+        let ring = add("ring", row * RING_ROWS);
+        let mut arenas = |name: &str, net: &Network| {
             let len = net.arena_len();
-            Ok(NetworkArenas {
-                params: add(&format!("{name}.parameters"), len)?,
-                grads: add(&format!("{name}.gradients"), len)?,
+            NetworkArenas {
+                params: add(&format!("{name}.parameters"), len),
+                grads: add(&format!("{name}.gradients"), len),
                 moments: [
-                    add(&format!("{name}.moment1"), len)?,
-                    add(&format!("{name}.moment2"), len)?,
+                    add(&format!("{name}.moment1"), len),
+                    add(&format!("{name}.moment2"), len),
                 ],
-                state: add(&format!("{name}.state"), net.state_len())?,
-            })
+                state: add(&format!("{name}.state"), net.state_len()),
+            }
         };
-        let g = arenas("g", generator)?;
-        let d = arenas("d", discriminator)?;
-        let ema_params = add("g_ema.parameters", generator.arena_len())?;
-        let ema_state = add("g_ema.state", generator.state_len())?;
-        Ok(Table {
-            buffers,
+        let g = arenas("g", generator);
+        let d = arenas("d", discriminator);
+        let ema_params = add("g_ema.parameters", generator.arena_len());
+        let ema_state = add("g_ema.state", generator.state_len());
+        Table {
+            planned,
+            buffers: vec![],
             counters,
             scalars: scalar_buffer,
             ring,
@@ -99,7 +100,7 @@ impl Table {
             ema_params,
             ema_state,
             row,
-        })
+        }
     }
 
     /// Where scalar `index` is written.
@@ -110,25 +111,56 @@ impl Table {
         }
     }
 
-    /// Appends a buffer and returns its position. Only before the first program is compiled: temporaries follow the last one.
-    pub fn push(&mut self, buffer: Buffer) -> usize {
-        self.buffers.push(buffer);
-        self.buffers.len() - 1
+    /// Appends a buffer of zeros and returns its position. Only before the first program is compiled: temporaries follow the last one.
+    pub fn push(&mut self, label: &str, floats: usize) -> usize {
+        plan(&mut self.planned, label, floats)
     }
 
-    /// Appends the temporaries that these plans share. Nothing may be pushed afterwards.
+    /// As [`Table::push`], for a buffer that starts with `contents`.
+    pub fn push_filled(&mut self, label: &str, contents: Vec<u8>) -> usize {
+        self.planned.push(Planned {
+            label: label.into(),
+            bytes: contents.len() as u64,
+            contents: Some(contents),
+        });
+        self.planned.len() - 1
+    }
+
+    /// Number of buffers, temporaries left out: the temporaries' positions start here.
+    pub fn bound(&self) -> usize {
+        self.planned.len()
+    }
+
+    /// Makes the buffers, and behind them the temporaries that these plans share. Nothing may be pushed afterwards.
     ///
     /// # Errors
-    /// Those of the device.
-    pub fn add_pool<'a>(
+    /// When the device has no room or a buffer exceeds its limits.
+    pub fn allocate<'a>(
         &mut self,
         gpu: &Gpu,
         plans: impl IntoIterator<Item = &'a Plan>,
     ) -> Result<(), GpuError> {
+        for planned in &mut self.planned {
+            let label = &planned.label;
+            self.buffers.push(match planned.contents.take() {
+                Some(contents) => gpu.buffer_from(label, &contents)?,
+                None => gpu.buffer(label, planned.bytes)?,
+            });
+        }
         for (k, &floats) in pool_slots(plans).iter().enumerate() {
             let bytes = floats as u64 * 4;
-            self.push(gpu.buffer(&format!("temporary {k}"), bytes)?);
+            self.buffers
+                .push(gpu.buffer(&format!("temporary {k}"), bytes)?);
         }
         Ok(())
     }
+}
+
+fn plan(planned: &mut Vec<Planned>, label: &str, floats: usize) -> usize {
+    planned.push(Planned {
+        label: label.into(),
+        bytes: floats.max(1).next_multiple_of(4) as u64 * 4,
+        contents: None,
+    });
+    planned.len() - 1
 }

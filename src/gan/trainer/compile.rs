@@ -1,0 +1,87 @@
+//! All programs of a run, compiled against positions in the table of buffers: plain data, made without a device.
+use super::programs::{Builder, Kind};
+use super::source::{self, Data, HostBuffers};
+use super::table::{FIRST_PENALTY, Table};
+use super::{effects, kinds, sampler};
+use crate::gan::GanError;
+use crate::gan::config::GanConfig;
+use crate::gpu::{Caps, Kernel};
+use crate::graph::plan::{Environment, Form, Plan};
+use crate::nn::Model;
+
+/// What a trainer binds to a device.
+pub struct Compiled {
+    pub table: Table,
+    /// Buffers that the host fills, where `Data` says so.
+    pub host: Option<HostBuffers>,
+    pub programs: Vec<(Kind, Plan)>,
+    pub sampler: sampler::Buffers,
+    /// For the weights themselves, and for their moving average.
+    pub sample_plans: Vec<Plan>,
+}
+
+/// Compiles every program that `config` uses.
+///
+/// # Errors
+/// Where data, model, settings or the adapter's limits do not fit together.
+pub fn compile(
+    (caps, form): (&Caps, Form),
+    model: &Model,
+    config: &GanConfig,
+    data: &Data,
+    seed: u64,
+) -> Result<Compiled, GanError> {
+    config.validate()?;
+    let scalars = FIRST_PENALTY + config.regularisers.len();
+    let mut table = Table::new(&model.generator, &model.discriminator, scalars);
+    let bound = source::bind(caps, &mut table, model, config, data, seed)?;
+    let sampler = sampler::Buffers::new(&mut table, model);
+    let environment = || {
+        let mut env = Environment::new(caps, table.bound(), table.counters, seed);
+        env.form = form;
+        env
+    };
+    let mut programs = vec![];
+    for kind in kinds(config) {
+        let mut env = environment();
+        let builder = Builder {
+            model,
+            config,
+            table: &table,
+            inputs: &bound.inputs,
+            after_d: effects::after_d(caps, config, &table, model),
+            after_g: effects::after_g(caps, config, &table, model),
+        };
+        let (graph, mut stages) = builder.build(kind, &mut env)?;
+        if let Some(last) = stages.last_mut() {
+            last.effects
+                .push(effects::record(caps, &table, kind, &bound.inputs));
+        }
+        programs.push((kind, Plan::compile(&graph, &stages, &env)?));
+    }
+    let sample_plans = sampler::compile(model, &table, &sampler, environment)?;
+    Ok(Compiled {
+        table,
+        host: bound.host,
+        programs,
+        sampler,
+        sample_plans,
+    })
+}
+
+/// The kernels of every program that a trainer with these settings runs, in order and with repetitions: what an adapter with
+/// `caps` would have to compile. Takes no device.
+///
+/// # Errors
+/// As for [`super::Trainer::new`], those of the device left out.
+pub fn kernels(
+    (caps, form): (&Caps, Form),
+    model: &Model,
+    config: &GanConfig,
+    data: &Data,
+) -> Result<Vec<Kernel>, GanError> {
+    let compiled = compile((caps, form), model, config, data, 0)?;
+    let programs = compiled.programs.into_iter().map(|(_, plan)| plan);
+    let plans = programs.chain(compiled.sample_plans);
+    Ok(plans.flat_map(|p| p.steps).map(|s| s.kernel).collect())
+}

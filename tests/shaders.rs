@@ -1,0 +1,263 @@
+//! Portability without hardware: every kernel that training and sampling with the built-in models comes down to, in the form for
+//! CPU adapters and in the form for GPUs, is valid WGSL within the limits of the least adapter and can be written for Vulkan
+//! (SPIR-V), Metal (MSL) and DirectX 12 (HLSL). And no file in `shaders/` is dead. Nothing here opens a device.
+use gan_gpu::data::ImageSet;
+use gan_gpu::data::toy::ToySet;
+use gan_gpu::gan::config::GanConfig;
+use gan_gpu::gan::trainer::{Data, kernels};
+use gan_gpu::gpu::shader::{portability, validate_for};
+use gan_gpu::gpu::{AdapterClass, Caps};
+use gan_gpu::graph::plan::Form;
+use gan_gpu::nn::models::MODELS;
+use gan_gpu::nn::{Extent, model_by_name_or_file};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Adapters that select every variant: the least of either class, one with subgroups that kernels are specialised for, and a GPU
+/// that can bind much.
+fn adapters() -> Vec<(Caps, Form)> {
+    let software = Caps::baseline(AdapterClass::Software);
+    let discrete = Caps::baseline(AdapterClass::Discrete);
+    let subgroups = |caps: &Caps, size: u32| Caps {
+        subgroups: true,
+        subgroup_size: Some(size),
+        max_storage_buffers: 32,
+        ..caps.clone()
+    };
+    vec![
+        (subgroups(&software, 8), Form::Cpu),
+        (subgroups(&discrete, 32), Form::Gpu),
+        (software, Form::Cpu),
+        (discrete, Form::Gpu),
+    ]
+}
+
+const ADAM: &str = "{ name = \"adam\", lr = 1e-3, beta1 = 0.0, beta2 = 0.9 }";
+
+/// Methods that between them use every objective's kind of loss, penalty, optimiser and effect.
+fn method(model: &str) -> Vec<GanConfig> {
+    let write = |head: &str, d: &str, g: &str, tail: &str| {
+        let text = format!("{head}\n[optimiser]\nd = {d}\ng = {g}\n{tail}");
+        GanConfig::from_toml("method", &text).unwrap()
+    };
+    let plain = write(
+        "objective = \"non_saturating\"\nbatch = 16\nema = { decay = 0.99 }",
+        ADAM,
+        ADAM,
+        "",
+    );
+    match model {
+        "wgangp28" => vec![
+            write(
+                "objective = \"wgan\"\nbatch = 16\nd_steps = 5\nregularisers = [{ name = \"gradient_penalty\", weight = 10.0 }]",
+                ADAM,
+                ADAM,
+                "",
+            ),
+            // A batch that no vector of four divides.
+            write(
+                "objective = \"hinge\"\nbatch = 7\nprior = \"uniform\"",
+                ADAM,
+                ADAM,
+                "",
+            ),
+        ],
+        "ring8" => vec![
+            write(
+                "objective = \"non_saturating\"\nbatch = 64\nregularisers = [{ name = \"r1\", weight = 1.0 }, { name = \"r2\", weight = 1.0 }]",
+                ADAM,
+                ADAM,
+                "",
+            ),
+            write(
+                "objective = \"wgan\"\nbatch = 15\nd_steps = 2\nclip = 0.01",
+                "{ name = \"rmsprop\", lr = 5e-5 }",
+                "{ name = \"rmsprop\", lr = 5e-5, momentum = 0.5 }",
+                "",
+            ),
+        ],
+        "gauss1d" => vec![
+            write(
+                "objective = \"minimax\"\nbatch = 64\nwarmup_d_steps = 1",
+                "{ name = \"sgd\", lr = 1e-2 }",
+                "{ name = \"sgd\", lr = 1e-2, momentum = 0.5 }",
+                "",
+            ),
+            write("objective = \"least_squares\"\nbatch = 33", ADAM, ADAM, ""),
+        ],
+        _ => vec![plain],
+    }
+}
+
+/// Every data source that the model can take.
+fn data(sample: Extent) -> Vec<Data> {
+    match sample {
+        Extent::Features { features } => {
+            let fits = ToySet::ALL.into_iter().filter(|s| s.dim() == features);
+            fits.map(Data::Toy).collect()
+        }
+        Extent::Image {
+            channels,
+            height,
+            width,
+        } => {
+            let set = ImageSet {
+                name: "two images".into(),
+                count: 2,
+                channels,
+                height,
+                width,
+                pixels: vec![0; 2 * channels * height * width],
+                labels: None,
+                class_names: None,
+                source: PathBuf::new(),
+            };
+            match channels {
+                1 => vec![Data::Set(set), Data::Glyphs],
+                _ => vec![Data::Set(set)],
+            }
+        }
+    }
+}
+
+/// The distinct kernels of one adapter: source to label.
+fn sources(caps: &Caps, form: Form) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for (name, _) in MODELS {
+        let model = model_by_name_or_file(name).unwrap().build().unwrap();
+        for config in method(name) {
+            for data in data(model.sample) {
+                let made = kernels((caps, form), &model, &config, &data);
+                let made = made.unwrap_or_else(|e| panic!("{name} ({form:?}): {e}"));
+                for kernel in made {
+                    let label = format!("{name} ({form:?}): {}", kernel.label);
+                    let words = kernel.immediates.len();
+                    assert!(words <= 32, "{label}: {words} words of immediates");
+                    all.entry(kernel.source.to_string()).or_insert(label);
+                }
+            }
+        }
+    }
+    all
+}
+
+/// The kernel can be built on an adapter with `caps` and written in the other languages.
+fn check(source: &str, caps: &Caps) -> Result<(), String> {
+    let found = validate_for(source, caps).map_err(|e| e.to_string())?;
+    let lanes: u32 = found.workgroup_size.iter().product();
+    let within = [
+        (
+            "storage buffers",
+            found.bindings.len() as u32,
+            caps.max_storage_buffers,
+        ),
+        ("invocations", lanes, caps.max_invocations),
+        (
+            "bytes of workgroup memory",
+            found.workgroup_bytes,
+            caps.workgroup_storage_bytes,
+        ),
+        (
+            "bytes of immediates",
+            found.immediate_bytes,
+            caps.max_immediate_bytes,
+        ),
+    ];
+    for (what, wanted, limit) in within {
+        if wanted > limit {
+            return Err(format!("{wanted} {what}, the adapter has {limit}"));
+        }
+    }
+    portability(source).map_err(|e| e.to_string())
+}
+
+#[test]
+fn every_kernel_of_the_built_in_models_is_portable() {
+    let mut seen = BTreeSet::new();
+    for (caps, form) in adapters() {
+        let sources = sources(&caps, form);
+        println!(
+            "{:?}, {form:?}, subgroups {:?}: {} kernels",
+            caps.class,
+            caps.subgroup_size,
+            sources.len()
+        );
+        assert!(sources.len() > 100, "{} kernels", sources.len());
+        for (source, label) in sources {
+            if seen.contains(&source) {
+                continue;
+            }
+            check(&source, &caps).unwrap_or_else(|e| panic!("{label}: {e}\n{source}"));
+            seen.insert(source);
+        }
+    }
+    println!("{} different kernels", seen.len());
+}
+
+#[test]
+fn a_kernel_beyond_an_adapter_is_refused() {
+    let caps = Caps::baseline(AdapterClass::Discrete);
+    let kernel = |size: &str, statement: &str| {
+        format!(
+            "@group(0) @binding(0) var<storage, read_write> y: array<f32>;
+             var<workgroup> tile: array<f32, {size}>;
+             @compute @workgroup_size(64) fn main(@builtin(local_invocation_index) i: u32) {{
+                 tile[i] = 1.0; {statement} y[i] = tile[i];
+             }}"
+        )
+    };
+    check(&kernel("64", ""), &caps).unwrap();
+    let refused = |source: &str, why: &str| {
+        let error = check(source, &caps).unwrap_err();
+        assert!(error.contains(why), "{error}");
+    };
+    refused(&kernel("8192", ""), "workgroup memory");
+    refused(&kernel("64", "tile[i] = subgroupAdd(tile[i]);"), "subgroup");
+    refused(&kernel("64", "tile[i] = 1u;"), "line 4");
+    let lanes = kernel("64", "").replace("size(64)", "size(512)");
+    refused(&lanes, "invocations");
+}
+
+fn files(folder: &Path, out: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => files(&path, out),
+            false => out.push(path),
+        }
+    }
+}
+
+/// Files whose text is in none of the kernels.
+fn dead<'a>(
+    files: impl IntoIterator<Item = (&'a str, &'a str)>,
+    sources: &BTreeSet<String>,
+) -> Vec<&'a str> {
+    let unused = |text: &str| !sources.iter().any(|s| s.contains(text.trim()));
+    let all = files.into_iter().filter(|(_, text)| unused(text));
+    all.map(|(name, _)| name).collect()
+}
+
+#[test]
+fn no_shader_file_is_dead() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let mut paths = vec![];
+    files(&folder, &mut paths);
+    let texts: Vec<(String, String)> = paths
+        .iter()
+        .map(|p| {
+            let name = p.strip_prefix(&folder).unwrap().display().to_string();
+            (name, fs::read_to_string(p).unwrap())
+        })
+        .collect();
+    assert!(texts.len() > 40, "{} files", texts.len());
+    let mut used = BTreeSet::new();
+    for (caps, form) in adapters() {
+        used.extend(sources(&caps, form).into_keys());
+    }
+    let texts = || texts.iter().map(|(n, t)| (n.as_str(), t.as_str()));
+    assert_eq!(dead(texts(), &used), Vec::<&str>::new());
+    let other = [("other.wgsl", "fn nobody_calls_this() {}\n")];
+    assert_eq!(dead(texts().chain(other), &used), ["other.wgsl"]);
+}
