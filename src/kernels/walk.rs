@@ -5,11 +5,11 @@ const MAIN: &str = include_str!("../../shaders/lib/walk.wgsl");
 const VEC4: &str = include_str!("../../shaders/lib/walk_vec4.wgsl");
 const SCALAR: &str = include_str!("../../shaders/lib/walk_scalar.wgsl");
 
-/// Lanes of a workgroup and values per lane. Software adapters run one workgroup per thread: 8 lanes x 4 values of vec4 measured
-/// 1.4 times the speed of 64 lanes x 8.
+/// Lanes of a workgroup and values per lane. Adam on 2 million parameters on lavapipe, two cores, Mesa 22.3 / 25.0: 8 lanes x 4 values
+/// 17.0 / 13.1 ms, 8 x 16: 15.0 / 8.9, 8 x 64: 14.4 / 5.8 (few workgroups for small networks), 64 x 1: 15.7 / 11.0, 64 x 16: 35 / 10.7.
 pub(super) fn lanes_and_items(caps: &Caps) -> (u32, u32) {
     match caps.class {
-        AdapterClass::Software => (8, 4),
+        AdapterClass::Software => (8, 16),
         _ => (64, 1),
     }
 }
@@ -99,7 +99,7 @@ pub(super) mod testing {
     use crate::gpu::{Buffer, Gpu};
 
     /// Sizes that straddle vectors, lanes and workgroups.
-    pub const COUNTS: [u32; 10] = [1, 3, 4, 15, 16, 17, 33, 64, 257, 1030];
+    pub const COUNTS: [u32; 10] = [1, 3, 4, 15, 16, 17, 33, 64, 257, 1550];
 
     /// The adapter's capabilities as a software adapter's and as a GPU's: both variants run anywhere.
     pub fn variants(gpu: &Gpu) -> [Caps; 2] {

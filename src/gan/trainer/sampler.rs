@@ -263,7 +263,8 @@ impl Generator {
     /// # Errors
     /// [`GanError::State`] where one is missing or has another shape.
     pub fn restore(&mut self, state: &State) -> Result<(), GanError> {
-        for (prefix, specs, buffer) in generator_arenas(&self.model, &self.table) {
+        let ema = self.config.ema.is_some();
+        for (prefix, specs, buffer) in generator_arenas(&self.model, &self.table, ema) {
             let values = arena_values(state, prefix, specs)?;
             if !values.is_empty() {
                 let bytes = bytemuck::cast_slice(&values);

@@ -41,15 +41,18 @@ pub const COUNTERS: [&str; 6] = [
 /// One arena of the state: prefix of its names, tensors in it, table position.
 pub type Arena<'a> = (&'static str, &'a [ParamSpec], usize);
 
-/// The arenas that sampling needs.
-pub fn generator_arenas<'a>(model: &'a Model, table: &Table) -> Vec<Arena<'a>> {
+/// The arenas that sampling needs; the averages only where the run keeps them.
+pub fn generator_arenas<'a>(model: &'a Model, table: &Table, ema: bool) -> Vec<Arena<'a>> {
     let g = &model.generator;
-    vec![
+    let mut arenas: Vec<Arena> = vec![
         ("g.", g.params(), table.g.params),
         ("g.", g.states(), table.g.state),
-        ("g_ema.", g.params(), table.ema_params),
-        ("g_ema.", g.states(), table.ema_state),
-    ]
+    ];
+    if ema {
+        arenas.push(("g_ema.", g.params(), table.ema_params));
+        arenas.push(("g_ema.", g.states(), table.ema_state));
+    }
+    arenas
 }
 
 /// The content of an arena from the state's tensors; padding is 0.
@@ -91,7 +94,7 @@ impl Trainer {
             &self.model.discriminator,
             &self.table,
         );
-        let mut all = generator_arenas(&self.model, t);
+        let mut all = generator_arenas(&self.model, t, self.config.ema.is_some());
         all.extend([
             ("opt_g.m.", g.params(), t.g.moments[0]),
             ("opt_g.v.", g.params(), t.g.moments[1]),
