@@ -7,6 +7,7 @@
 mod contraction;
 mod emit;
 pub mod evaluate;
+mod functions;
 mod lower;
 mod memory;
 mod text;
