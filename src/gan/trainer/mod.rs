@@ -23,7 +23,7 @@ pub use sampler::{Generator, Sampled};
 pub use source::Data;
 pub use state::{COUNTERS as COUNTER_NAMES, State, StateTensor};
 use std::collections::VecDeque;
-use table::{RING_ROWS, SCALAR_STRIDE, Table, counter};
+use table::{RING_ROWS, SCALAR_STRIDE, Table};
 
 /// Executions that are recorded into one submission.
 const EXECUTIONS_PER_SUBMIT: usize = 4;
@@ -61,7 +61,6 @@ pub struct Trainer {
     config: GanConfig,
     seed: u64,
     table: Table,
-    data: Data,
     host_buffers: Option<source::HostBuffers>,
     programs: Vec<(Kind, Program)>,
     sampler: sampler::Sampler,
@@ -123,7 +122,6 @@ impl Trainer {
             config,
             seed,
             table,
-            data,
             host_buffers: host,
             programs,
             sampler,
@@ -191,10 +189,6 @@ impl Trainer {
     pub fn traffic(&self) -> Traffic {
         self.gpu.traffic()
     }
-    /// Samples in the data set; None if it is drawn without end.
-    pub fn data_len(&self) -> Option<u64> {
-        self.data.count()
-    }
     /// The plans of the training programs as text.
     pub fn listing(&self) -> String {
         self.programs
@@ -205,11 +199,6 @@ impl Trainer {
     /// The programs of one round, in order; `first` is the very first round of a run.
     fn schedule(&self, first: bool) -> Vec<Kind> {
         schedule(&self.config, first)
-    }
-    /// Floating point operations of one round's contractions, as compiled.
-    pub fn flops_per_round(&self) -> u64 {
-        let of = |kind| self.program(kind).map_or(0, |p| p.plan.flops());
-        self.schedule(false).into_iter().map(of).sum()
     }
 
     fn program(&self, kind: Kind) -> Option<&Program> {
@@ -406,6 +395,3 @@ fn schedule(config: &GanConfig, first: bool) -> Vec<Kind> {
     }
     all
 }
-
-/// Elements of the counters buffer, for those who read it.
-pub const COUNTERS: usize = counter::COUNT;

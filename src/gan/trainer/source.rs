@@ -35,13 +35,6 @@ impl Data {
             _ => None,
         }
     }
-    /// The built-in point set, if it is one.
-    pub fn toy(&self) -> Option<ToySet> {
-        match self {
-            Data::Toy(set) => Some(*set),
-            _ => None,
-        }
-    }
 }
 
 /// Random stream of the data; latents and noise have others.
