@@ -7,6 +7,7 @@
 //! A [`Gpu`] is not `Send`: wgpu is submitted to and polled from one thread, always.
 pub mod adapter;
 pub mod buffer;
+pub mod cache;
 pub mod choice;
 pub mod device;
 pub mod dispatch;
@@ -25,6 +26,7 @@ pub use adapter::{
     hush_device_select_layer, list_adapters,
 };
 pub use buffer::Buffer;
+pub use cache::CacheFolder;
 pub use choice::AdapterChoice;
 pub use device::{DeviceOptions, Gpu, Submission};
 pub use dispatch::{Dispatch, Kernel, Recorder};

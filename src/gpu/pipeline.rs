@@ -1,9 +1,11 @@
-//! Compute pipelines, one per WGSL text, made when first asked for and kept as long as the device.
-use super::adapter::Caps;
+//! Compute pipelines, one per WGSL text, made when first asked for and kept as long as the device; what the driver compiled for them
+//! is kept on disk, where the device's options name a folder.
+use super::adapter::AdapterReport;
+use super::cache::CacheFolder;
 use super::device::Gpu;
 use super::error::GpuError;
 use super::shader::{self, Access, Reflection, validate_for};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,26 +22,66 @@ type LayoutKey = Vec<(Access, u64)>;
 pub(super) struct PipelineStore {
     by_source: RefCell<HashMap<Arc<str>, Rc<Pipeline>>>,
     layouts: RefCell<HashMap<LayoutKey, wgpu::BindGroupLayout>>,
-    /// Lets the driver share work between pipelines. In memory only.
-    driver_cache: Option<wgpu::PipelineCache>,
+    driver_cache: Option<DriverCache>,
+}
+
+/// What the driver has compiled, as wgpu gives it out. Drivers differ in what they put in: Mesa's software driver nothing (it has a
+/// cache of its own, of machine code, in `mesa_shader_cache`), those of GPUs whole pipelines.
+struct DriverCache {
+    raw: wgpu::PipelineCache,
+    folder: CacheFolder,
+    file: String,
+    /// Bytes of the newest contents that were read or written.
+    kept_bytes: Cell<usize>,
+}
+
+impl DriverCache {
+    fn open(device: &wgpu::Device, report: &AdapterReport, folder: &CacheFolder) -> Self {
+        let file = format!("pipelines-{}", report.cache_key());
+        let data = folder.read_sealed(&file);
+        // SAFETY: the data comes from `get_data` of this program: its checksum is right. wgpu compares its own header with the adapter
+        // and the driver's identity, and with `fallback` starts an empty cache where they differ.
+        let raw = unsafe {
+            device.create_pipeline_cache(&wgpu::PipelineCacheDescriptor {
+                label: Some("gan-gpu"),
+                data: data.as_deref(),
+                fallback: true,
+            })
+        };
+        Self {
+            raw,
+            folder: folder.clone(),
+            file,
+            kept_bytes: Cell::new(data.map_or(0, |data| data.len())),
+        }
+    }
+
+    /// Writes the file if there is more to keep than it holds.
+    fn save(&self) {
+        let Some(data) = self.raw.get_data() else {
+            return;
+        };
+        if data.len() > self.kept_bytes.get() && self.folder.write_sealed(&self.file, &data) {
+            self.kept_bytes.set(data.len());
+        }
+    }
+}
+
+impl Drop for DriverCache {
+    fn drop(&mut self) {
+        self.save();
+    }
 }
 
 impl PipelineStore {
-    pub(super) fn new(device: &wgpu::Device, caps: &Caps) -> Self {
-        let driver_cache = caps.pipeline_cache.then(|| {
-            // SAFETY: no data of an earlier cache is passed.
-            unsafe {
-                device.create_pipeline_cache(&wgpu::PipelineCacheDescriptor {
-                    label: Some("gan-gpu"),
-                    data: None,
-                    fallback: true,
-                })
-            }
-        });
+    pub(super) fn new(device: &wgpu::Device, report: &AdapterReport, folder: &CacheFolder) -> Self {
+        let caps = &report.caps;
         Self {
             by_source: RefCell::default(),
             layouts: RefCell::default(),
-            driver_cache,
+            driver_cache: caps
+                .pipeline_cache
+                .then(|| DriverCache::open(device, report, folder)),
         }
     }
 }
@@ -62,6 +104,13 @@ impl Gpu {
             .borrow_mut()
             .insert(Arc::clone(source), Rc::clone(&pipeline));
         Ok(pipeline)
+    }
+
+    /// Keeps what the driver has compiled so far for the next process; also done when the device is closed.
+    pub fn save_pipelines(&self) {
+        if let Some(cache) = &self.inner.pipelines.driver_cache {
+            cache.save();
+        }
     }
 
     fn create_pipeline(&self, kernel: &str, source: &str) -> Result<Pipeline, GpuError> {
@@ -103,7 +152,7 @@ impl Gpu {
                 zero_initialize_workgroup_memory: checked,
                 ..Default::default()
             },
-            cache: self.inner.pipelines.driver_cache.as_ref(),
+            cache: self.inner.pipelines.driver_cache.as_ref().map(|c| &c.raw),
         });
         let internal = pollster::block_on(inner_scope.pop());
         if let Some(error) = pollster::block_on(scope.pop()).or(internal) {
@@ -209,5 +258,68 @@ impl Gpu {
             }),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::testing::{gpu, nan_buffer, read_f32};
+    use crate::gpu::{AdapterChoice, DeviceOptions, Kernel};
+
+    /// Opens the tests' adapter with this cache, runs one kernel and closes it; returns the bytes of the cache's file.
+    fn visit(folder: &CacheFolder) -> Option<Vec<u8>> {
+        let report = gpu().report().clone();
+        let options = DeviceOptions {
+            checked: true,
+            cache: folder.clone(),
+        };
+        let device = Gpu::open(&AdapterChoice::Index(report.index), options).unwrap();
+        let y = nan_buffer(&device, "y", 8);
+        let source = "
+            @group(0) @binding(0) var<storage, read_write> y: array<f32>;
+            @compute @workgroup_size(8) fn main(@builtin(local_invocation_index) i: u32) { y[i] = f32(i); }";
+        let kernel = Kernel {
+            label: "count".into(),
+            source: source.into(),
+            grid: [1, 1, 1],
+            immediates: vec![],
+        };
+        let dispatch = device.prepare(&kernel, &[&y]).unwrap();
+        device.submit([&dispatch]).unwrap();
+        assert_eq!(read_f32(&device, &y)[7], 7.0);
+        drop((dispatch, y, device));
+        folder.read(&format!("pipelines-{}", report.cache_key()))
+    }
+
+    #[test]
+    fn pipelines_are_kept_on_disk_and_damaged_files_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = CacheFolder::at(folder.path());
+        let written = visit(&cache);
+        assert_eq!(written.is_some(), gpu().caps().pipeline_cache);
+        let Some(written) = written else { return };
+        assert_eq!(
+            visit(&cache).unwrap(),
+            written,
+            "nothing new, nothing written"
+        );
+
+        let name = format!("pipelines-{}", gpu().report().cache_key());
+        let mut damaged = written.clone();
+        *damaged.last_mut().unwrap() ^= 0x40;
+        for bytes in [&damaged[..], &written[..20], b"", b"not ours at all"] {
+            assert!(cache.write(&name, bytes));
+            assert_eq!(visit(&cache).unwrap().len(), written.len());
+            assert!(cache.read_sealed(&name).is_some());
+        }
+        // Sealed by this program, but not what wgpu gave out: of another adapter or version, as far as it can tell.
+        assert!(cache.write_sealed(&name, b"short"));
+        assert!(visit(&cache).unwrap().len() >= written.len());
+    }
+
+    #[test]
+    fn without_a_folder_nothing_is_kept() {
+        assert_eq!(visit(&CacheFolder::default()), None);
     }
 }

@@ -10,14 +10,17 @@ use crate::data::{self, Source};
 use crate::gan::config::{Adam, GanConfig, Optimiser, Optimisers, Penalty, Prior};
 use crate::gan::trainer::{Data, Generator, Round, Sampled, State, StateTensor, Trainer};
 use crate::gan::{GanError, Objective, Regulariser};
-use crate::gpu::{AdapterChoice, AdapterClass, DeviceOptions, Gpu};
+use crate::gpu::{AdapterChoice, AdapterClass, CacheFolder, DeviceOptions, Gpu};
 use crate::nn::{Extent, Model, model_by_name_or_file};
 use std::path::Path;
 
 fn open_gpu(adapter: &str) -> Result<Gpu, EngineError> {
     let choice: AdapterChoice = adapter.parse().map_err(EngineError::input)?;
-    Gpu::open(&choice, DeviceOptions { checked: false })
-        .map_err(|e| EngineError::adapter(e.to_string()))
+    let options = DeviceOptions {
+        checked: false,
+        cache: CacheFolder::of_user(),
+    };
+    Gpu::open(&choice, options).map_err(|e| EngineError::adapter(e.to_string()))
 }
 
 /// By who can do something about it: the device's own failures are nobody's input.
