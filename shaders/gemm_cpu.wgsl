@@ -37,7 +37,7 @@ fn fill_b_tile(k0: u32, col: u32) {
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let block = gemm_block(group);
-    gemm_begin(block.z);
+    gemm_start(block.z);
     let col0 = block.col * (LANES * 4u);
     let row0 = block.row * im.rows;
     if (col0 >= gemm.n) | (row0 >= gemm.m) {
@@ -46,12 +46,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let rows = min(im.rows, gemm.m - row0);
     let col = col0 + lane * 4u;
     b_begin(col);
-    var k0 = 0u;
+    var k0 = gemm.k_begin;
     loop {
         fill_b_tile(k0, col);
         multiply_tile(row0, rows, k0, lane);
         k0 += K_TILE;
-        if k0 >= gemm.k {
+        if k0 >= gemm.k_end {
             break;
         }
     }

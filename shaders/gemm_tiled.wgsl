@@ -39,7 +39,7 @@ fn load_b(k: u32, col: u32) -> mat4x4<f32> {
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
     let block = gemm_block(group);
-    gemm_begin(block.z);
+    gemm_start(block.z);
     let row0 = block.row * TILE;
     let col0 = block.col * TILE;
 
@@ -60,7 +60,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var sum2 = vec4<f32>();
     var sum3 = vec4<f32>();
 
-    for (var k0 = 0u; k0 < gemm.k; k0 += TILE_K) {
+    for (var k0 = gemm.k_begin; k0 < gemm.k_end; k0 += TILE_K) {
         if loads_a {
             let a = load_a(row0 + a_row * 4u, k0 + a_k * 4u);
             let at = a_k * 4u * TILE_4 + a_row;

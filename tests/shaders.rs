@@ -7,7 +7,7 @@ use gan_gpu::gan::config::GanConfig;
 use gan_gpu::gan::trainer::{Data, kernels};
 use gan_gpu::gpu::shader::{portability, validate_for};
 use gan_gpu::gpu::{AdapterClass, Caps};
-use gan_gpu::graph::plan::Form;
+use gan_gpu::graph::plan::{Form, Target};
 use gan_gpu::nn::models::MODELS;
 use gan_gpu::nn::{Extent, model_by_name_or_file};
 use std::collections::{BTreeMap, BTreeSet};
@@ -128,7 +128,7 @@ fn sources(caps: &Caps, form: Form) -> BTreeMap<String, String> {
         let model = model_by_name_or_file(name).unwrap().build().unwrap();
         for config in method(name) {
             for data in data(model.sample) {
-                let made = kernels((caps, form), &model, &config, &data);
+                let made = kernels(&Target::with_form(caps, form), &model, &config, &data);
                 let made = made.unwrap_or_else(|e| panic!("{name} ({form:?}): {e}"));
                 for kernel in made {
                     let label = format!("{name} ({form:?}): {}", kernel.label);

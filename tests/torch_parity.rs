@@ -8,7 +8,7 @@ use gan_gpu::gan::config::GanConfig;
 use gan_gpu::gan::trainer::{Data, Kind, StateTensor, Trainer};
 use gan_gpu::gpu::testing::{buffer_of, gpu, read_f32};
 use gan_gpu::gpu::{Buffer, Gpu, Kernel};
-use gan_gpu::graph::plan::Form;
+use gan_gpu::graph::plan::{Form, Target};
 use gan_gpu::kernels::momentum::Momentum;
 use gan_gpu::kernels::{adam, rmsprop, sgd};
 use gan_gpu::nn::{Network, model_by_name_or_file};
@@ -105,7 +105,15 @@ impl Run {
         let config = GanConfig::from_toml(name, &config).unwrap();
         let model = model_by_name_or_file(name).unwrap().build().unwrap();
         let batch = config.batch;
-        let mut trainer = Trainer::with_form(&gpu(), form, model, config, Data::Host, 0).unwrap();
+        let mut trainer = Trainer::with_target(
+            &gpu(),
+            &Target::with_form(gpu().caps(), form),
+            model,
+            config,
+            Data::Host,
+            0,
+        )
+        .unwrap();
         let mut state = trainer.state().unwrap();
         for which in ["g", "d"] {
             for entry in goldens.list(&format!("parameters_{which}")) {

@@ -1,7 +1,7 @@
 // A[ci, (co,jh,jw)] = w[co, ci, phase_h + jh * stride_h, phase_w + jw * stride_w], the taps of one stride phase
 // (lib/problem_phase.wgsl). One a_vec: A[row, k..k+4], zero outside. The offsets of a slot's four k do not depend on the
 // row, so a_seek finds them once per K tile, with the divisions, and a_vec only adds.
-@group(0) @binding(0) var<storage, read> gemm_a: array<f32>;
+@group(0) @binding(0) var<storage, read> gemm_a: array<a_elem>;
 
 const A_OUTSIDE = 0xffffffffu;
 var<private> a_taps: array<vec4<u32>, A_SLOTS>;
@@ -22,5 +22,5 @@ fn a_vec(slot: u32, row: u32, k: u32) -> vec4<f32> {
     let taps = a_taps[slot];
     let inside = vec4<bool>(row < gemm.m) & (taps != vec4<u32>(A_OUTSIDE));
     let at = select(vec4<u32>(), vec4<u32>(gemm.a + row * (im.kernel_h * im.kernel_w)) + taps, inside);
-    return select(vec4<f32>(), vec4<f32>(gemm_a[at.x], gemm_a[at.y], gemm_a[at.z], gemm_a[at.w]), inside);
+    return select(vec4<f32>(), vec4<f32>(f32(gemm_a[at.x]), f32(gemm_a[at.y]), f32(gemm_a[at.z]), f32(gemm_a[at.w])), inside);
 }

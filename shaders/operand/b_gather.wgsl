@@ -1,7 +1,7 @@
 // B[k, col] gathered from an image batch (lib/gather.wgsl): no im2col buffer exists. One b_vec: B[k, col..col+4] at the k
 // of the last b_seek and the b_next since, and at the columns of b_begin; zero in the padding and outside.
 // Divisions happen in b_begin (once) and b_seek (once per K tile); b_next counts.
-@group(0) @binding(1) var<storage, read> gemm_b: array<f32>;
+@group(0) @binding(1) var<storage, read> gemm_b: array<b_elem>;
 
 // A row so far outside that no k brings it back: marks columns beyond n.
 const B_FAR = -0x40000000i;
@@ -44,5 +44,5 @@ fn b_vec(k: u32, col: u32) -> vec4<f32> {
         & (vec4<u32>(b_h + vec4<i32>(h)) < vec4<u32>(gather.height))
         & (vec4<u32>(b_w + vec4<i32>(w)) < vec4<u32>(gather.width));
     let at = select(vec4<u32>(), vec4<u32>(b_base + vec4<i32>(step)), inside);
-    return select(vec4<f32>(), vec4<f32>(gemm_b[at.x], gemm_b[at.y], gemm_b[at.z], gemm_b[at.w]), inside);
+    return select(vec4<f32>(), vec4<f32>(f32(gemm_b[at.x]), f32(gemm_b[at.y]), f32(gemm_b[at.z]), f32(gemm_b[at.w])), inside);
 }

@@ -1,5 +1,5 @@
 // B stored [n, k]; k and the offset are multiples of 4. One b_vec: B[k..k+4, col], zero outside.
-@group(0) @binding(1) var<storage, read> gemm_b: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> gemm_b: array<vec4<b_elem>>;
 
 fn b_begin(col: u32) {}
 fn b_seek(k: u32) {}
@@ -7,6 +7,6 @@ fn b_next() {}
 
 fn b_vec(k: u32, col: u32) -> vec4<f32> {
     let inside = (k < gemm.k) & (col < gemm.n);
-    let value = gemm_b[select(0u, (gemm.b + col * gemm.k + k) / 4u, inside)];
+    let value = vec4<f32>(gemm_b[select(0u, (gemm.b + col * gemm.k + k) / 4u, inside)]);
     return select(vec4<f32>(), value, inside);
 }

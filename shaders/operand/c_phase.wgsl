@@ -1,6 +1,6 @@
 // C[ci, (n,qh,qw)] of one stride phase goes to dx[ci, n, first_h + qh * stride_h, first_w + qw * stride_w]
 // (lib/problem_phase.wgsl). c_begin finds the four columns' places in a channel; c_store finishes and writes.
-@group(0) @binding(2) var<storage, read_write> gemm_c: array<f32>;
+@group(0) @binding(2) var<storage, read_write> gemm_c: array<c_elem>;
 
 var<private> c_place: vec4<u32>;
 
@@ -18,8 +18,8 @@ fn c_begin(col: u32) {
 fn c_store(row: u32, col: u32, value: vec4<f32>) {
     let i = vec4<u32>(row * (im.batch * im.h * im.w)) + c_place;
     epilogue_row = row;
-    if (row < gemm.m) & (col < gemm.n) { gemm_c[gemm.c + i.x] = epilogue(value.x, i.x); }
-    if (row < gemm.m) & (col + 1u < gemm.n) { gemm_c[gemm.c + i.y] = epilogue(value.y, i.y); }
-    if (row < gemm.m) & (col + 2u < gemm.n) { gemm_c[gemm.c + i.z] = epilogue(value.z, i.z); }
-    if (row < gemm.m) & (col + 3u < gemm.n) { gemm_c[gemm.c + i.w] = epilogue(value.w, i.w); }
+    if (row < gemm.m) & (col < gemm.n) { gemm_c[gemm.c + i.x] = c_elem(epilogue(value.x, i.x)); }
+    if (row < gemm.m) & (col + 1u < gemm.n) { gemm_c[gemm.c + i.y] = c_elem(epilogue(value.y, i.y)); }
+    if (row < gemm.m) & (col + 2u < gemm.n) { gemm_c[gemm.c + i.z] = c_elem(epilogue(value.z, i.z)); }
+    if (row < gemm.m) & (col + 3u < gemm.n) { gemm_c[gemm.c + i.w] = c_elem(epilogue(value.w, i.w)); }
 }

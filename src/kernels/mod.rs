@@ -6,6 +6,7 @@ pub mod dataset_batch;
 pub mod ema;
 pub mod error;
 mod flat;
+mod form;
 pub mod gemm;
 pub mod glyphs;
 pub mod mixture_batch;
@@ -20,3 +21,4 @@ pub mod swissroll_batch;
 mod walk;
 
 pub use error::KernelError;
+pub use form::{Form, Scalar};

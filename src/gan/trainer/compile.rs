@@ -5,8 +5,8 @@ use super::table::{FIRST_PENALTY, Table};
 use super::{effects, kinds, sampler};
 use crate::gan::GanError;
 use crate::gan::config::GanConfig;
-use crate::gpu::{Caps, Kernel};
-use crate::graph::plan::{Environment, Form, Plan};
+use crate::gpu::Kernel;
+use crate::graph::plan::{Environment, Plan, Target};
 use crate::nn::Model;
 
 /// What a trainer binds to a device.
@@ -25,22 +25,19 @@ pub struct Compiled {
 /// # Errors
 /// Where data, model, settings or the adapter's limits do not fit together.
 pub fn compile(
-    (caps, form): (&Caps, Form),
+    target: &Target,
     model: &Model,
     config: &GanConfig,
     data: &Data,
     seed: u64,
 ) -> Result<Compiled, GanError> {
     config.validate()?;
+    let caps = &target.caps;
     let scalars = FIRST_PENALTY + config.regularisers.len();
     let mut table = Table::new(&model.generator, &model.discriminator, scalars);
     let bound = source::bind(caps, &mut table, model, config, data, seed)?;
     let sampler = sampler::Buffers::new(&mut table, model);
-    let environment = || {
-        let mut env = Environment::new(caps, table.bound(), table.counters, seed);
-        env.form = form;
-        env
-    };
+    let environment = || Environment::new(target.clone(), table.bound(), table.counters, seed);
     let mut programs = vec![];
     for kind in kinds(config) {
         let mut env = environment();
@@ -69,18 +66,18 @@ pub fn compile(
     })
 }
 
-/// The kernels of every program that a trainer with these settings runs, in order and with repetitions: what an adapter with
-/// `caps` would have to compile. Takes no device.
+/// The kernels of every program that a trainer with these settings runs, in order and with repetitions: what `target` would have
+/// to compile. Takes no device.
 ///
 /// # Errors
 /// As for [`super::Trainer::new`], those of the device left out.
 pub fn kernels(
-    (caps, form): (&Caps, Form),
+    target: &Target,
     model: &Model,
     config: &GanConfig,
     data: &Data,
 ) -> Result<Vec<Kernel>, GanError> {
-    let compiled = compile((caps, form), model, config, data, 0)?;
+    let compiled = compile(target, model, config, data, 0)?;
     let programs = compiled.programs.into_iter().map(|(_, plan)| plan);
     let plans = programs.chain(compiled.sample_plans);
     Ok(plans.flat_map(|p| p.steps).map(|s| s.kernel).collect())

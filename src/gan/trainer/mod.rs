@@ -14,7 +14,7 @@ use crate::data::rng;
 use crate::gan::GanError;
 use crate::gan::config::GanConfig;
 use crate::gpu::{Dispatch, Gpu, Submission, Traffic};
-use crate::graph::plan::{Form, Plan};
+use crate::graph::plan::{Plan, Target};
 use crate::nn::Model;
 use compile::Compiled;
 pub use compile::kernels;
@@ -81,18 +81,17 @@ impl Trainer {
         data: Data,
         seed: u64,
     ) -> Result<Trainer, GanError> {
-        let form = Form::of(gpu.caps().class);
-        Trainer::with_form(gpu, form, model, config, data, seed)
+        let target = Target::of(gpu.caps());
+        Trainer::with_target(gpu, &target, model, config, data, seed)
     }
 
-    /// As [`Trainer::new`] with kernels of this form, whatever the adapter's class: the form for GPUs runs on a CPU adapter too,
-    /// only slowly, and so can be tested there.
+    /// As [`Trainer::new`] with the kernels of `target`, which may differ from the choice by rule.
     ///
     /// # Errors
     /// As for [`Trainer::new`].
-    pub fn with_form(
+    pub fn with_target(
         gpu: &Gpu,
-        form: Form,
+        target: &Target,
         model: Model,
         config: GanConfig,
         data: Data,
@@ -104,7 +103,7 @@ impl Trainer {
             programs,
             sampler,
             sample_plans,
-        } = compile::compile((gpu.caps(), form), &model, &config, &data, seed)?;
+        } = compile::compile(target, &model, &config, &data, seed)?;
         let all = programs.iter().map(|(_, p)| p).chain(&sample_plans);
         table.allocate(gpu, all)?;
         let bind = |plan: Plan| -> Result<Program, GanError> {

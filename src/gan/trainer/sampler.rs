@@ -8,7 +8,7 @@ use crate::gan::GanError;
 use crate::gan::config::{GanConfig, Prior};
 use crate::gpu::{Dispatch, Gpu, GpuError};
 use crate::graph::Graph;
-use crate::graph::plan::{Effect, Environment, Plan, Region, Stage};
+use crate::graph::plan::{Effect, Environment, Plan, Region, Stage, Target};
 use crate::kernels::pack_u8;
 use crate::nn::{Extent, Mode, Model};
 
@@ -103,7 +103,7 @@ pub fn compile(
             offset: 0,
         };
         let pack = buffers.packed.as_ref().map(|(buffer, params)| Effect {
-            kernel: pack_u8::kernel(&env.caps, params),
+            kernel: pack_u8::kernel(&env.target.caps, params),
             buffers: vec![buffers.samples, *buffer],
         });
         let stage = Stage {
@@ -242,7 +242,7 @@ impl Generator {
         let mut table = Table::new(&model.generator, &model.discriminator, FIRST_PENALTY);
         let buffers = Buffers::new(&mut table, &model);
         let (bound, counters) = (table.bound(), table.counters);
-        let environment = || Environment::new(gpu.caps(), bound, counters, 0);
+        let environment = || Environment::new(Target::of(gpu.caps()), bound, counters, 0);
         let plans = compile(&model, &table, &buffers, environment)?;
         table.allocate(gpu, &plans)?;
         let sampler = Sampler::new(buffers, plans, gpu, &table)?;

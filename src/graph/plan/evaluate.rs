@@ -1,5 +1,5 @@
 //! Evaluates expressions once on the device: for tests, tools and small questions. Training compiles its programs once instead.
-use super::{Environment, Form, Plan, Region, Stage};
+use super::{Environment, Form, Plan, Region, Stage, Target};
 use crate::gpu::{Buffer, Gpu, GpuError};
 use crate::graph::{Expr, Graph, GraphError};
 
@@ -54,10 +54,9 @@ pub fn evaluate(
     let ins = layout(inputs.iter().map(|(e, _)| size(*e)));
     let outs = layout(outputs.iter().map(|e| size(*e)));
     let (input_buffer, output_buffer, counter_buffer) = (0, 1, 2);
-    let mut env = Environment::new(gpu.caps(), 3, counter_buffer, options.seed);
-    if let Some(form) = options.form {
-        env.form = form;
-    }
+    let form = options.form.unwrap_or(Form::of(gpu.caps().class));
+    let target = Target::with_form(gpu.caps(), form);
+    let mut env = Environment::new(target, 3, counter_buffer, options.seed);
     for ((e, _), &offset) in inputs.iter().zip(&ins.offsets) {
         if let Some(id) = graph.leaf_id(*e) {
             let buffer = input_buffer;

@@ -1,6 +1,7 @@
 //! Order of execution and the memory plan: outputs go straight to their regions where that is safe, everything else to
 //! temporary slots that are reused as soon as the last reader has run.
-use super::lower::Lowering;
+use super::contraction;
+use super::lower::{Lowering, is_contraction};
 use super::text::Region;
 use super::{Effect, Environment, Stage, too_large};
 use crate::graph::{Expr, GraphError, Op, Result};
@@ -23,6 +24,8 @@ pub struct Schedule<'g> {
     /// Elements of each temporary slot, largest first.
     pub slots: Vec<usize>,
     regions: HashMap<Expr, Region>,
+    /// By kernel: the slot that its passes share.
+    scratch: HashMap<usize, usize>,
     graph: &'g crate::graph::Graph,
 }
 
@@ -33,6 +36,14 @@ impl Schedule<'_> {
             Op::Leaf(id) => env.leaves[&id],
             _ => self.regions[&e],
         }
+    }
+
+    /// The memory that the passes of kernel `k` share, where its variant asks for any.
+    pub fn scratch(&self, k: usize, env: &Environment) -> Option<Region> {
+        self.scratch.get(&k).map(|slot| Region {
+            buffer: env.bound_buffers + slot,
+            offset: 0,
+        })
     }
 }
 
@@ -98,8 +109,15 @@ pub fn schedule<'g>(
     let mut free: Vec<usize> = vec![];
     let mut expiring: HashMap<usize, Vec<usize>> = HashMap::new();
     let mut slot_of: HashMap<Expr, usize> = HashMap::new();
+    let mut scratch: HashMap<usize, usize> = HashMap::new();
     for (at, item) in items.iter().enumerate() {
         if let Item::Kernel(k) = item {
+            let elements = scratch_len(lowering, *k, env)?;
+            if elements > 0 {
+                let slot = take_slot(&mut slots, &mut free, elements);
+                scratch.insert(*k, slot);
+                expiring.entry(at).or_default().push(slot);
+            }
             let root = lowering.kernels[*k].root;
             if !regions.contains_key(&root) {
                 let elements = graph.shape(root).numel().next_multiple_of(4);
@@ -122,13 +140,28 @@ pub fn schedule<'g>(
         let buffer = env.bound_buffers + rank[slot];
         regions.insert(e, Region { buffer, offset: 0 });
     }
+    for slot in scratch.values_mut() {
+        *slot = rank[*slot];
+    }
     let slots = order.iter().map(|&k| slots[k]).collect();
     Ok(Schedule {
         items,
         slots,
         regions,
+        scratch,
         graph,
     })
+}
+
+/// Elements of scratch memory that a kernel needs; within the adapter's limit, or the variant would be refused later.
+fn scratch_len(lowering: &Lowering, k: usize, env: &Environment) -> Result<usize> {
+    let graph = lowering.graph;
+    let core = lowering.kernels[k].core;
+    let Some(core) = core.filter(|&c| is_contraction(&graph.node(c).op)) else {
+        return Ok(0);
+    };
+    let chosen = contraction::choose(graph, core, env)?;
+    Ok(chosen.variant.scratch(&chosen.op) as usize)
 }
 
 /// The smallest free slot that is large enough; else the largest free one, grown; else a new one.
@@ -152,7 +185,7 @@ fn take_slot(slots: &mut Vec<usize>, free: &mut Vec<usize>, elements: usize) -> 
 
 fn check_leaves(lowering: &Lowering, stages: &[Stage], env: &Environment) -> Result<()> {
     let graph = lowering.graph;
-    let limit = env.caps.max_binding_bytes;
+    let limit = env.target.caps.max_binding_bytes;
     let outputs = stages
         .iter()
         .flat_map(|s| s.outputs.iter().map(|(e, _)| *e));

@@ -13,11 +13,14 @@ mod memory;
 mod text;
 
 use super::{Expr, Graph, GraphError, LeafId, Op, Result, Shape, SourceId};
-use crate::gpu::{AdapterClass, Buffer, Caps, Dispatch, Gpu, GpuError, Kernel};
+use crate::gpu::{Buffer, Caps, Dispatch, Gpu, GpuError, Kernel};
 use crate::kernels;
+pub use crate::kernels::Form;
+use crate::kernels::Scalar;
+use crate::kernels::gemm::{Choices, GemmOp, Variant};
 use lower::{KernelNode, Lowering, is_contraction};
 use std::collections::HashMap;
-pub use text::{Bound, Form, Region};
+pub use text::{Bound, Region};
 
 /// Work between stages that is not an expression: optimiser, moving average, counters.
 #[derive(Clone)]
@@ -38,10 +41,33 @@ pub struct Stage {
 /// Makes the kernel that fills a region with a source's next tensor.
 pub type SourceKernel = Box<dyn Fn(Region) -> std::result::Result<Effect, String>>;
 
-/// What a program is compiled against.
-pub struct Environment {
+/// What kernels are made for: an adapter, and the choices among variants that were measured on it.
+#[derive(Clone, Debug)]
+pub struct Target {
     pub caps: Caps,
     pub form: Form,
+    pub choices: Choices,
+}
+
+impl Target {
+    /// The form follows the adapter's class, every variant its rule.
+    pub fn of(caps: &Caps) -> Target {
+        Target::with_form(caps, Form::of(caps.class))
+    }
+
+    /// Kernels of this form whatever the adapter's class: the form for GPUs runs on a CPU adapter too, only slowly.
+    pub fn with_form(caps: &Caps, form: Form) -> Target {
+        Target {
+            caps: caps.clone(),
+            form,
+            choices: Choices::default(),
+        }
+    }
+}
+
+/// What a program is compiled against.
+pub struct Environment {
+    pub target: Target,
     /// Where each leaf lies.
     pub leaves: HashMap<LeafId, Region>,
     pub sources: HashMap<SourceId, SourceKernel>,
@@ -55,27 +81,16 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// An environment without leaves for this device; the form follows the adapter's class.
-    pub fn new(caps: &Caps, bound_buffers: usize, counters: usize, seed: u64) -> Self {
+    /// An environment without leaves.
+    pub fn new(target: Target, bound_buffers: usize, counters: usize, seed: u64) -> Self {
         Environment {
-            caps: caps.clone(),
-            form: Form::of(caps.class),
+            target,
             leaves: HashMap::new(),
             sources: HashMap::new(),
             bound_buffers,
             seed,
             counters,
             execution_counter: 0,
-        }
-    }
-}
-
-impl Form {
-    /// Software adapters run on CPUs.
-    pub fn of(class: AdapterClass) -> Form {
-        match class {
-            AdapterClass::Software => Form::Cpu,
-            _ => Form::Gpu,
         }
     }
 }
@@ -92,10 +107,21 @@ pub struct Step {
     pub bytes: u64,
 }
 
+/// A matrix product or convolution of a plan, and how it is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Contraction {
+    pub op: GemmOp,
+    /// How A, B and C are stored.
+    pub formats: [Scalar; 3],
+    pub variant: Variant,
+}
+
 /// A compiled program: plain data.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     pub steps: Vec<Step>,
+    /// One per product, in order of execution.
+    pub contractions: Vec<Contraction>,
     /// Elements of each temporary slot, largest first; slot k is buffer `bound_buffers + k` of the table.
     pub slots: Vec<usize>,
 }
@@ -114,8 +140,8 @@ impl Plan {
             })
             .collect();
         // One binding and three immediates are the result's (see `text::bindings`).
-        let offsets = (env.caps.max_immediate_bytes / 4) as usize;
-        let max_reads = (env.caps.max_storage_buffers as usize)
+        let offsets = (env.target.caps.max_immediate_bytes / 4) as usize;
+        let max_reads = (env.target.caps.max_storage_buffers as usize)
             .saturating_sub(1)
             .min(offsets.saturating_sub(3))
             .max(4);
@@ -123,6 +149,7 @@ impl Plan {
         let schedule = memory::schedule(&lowering, stages, env)?;
         let mut plan = Plan {
             steps: vec![],
+            contractions: vec![],
             slots: schedule.slots.clone(),
         };
         let place = |e: Expr| schedule.place(e, env);
@@ -130,19 +157,37 @@ impl Plan {
             match item {
                 memory::Item::Kernel(k) => {
                     let node = &lowering.kernels[*k];
-                    let bound = kernel_of(&lowering, node, &place, env)?;
-                    plan.steps.push(Step {
-                        flops: node.core.map_or(0, |c| flops(graph, c)),
-                        bytes: bytes(graph, node),
-                        kernel: bound.kernel,
-                        buffers: bound.buffers,
-                    });
+                    let mut step = |bound: Bound, flops: u64, bytes: u64| {
+                        plan.steps.push(Step {
+                            flops,
+                            bytes,
+                            kernel: bound.kernel,
+                            buffers: bound.buffers,
+                        });
+                    };
+                    let bytes = bytes(graph, node);
+                    match node.core.filter(|&c| is_contraction(&graph.node(c).op)) {
+                        Some(core) => {
+                            let scratch = schedule.scratch(*k, env);
+                            let (contraction, passes) = contraction::passes(
+                                &lowering, node.root, core, &place, scratch, env,
+                            )?;
+                            // What a second pass moves is the scratch memory.
+                            let moved = 8 * contraction.variant.scratch(&contraction.op);
+                            let costs = [(flops(graph, core), bytes), (0, moved)];
+                            for (bound, (flops, bytes)) in passes.into_iter().zip(costs) {
+                                step(bound, flops, bytes);
+                            }
+                            plan.contractions.push(contraction);
+                        }
+                        None => step(kernel_of(&lowering, node, &place, env)?, 0, bytes),
+                    }
                 }
                 memory::Item::Copy { from, to } => {
                     let elements = graph.shape(*from).numel();
                     let source = place(*from);
                     let kernel =
-                        kernels::copy::kernel(&env.caps, elements, source.offset, to.offset);
+                        kernels::copy::kernel(&env.target.caps, elements, source.offset, to.offset);
                     plan.steps.push(Step {
                         kernel,
                         buffers: vec![source.buffer, to.buffer],
@@ -223,14 +268,22 @@ fn kernel_of(
     let root = node.root;
     let Some(core) = node.core else {
         return Ok(text::elementwise(
-            lowering, root, place, &env.caps, env.form,
+            lowering,
+            root,
+            place,
+            &env.target.caps,
+            env.target.form,
         ));
     };
     let op = &graph.node(core).op;
     match op {
-        op if is_contraction(op) => contraction::kernel(lowering, root, core, place, env),
         Op::Sum { .. } => Ok(text::reduce(
-            lowering, root, core, place, &env.caps, env.form,
+            lowering,
+            root,
+            core,
+            place,
+            &env.target.caps,
+            env.target.form,
         )),
         Op::Random {
             distribution,
@@ -252,7 +305,7 @@ fn kernel_of(
                 execution_counter: env.execution_counter as u32,
             };
             Ok(Bound {
-                kernel: kernels::random::kernel(&env.caps, &params),
+                kernel: kernels::random::kernel(&env.target.caps, &params),
                 buffers: vec![env.counters, region.buffer],
             })
         }

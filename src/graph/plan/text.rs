@@ -4,6 +4,7 @@ use super::super::{Expr, Graph, Op};
 use super::emit::{Emitted, Emitter, Extents, Read};
 use super::lower::{Lowering, NOTHING, sum_view};
 use crate::gpu::{Caps, Kernel};
+use crate::kernels::Form;
 use crate::kernels::gemm::Epilogue;
 use std::fmt::Write;
 
@@ -27,15 +28,6 @@ pub struct Bound {
     pub buffers: Vec<usize>,
 }
 
-/// How kernels are shaped for this class of adapter.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Form {
-    /// 8 lanes that loop, no barriers.
-    Cpu,
-    /// Wide workgroups, one value per lane, sums through workgroup memory.
-    Gpu,
-}
-
 /// The declarations of bindings and load functions, with offsets in the immediates or baked.
 struct Bindings {
     text: String,
@@ -49,7 +41,6 @@ fn bindings(
     reads: &[Read],
     place: &dyn Fn(Expr) -> Region,
     result: Option<(Region, bool)>,
-    first_binding: usize,
 ) -> Bindings {
     let mut buffers: Vec<usize> = vec![];
     let mut wide: Vec<bool> = vec![];
@@ -75,7 +66,9 @@ fn bindings(
     };
     let mut text = String::new();
     for (k, w) in wide.iter().enumerate() {
-        let (binding, ty) = (first_binding + k, element(*w));
+        // An epilogue's buffers come behind those of the kernel that it is joined to.
+        let first = if result.is_some() { "" } else { "E_BINDING + " };
+        let (binding, ty) = (format!("{first}{k}u"), element(*w));
         let _ = writeln!(
             text,
             "@group(0) @binding({binding}) var<storage, read> in{k}: array<{ty}>;"
@@ -83,7 +76,7 @@ fn bindings(
     }
     let mut immediates = vec![];
     if let Some((region, _)) = result {
-        let (binding, ty) = (first_binding + buffers.len(), element(out_wide));
+        let (binding, ty) = (buffers.len(), element(out_wide));
         let _ = writeln!(
             text,
             "@group(0) @binding({binding}) var<storage, read_write> result: array<{ty}>;"
@@ -170,7 +163,7 @@ pub fn elementwise(
             reduced: 1,
         },
     );
-    let declared = bindings(&body.reads, place, Some((place(root), wide)), 0);
+    let declared = bindings(&body.reads, place, Some((place(root), wide)));
     let values = if wide { count / 4 } else { count };
     let (lanes, items) = match form {
         Form::Cpu => (8, 4),
@@ -271,7 +264,6 @@ pub fn reduce(
         &before.reads,
         place,
         Some((place(root), finish_wide.is_some())),
-        0,
     );
     let mut text = declared.text;
     let value = if wide.is_some() { "vec4<f32>" } else { "f32" };
@@ -335,8 +327,6 @@ pub fn reduce(
 
 /// Offsets that an epilogue may take from the immediates; further ones are written into its text.
 const EPILOGUE_OFFSETS: usize = 6;
-/// The first binding of an epilogue: A, B and C come before it.
-const EPILOGUE_BINDING: usize = 3;
 
 /// The tree of `root` on top of the contraction `core` as an epilogue, and the buffers it is bound to. `rows`: the number of rows of
 /// C, where the epilogue may ask for its row.
@@ -357,7 +347,7 @@ pub fn epilogue(
         .with_rows(rows)
         .finish(root, &view)
         .unwrap_or_else(|m| unreachable!("expression {} was emitted in the dry run", m.0.index()));
-    let declared = bindings(&body.reads, place, None, EPILOGUE_BINDING);
+    let declared = bindings(&body.reads, place, None);
     let mut wgsl = declared.text;
     let _ = write!(
         wgsl,
@@ -367,6 +357,7 @@ pub fn epilogue(
     let hook = Epilogue {
         wgsl,
         extra_buffers: declared.buffers.len(),
+        f16: false,
         immediates: declared.immediates,
     };
     (hook, declared.buffers)

@@ -1,5 +1,5 @@
 //! Timing of the GEMM family on the shapes that GANs meet, for `gan-gpu bench kernels`.
-use super::{ConvShape, GemmOp, Variant, kernel};
+use super::{Call, ConvShape, GemmOp, Operand, Variant, lower};
 use crate::gpu::{Dispatch, Gpu, GpuError};
 use crate::kernels::KernelError;
 use std::time::{Duration, Instant};
@@ -15,8 +15,8 @@ pub struct BenchCase {
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct BenchResult {
     pub name: &'static str,
-    /// The kernel's label: body, loaders and form.
-    pub kernel: String,
+    /// The variant's name.
+    pub variant: String,
     /// The first dispatch, most of which is the driver compiling the shader, unless it was compiled before.
     pub first_s: f64,
     /// Of one dispatch, with the submission shared by as many as fill about 50 ms.
@@ -106,29 +106,39 @@ pub fn run(
     budget: Duration,
 ) -> Result<BenchResult, BenchError> {
     const SUBMISSION: Duration = Duration::from_millis(50);
-    let kernel = kernel(gpu.caps(), variant, &case.op, [0; 3], None)?;
+    let passes = lower(gpu.caps(), variant, &Call::plain(&case.op))?;
     // Small numbers, neither zero nor denormal, which some machines compute at another speed.
     let operand = |label, len: u64| {
         let values: Vec<f32> = (0..len).map(|i| (i % 251) as f32 / 251.0 - 0.5).collect();
         gpu.buffer_from(label, bytemuck::cast_slice(&values))
     };
     let [a, b, c] = case.op.lens();
-    let buffers = [operand("a", a)?, operand("b", b)?, gpu.buffer("c", c * 4)?];
-    let dispatch = gpu.prepare(&kernel, &[&buffers[0], &buffers[1], &buffers[2]])?;
+    let (a, b, c) = (operand("a", a)?, operand("b", b)?, gpu.buffer("c", c * 4)?);
+    let scratch = gpu.buffer("scratch", variant.scratch(&case.op).max(1) * 4)?;
+    let bind = |pass: &super::Pass| {
+        let buffers = pass.operands.iter().map(|operand| match operand {
+            Operand::A => &a,
+            Operand::B => &b,
+            Operand::Scratch => &scratch,
+            Operand::C | Operand::Extra(_) => &c,
+        });
+        gpu.prepare(&pass.kernel, &buffers.collect::<Vec<_>>())
+    };
+    let dispatches = passes.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
 
-    let first = time(gpu, &dispatch, 1)?;
-    let once = time(gpu, &dispatch, 1)?;
+    let first = time(gpu, &dispatches, 1)?;
+    let once = time(gpu, &dispatches, 1)?;
     let repeats = (SUBMISSION.as_secs_f64() / once.max(1e-6)).clamp(1.0, 1000.0) as usize;
     let start = Instant::now();
     let mut seconds = Vec::new();
     while seconds.len() < 3 || start.elapsed() < budget {
-        seconds.push(time(gpu, &dispatch, repeats)? / repeats as f64);
+        seconds.push(time(gpu, &dispatches, repeats)? / repeats as f64);
     }
     seconds.sort_by(f64::total_cmp);
     let median = seconds[seconds.len() / 2];
     Ok(BenchResult {
         name: case.name,
-        kernel: kernel.label,
+        variant: variant.to_string(),
         first_s: first,
         ms_median: median * 1e3,
         ms_min: seconds[0] * 1e3,
@@ -136,10 +146,10 @@ pub fn run(
     })
 }
 
-/// Seconds of one submission of `repeats` dispatches.
-fn time(gpu: &Gpu, dispatch: &Dispatch, repeats: usize) -> Result<f64, GpuError> {
+/// Seconds of one submission of `repeats` times these dispatches.
+fn time(gpu: &Gpu, dispatches: &[Dispatch], repeats: usize) -> Result<f64, GpuError> {
     let start = Instant::now();
-    let submission = gpu.submit(std::iter::repeat_n(dispatch, repeats))?;
+    let submission = gpu.submit(std::iter::repeat_n(dispatches, repeats).flatten())?;
     gpu.wait(&submission)?;
     Ok(start.elapsed().as_secs_f64())
 }

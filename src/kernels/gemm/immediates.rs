@@ -1,4 +1,5 @@
 //! The constants of a dispatch: names for the shader and values for the host, written down once.
+use super::op::Epilogue;
 use crate::kernels::KernelError;
 
 /// What every adapter offers: 128 bytes.
@@ -21,6 +22,14 @@ impl Immediates {
 
     pub fn word(&mut self, name: String, wgsl_type: &'static str, bits: u32) -> &mut Self {
         self.fields.push((name, wgsl_type, bits));
+        self
+    }
+
+    /// `e0`, `e1`, .. of an epilogue.
+    pub fn epilogue(&mut self, epilogue: &Epilogue) -> &mut Self {
+        for (i, &word) in epilogue.immediates.iter().enumerate() {
+            self.word(format!("e{i}"), "u32", word);
+        }
         self
     }
 

@@ -11,9 +11,11 @@
 //! im2col buffer exists: the loader of B computes the addresses. All sizes, strides and offsets are immediates; one pipeline
 //! serves every shape of one (loaders, alignment, K tile, epilogue).
 //!
-//! Files: `op` what can be asked for, `problem` what that means for loaders and immediates, `unroll` the generated inner loop
-//! of the CPU variant, `reference` the same operations as textbook loops in f64, `bench` timing.
+//! Files: `op` what can be asked for, `variant` the ways to compute it and the choice among them, `problem` what an operation
+//! means for loaders and immediates, `unroll` the generated inner loop of the CPU variant, `finish` the second dispatch of the
+//! schemes that need one, `reference` the same operations as textbook loops in f64, `bench` timing.
 pub mod bench;
+mod finish;
 mod immediates;
 mod op;
 mod problem;
@@ -21,111 +23,216 @@ pub mod reference;
 #[cfg(test)]
 mod tests;
 mod unroll;
+mod variant;
 
-pub use op::{ConvShape, Epilogue, GemmOp, Variant};
+pub use op::{ConvShape, Epilogue, GemmOp};
+pub use variant::{Body, Choices, Scheme, Variant};
 
-use super::KernelError;
+use super::{KernelError, Scalar};
 use crate::gpu::{Caps, Kernel, shader};
 use problem::Problem;
 use unroll::Unroll;
 
 const GRID: &str = include_str!("../../../shaders/lib/gemm_grid.wgsl");
+const WHOLE: &str = include_str!("../../../shaders/lib/gemm_whole.wgsl");
+const SPLIT: &str = include_str!("../../../shaders/lib/gemm_split.wgsl");
 const CPU_BODY: &str = include_str!("../../../shaders/gemm_cpu.wgsl");
 const TILED_BODY: &str = include_str!("../../../shaders/gemm_tiled.wgsl");
 
 /// Side of the block of C that a workgroup of the tiled variant computes (`TILE` in gemm_tiled.wgsl).
 const TILE: u32 = 64;
+/// Parts of a split k begin at multiples of this, the largest K tile of any body.
+const SPLIT_UNIT: u32 = 128;
 
-/// The kernel of `op` on an adapter with `caps`. `offsets`: where A, B and C start in their buffers, in elements.
+/// One use of an operation: where its operands lie and what happens to its result.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    pub op: &'a GemmOp,
+    /// How A, B and C are stored.
+    pub formats: [Scalar; 3],
+    /// Where A, B and C start in their buffers, in elements.
+    pub offsets: [u32; 3],
+    pub epilogue: Option<&'a Epilogue>,
+}
+
+impl<'a> Call<'a> {
+    /// f32 operands at the start of their buffers, no epilogue.
+    pub fn plain(op: &'a GemmOp) -> Self {
+        Self {
+            op,
+            formats: [Scalar::F32; 3],
+            offsets: [0; 3],
+            epilogue: None,
+        }
+    }
+}
+
+/// What a dispatch of an operation is bound to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operand {
+    A,
+    B,
+    C,
+    /// Memory of [`Variant::scratch`] elements (f32) that the passes of one call share, in a buffer of its own.
+    Scratch,
+    /// The epilogue's buffers, in order.
+    Extra(usize),
+}
+
+/// One dispatch of an operation.
+#[derive(Debug, Clone)]
+pub struct Pass {
+    pub kernel: Kernel,
+    /// In binding order.
+    pub operands: Vec<Operand>,
+}
+
+/// The dispatches, in order, that compute `call` in this variant on an adapter with `caps`.
 ///
-/// Bindings: 0 A, 1 B, 2 C (written), 3.. the epilogue's. Which operand is A, B and C: see [`GemmOp`].
-/// Multiples of 4 in the inner dimensions and offsets select loaders that read four elements at once; anything else works
-/// at a lower speed.
+/// Which operand is A, B and C: see [`GemmOp`]. Multiples of 4 in the inner dimensions and offsets select loaders that read
+/// four elements at once; anything else works at a lower speed.
 ///
-/// Every element of C is summed over k in order, so a variant's results do not depend on the machine's number of cores;
-/// the two variants agree to rounding.
+/// Every element of C is summed over k in an order that the variant fixes, so a variant's results do not depend on thread
+/// timing; variants agree to rounding.
 ///
 /// # Errors
 /// [`KernelError`]: a size of zero, a window larger than the padded image, operands beyond 32-bit indices, too many
 /// immediates in the epilogue.
-pub fn kernel(
-    caps: &Caps,
-    variant: Variant,
-    op: &GemmOp,
-    offsets: [u32; 3],
-    epilogue: Option<&Epilogue>,
-) -> Result<Kernel, KernelError> {
-    let problem = Problem::new(op, offsets)?;
-    match variant {
-        Variant::Cpu => cpu(caps, problem, op.flops(), epilogue),
-        Variant::Tiled => tiled(caps, problem, epilogue),
+pub fn lower(caps: &Caps, variant: Variant, call: &Call) -> Result<Vec<Pass>, KernelError> {
+    let identity = Epilogue::default();
+    let epilogue = call.epilogue.unwrap_or(&identity);
+    let extra = (0..epilogue.extra_buffers).map(Operand::Extra);
+    let [fa, fb, fc] = call.formats;
+    let [a, b, c] = call.offsets;
+    // The whole operation, so that errors speak of it and not of its parts.
+    Problem::new(call.op, call.offsets)?;
+    if variant.scheme == Scheme::Whole {
+        let problem = Problem::new(call.op, call.offsets)?;
+        let product = Product {
+            problem,
+            formats: call.formats,
+            parts: None,
+            epilogue,
+        };
+        return Ok(vec![Pass {
+            kernel: multiply(caps, variant.body, product)?,
+            operands: [Operand::A, Operand::B, Operand::C]
+                .into_iter()
+                .chain(extra)
+                .collect(),
+        }]);
+    }
+    let parts = match variant.scheme {
+        Scheme::SplitK(parts) => Some(Parts {
+            count: parts,
+            stride: call.op.lens()[2].next_multiple_of(4) as u32,
+        }),
+        _ => None,
+    };
+    let product = Product {
+        problem: Problem::new(&variant::product(call.op, variant.scheme), [a, b, 0])?,
+        formats: [fa, fb, Scalar::F32],
+        parts,
+        epilogue: &identity,
+    };
+    let finish = match parts {
+        Some(parts) => finish::splits(caps, call.op, parts, c, fc, epilogue)?,
+        None => finish::taps(caps, call.op, c, fc, epilogue)?,
+    };
+    Ok(vec![
+        Pass {
+            kernel: multiply(caps, variant.body, product)?,
+            operands: vec![Operand::A, Operand::B, Operand::Scratch],
+        },
+        Pass {
+            kernel: finish,
+            operands: [Operand::Scratch, Operand::C]
+                .into_iter()
+                .chain(extra)
+                .collect(),
+        },
+    ])
+}
+
+/// A split k.
+#[derive(Debug, Clone, Copy)]
+struct Parts {
+    count: u32,
+    /// Elements from one part's C to the next.
+    stride: u32,
+}
+
+/// What one dispatch multiplies.
+struct Product<'a> {
+    problem: Problem,
+    formats: [Scalar; 3],
+    parts: Option<Parts>,
+    epilogue: &'a Epilogue,
+}
+
+fn multiply(caps: &Caps, body: Body, product: Product) -> Result<Kernel, KernelError> {
+    match body {
+        Body::Cpu { k_tile, rows } => cpu(caps, k_tile, rows, product),
+        Body::Tiled => tiled(caps, product),
     }
 }
 
-fn cpu(
-    caps: &Caps,
-    problem: Problem,
-    flops: u64,
-    epilogue: Option<&Epilogue>,
-) -> Result<Kernel, KernelError> {
-    let unroll = Unroll::choose(caps, problem.k, flops);
-    let rows_max = unroll::rows_max(caps);
-    let cores = std::thread::available_parallelism().map_or(4, |n| n.get() as u32);
-    let col_blocks = problem.n.div_ceil(unroll.cols());
-    let rows = unroll::rows_per_workgroup(problem.m, col_blocks * problem.depth, cores, rows_max);
+fn cpu(caps: &Caps, k_tile: u32, rows: u32, product: Product) -> Result<Kernel, KernelError> {
+    let unroll = Unroll::of(caps, k_tile);
+    let (a, b) = (product.problem.a, product.problem.b);
     let constants = format!(
         "const LANES = {}u;\nconst K_TILE = {}u;\nconst B_TILE_LEN = {}u;\nconst ROWS_MAX = {}u;\nconst A_SLOTS = {}u;\n",
         unroll::LANES,
         unroll.k_tile,
-        unroll.b_tile_len(problem.b.along_k()),
-        rows_max,
+        unroll.b_tile_len(b.along_k()),
+        unroll::rows_max(caps),
         unroll.a_slots()
     );
-    let generated = unroll.multiply_tile(problem.a.along_m());
+    let generated = unroll.multiply_tile(a.along_m());
     assemble(
         caps,
         "gemm_cpu",
         &format!("k{}", unroll.k_tile),
-        problem,
-        [rows, unroll.cols()],
+        product,
+        [rows, unroll::COLS],
         &[("rows", rows), ("k_tile", unroll.k_tile)],
         &[&constants, CPU_BODY, &generated],
-        epilogue,
     )
 }
 
-fn tiled(
-    caps: &Caps,
-    problem: Problem,
-    epilogue: Option<&Epilogue>,
-) -> Result<Kernel, KernelError> {
+fn tiled(caps: &Caps, product: Product) -> Result<Kernel, KernelError> {
     assemble(
         caps,
         "gemm_tiled",
         "64x64x32",
-        problem,
+        product,
         [TILE, TILE],
         &[],
         &["const A_SLOTS = 1u;\n", TILED_BODY],
-        epilogue,
     )
 }
 
 /// Joins body, loaders and epilogue, and lays `block` = [rows, columns] of C per workgroup over the output.
-#[allow(clippy::too_many_arguments)]
 fn assemble(
     caps: &Caps,
     file: &str,
     form: &str,
-    problem: Problem,
+    product: Product,
     block: [u32; 2],
     constants: &[(&'static str, u32)],
     body: &[&str],
-    epilogue: Option<&Epilogue>,
 ) -> Result<Kernel, KernelError> {
+    let Product {
+        problem,
+        formats,
+        parts,
+        epilogue,
+    } = product;
     let row_blocks = problem.m.div_ceil(block[0]);
     let col_blocks = problem.n.div_ceil(block[1]);
-    let workgroups = u64::from(row_blocks) * u64::from(col_blocks) * u64::from(problem.depth);
+    let count = parts.map_or(1, |p| p.count);
+    let workgroups =
+        u64::from(row_blocks) * u64::from(col_blocks) * u64::from(problem.depth) * u64::from(count);
     let grid = fold(problem.name, workgroups, caps.max_workgroups_per_dim)?;
 
     let mut im = problem.immediates;
@@ -136,37 +243,66 @@ fn assemble(
     for &(name, value) in constants {
         im.u32(name, value);
     }
-    let default = Epilogue::default();
-    let epilogue = epilogue.unwrap_or(&default);
-    for (i, &word) in epilogue.immediates.iter().enumerate() {
-        im.word(format!("e{i}"), "u32", word);
+    if let Some(parts) = parts {
+        let part_k = problem.k.div_ceil(parts.count).next_multiple_of(SPLIT_UNIT);
+        im.u32("parts", parts.count)
+            .u32("part_k", part_k)
+            .u32("part_len", parts.stride);
     }
+    im.epilogue(epilogue);
     im.check(problem.name)?;
 
     let axes = format!(
-        "const A_ALONG_M = {};\nconst B_ALONG_K = {};\n",
+        "const A_ALONG_M = {};\nconst B_ALONG_K = {};\nconst E_BINDING = 3u;\n",
         problem.a.along_m(),
         problem.b.along_k()
     );
+    let types = element_types(
+        ["a_elem", "b_elem", "c_elem"].into_iter().zip(formats),
+        epilogue,
+    );
     let declaration = im.declaration();
-    let mut parts = vec![declaration.as_str(), &axes];
-    parts.extend_from_slice(body);
-    parts.push(GRID);
-    parts.extend_from_slice(problem.libraries);
-    parts.extend([problem.a.wgsl(), problem.b.wgsl(), problem.c.wgsl()]);
-    parts.push(&epilogue.wgsl);
+    let mut texts = vec![types.as_str(), declaration.as_str(), &axes];
+    texts.extend_from_slice(body);
+    texts.extend([GRID, if parts.is_some() { SPLIT } else { WHOLE }]);
+    texts.extend_from_slice(problem.libraries);
+    texts.extend([problem.a.wgsl(), problem.b.wgsl(), problem.c.wgsl()]);
+    texts.push(&epilogue.wgsl);
+    let stored = match formats {
+        [Scalar::F32, Scalar::F32, Scalar::F32] => String::new(),
+        formats => formats.map(|f| format!(" {}", f.wgsl())).concat(),
+    };
+    let split = if parts.is_some() { " split" } else { "" };
     Ok(Kernel {
         label: format!(
-            "{file} {} {} {} {} {form}",
+            "{file} {} {} {} {} {form}{split}{stored}",
             problem.name,
             problem.a.name(),
             problem.b.name(),
             problem.c.name()
         ),
-        source: shader::join(&parts).into(),
+        source: shader::join(&texts).into(),
         grid,
         immediates: im.words(),
     })
+}
+
+/// `alias name = f32;` and the like, behind an `enable` line where one is f16 or the epilogue reads f16.
+fn element_types<'a>(
+    aliases: impl IntoIterator<Item = (&'a str, Scalar)>,
+    epilogue: &Epilogue,
+) -> String {
+    let mut f16 = epilogue.f16;
+    let mut text = String::new();
+    for (name, format) in aliases {
+        f16 |= format == Scalar::F16;
+        text += &format!("alias {name} = {};\n", format.wgsl());
+    }
+    // An adapter without f16 refuses the line even where nothing uses it.
+    if f16 {
+        text.insert_str(0, "enable f16;\n");
+    }
+    text
 }
 
 /// `workgroups` in a line, folded where a dimension would exceed `limit`; gemm_grid.wgsl unfolds it.

@@ -1,25 +1,5 @@
 //! What can be asked of the GEMM family.
-use crate::gpu::{AdapterClass, Caps};
 use crate::kernels::KernelError;
-
-/// How the product is laid out over the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Variant {
-    /// For adapters that run on the CPU: no barriers, B stationary in registers and cache (gemm_cpu.wgsl).
-    Cpu,
-    /// For GPUs: tiles in workgroup memory, 4 x 4 sums in registers (gemm_tiled.wgsl).
-    Tiled,
-}
-
-impl Variant {
-    /// The variant for the class of an adapter.
-    pub fn for_caps(caps: &Caps) -> Self {
-        match caps.class {
-            AdapterClass::Software => Self::Cpu,
-            _ => Self::Tiled,
-        }
-    }
-}
 
 /// A padded, strided 2-D convolution, after PyTorch's Conv2d without dilation and groups.
 ///
@@ -186,13 +166,15 @@ impl GemmOp {
 /// What happens to each finished element of C before it is stored.
 ///
 /// `wgsl` defines `fn epilogue(v: f32, i: u32) -> f32`, i the linear index in C (its offset not counted), and declares the
-/// bindings 3.. it reads. It may also read `epilogue_row: u32`, the row of C (output feature or channel), which saves a
+/// buffers it reads as `@binding(E_BINDING + 0u)` and so on. It may also read `epilogue_row: u32`, the row of C (output feature or channel), which saves a
 /// division in a bias, and its own constants `im.e0`, `im.e1`, ..: offsets belong there, so that layers share a pipeline.
 /// Its other names should start with `e_`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Epilogue {
     pub wgsl: String,
     pub extra_buffers: usize,
+    /// Whether one of them holds f16.
+    pub f16: bool,
     /// The values of `im.e0`, `im.e1`, .. (u32; at most 6 for convolutions).
     pub immediates: Vec<u32>,
 }
@@ -203,6 +185,7 @@ impl Default for Epilogue {
         Self {
             wgsl: include_str!("../../../shaders/epilogue/identity.wgsl").into(),
             extra_buffers: 0,
+            f16: false,
             immediates: Vec::new(),
         }
     }

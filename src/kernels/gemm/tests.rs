@@ -2,6 +2,7 @@
 use super::*;
 use crate::gpu::testing::{assert_close, buffer_of, close, gpu, nan_buffer, read_f32};
 use crate::gpu::{Buffer, Gpu};
+use crate::kernels::Form;
 
 /// f32 sums of up to a few hundred products of numbers below 1, in another order than the reference's.
 const ABS: f64 = 2e-5;
@@ -9,7 +10,7 @@ const REL: f64 = 1e-5;
 /// Elements after each operand that nothing may read into a result or write.
 const TAIL: usize = 9;
 
-const BOTH: [Variant; 2] = [Variant::Cpu, Variant::Tiled];
+const BOTH: [Form; 2] = [Form::Cpu, Form::Gpu];
 
 /// Numbers in -1..1 without a pattern.
 fn noise(seed: u32, len: usize) -> Vec<f32> {
@@ -37,27 +38,41 @@ struct Run {
     c: Vec<f32>,
 }
 
-/// Runs `kernel` of `op` on noise. Fails if it writes outside C.
-fn run(gpu: &Gpu, kernel: &Kernel, op: &GemmOp, offsets: [u32; 3], extra: &[&Buffer]) -> Run {
+/// Runs the passes of `variant` of `op` on noise, each changed by `edit`. Fails if they write outside C.
+fn run(
+    gpu: &Gpu,
+    passes: &[Pass],
+    (variant, op, offsets): (Variant, &GemmOp, [u32; 3]),
+    extra: &[&Buffer],
+) -> Run {
     let [a_len, b_len, c_len] = op.lens().map(|len| len as usize);
     let (a, b) = (noise(1, a_len), noise(2, b_len));
     let a_buffer = placed(gpu, "a", offsets[0], &a);
     let b_buffer = placed(gpu, "b", offsets[1], &b);
     let c_buffer = nan_buffer(gpu, "c", offsets[2] as usize + c_len + TAIL);
-    let mut buffers = vec![&a_buffer, &b_buffer, &c_buffer];
-    buffers.extend_from_slice(extra);
-    let dispatch = gpu
-        .prepare(kernel, &buffers)
-        .unwrap_or_else(|error| panic!("{}: {error}", kernel.label));
-    gpu.submit([&dispatch])
+    let scratch = nan_buffer(gpu, "scratch", variant.scratch(op).max(1) as usize);
+    let dispatches: Vec<_> = passes
+        .iter()
+        .map(|Pass { kernel, operands }| {
+            let buffers = operands.iter().map(|operand| match operand {
+                Operand::A => &a_buffer,
+                Operand::B => &b_buffer,
+                Operand::C => &c_buffer,
+                Operand::Scratch => &scratch,
+                Operand::Extra(k) => extra[*k],
+            });
+            gpu.prepare(kernel, &buffers.collect::<Vec<_>>())
+                .unwrap_or_else(|error| panic!("{}: {error}", kernel.label))
+        })
+        .collect();
+    gpu.submit(&dispatches)
         .unwrap_or_else(|error| panic!("{error}"));
     let all = read_f32(gpu, &c_buffer);
     let (before, rest) = all.split_at(offsets[2] as usize);
     let (c, after) = rest.split_at(c_len);
     assert!(
         before.iter().chain(after).all(|v| v.is_nan()),
-        "{}, {op:?}: wrote outside C",
-        kernel.label
+        "{variant}, {op:?}: wrote outside C"
     );
     Run {
         a,
@@ -66,22 +81,30 @@ fn run(gpu: &Gpu, kernel: &Kernel, op: &GemmOp, offsets: [u32; 3], extra: &[&Buf
     }
 }
 
-fn check_with(caps: &Caps, variant: Variant, op: &GemmOp, offsets: [u32; 3]) {
-    let gpu = gpu();
-    let kernel = kernel(caps, variant, op, offsets, None).unwrap();
-    let Run { a, b, c } = run(&gpu, &kernel, op, offsets, &[]);
-    let want = reference::gemm(op, &a, &b);
-    assert_close(
-        &format!("{}, {op:?}, offsets {offsets:?}", kernel.label),
-        &c,
-        &want,
-        ABS,
-        REL,
-    );
+fn call(op: &GemmOp, offsets: [u32; 3]) -> Call<'_> {
+    Call {
+        offsets,
+        ..Call::plain(op)
+    }
 }
 
-fn check(variant: Variant, op: &GemmOp, offsets: [u32; 3]) {
-    check_with(gpu().caps(), variant, op, offsets);
+fn check_variant(caps: &Caps, variant: Variant, op: &GemmOp, offsets: [u32; 3]) {
+    let gpu = gpu();
+    let passes = lower(caps, variant, &call(op, offsets)).unwrap();
+    let Run { a, b, c } = run(&gpu, &passes, (variant, op, offsets), &[]);
+    let want = reference::gemm(op, &a, &b);
+    let what = format!("{variant}, {op:?}, offsets {offsets:?}");
+    assert_close(&what, &c, &want, ABS, REL);
+}
+
+/// The variant by rule.
+fn check_with(caps: &Caps, form: Form, op: &GemmOp, offsets: [u32; 3]) {
+    let variant = Variant::by_rule(caps, form, op).unwrap();
+    check_variant(caps, variant, op, offsets);
+}
+
+fn check(form: Form, op: &GemmOp, offsets: [u32; 3]) {
+    check_with(gpu().caps(), form, op, offsets);
 }
 
 fn matmul([m, n, k]: [u32; 3], batch: u32, [trans_a, trans_b]: [bool; 2]) -> GemmOp {
@@ -93,6 +116,39 @@ fn matmul([m, n, k]: [u32; 3], batch: u32, [trans_a, trans_b]: [bool; 2]) -> Gem
         trans_a,
         trans_b,
     }
+}
+
+fn by_rule(caps: &Caps, form: Form, call: &Call) -> Result<Vec<Pass>, KernelError> {
+    lower(caps, Variant::by_rule(caps, form, call.op)?, call)
+}
+
+/// The variant by rule in every scheme that computes `op`.
+fn schemes(caps: &Caps, form: Form, op: &GemmOp) -> Vec<Variant> {
+    let body = Variant::by_rule(caps, form, op).unwrap().body;
+    let mut all = vec![Scheme::Whole];
+    match op {
+        GemmOp::Conv2dInputGrad(_) => all.push(Scheme::TapsFirst),
+        GemmOp::Matmul { batch: 2.., .. } => {}
+        // More parts than tiles of k: the last ones are empty.
+        _ => all.extend([Scheme::SplitK(2), Scheme::SplitK(5)]),
+    }
+    all.into_iter()
+        .map(|scheme| Variant { body, scheme })
+        .collect()
+}
+
+/// Fails if a kernel with `text` replaced by `mutant` passes the check.
+fn assert_caught(gpu: &Gpu, variant: Variant, op: &GemmOp, text: &str, mutant: &str) {
+    let mut passes = lower(gpu.caps(), variant, &Call::plain(op)).unwrap();
+    let mut found = false;
+    for pass in &mut passes {
+        found |= pass.kernel.source.contains(text);
+        pass.kernel.source = pass.kernel.source.replace(text, mutant).into();
+    }
+    assert!(found, "{variant}: no {text}");
+    let Run { a, b, c } = run(gpu, &passes, (variant, op, [0; 3]), &[]);
+    let verdict = close(&c, &reference::gemm(op, &a, &b), ABS, REL);
+    assert!(verdict.is_err(), "{variant}: {mutant} passes");
 }
 
 const TRANSPOSES: [[bool; 2]; 4] = [[false, false], [false, true], [true, false], [true, true]];
@@ -115,10 +171,10 @@ const FOURS: [[u32; 3]; 5] = [
     [32, 28, 196],
 ];
 
-fn check_matmuls(variant: Variant, transposes: [bool; 2]) {
+fn check_matmuls(form: Form, transposes: [bool; 2]) {
     let _gpu = gpu();
     for size in ODD.into_iter().chain(FOURS) {
-        check(variant, &matmul(size, 1, transposes), [0; 3]);
+        check(form, &matmul(size, 1, transposes), [0; 3]);
     }
 }
 
@@ -126,7 +182,7 @@ fn check_matmuls(variant: Variant, transposes: [bool; 2]) {
 fn matmul_cpu() {
     let _gpu = gpu();
     for transposes in TRANSPOSES {
-        check_matmuls(Variant::Cpu, transposes);
+        check_matmuls(Form::Cpu, transposes);
     }
 }
 
@@ -134,14 +190,14 @@ fn matmul_cpu() {
 fn matmul_tiled() {
     let _gpu = gpu();
     for transposes in TRANSPOSES {
-        check_matmuls(Variant::Tiled, transposes);
+        check_matmuls(Form::Gpu, transposes);
     }
 }
 
 #[test]
 fn matmul_of_small_depth() {
     let _gpu = gpu();
-    for variant in BOTH {
+    for form in BOTH {
         for size in [
             [1, 1, 1],
             [17, 33, 1],
@@ -150,7 +206,7 @@ fn matmul_of_small_depth() {
             [33, 7, 17],
             [9, 9, 31],
         ] {
-            check(variant, &matmul(size, 1, [false, true]), [0; 3]);
+            check(form, &matmul(size, 1, [false, true]), [0; 3]);
         }
     }
 }
@@ -158,11 +214,11 @@ fn matmul_of_small_depth() {
 #[test]
 fn matmul_batches_and_offsets() {
     let _gpu = gpu();
-    for variant in BOTH {
-        check(variant, &matmul([17, 33, 65], 3, [false, false]), [5, 0, 3]);
-        check(variant, &matmul([20, 36, 68], 3, [true, true]), [4, 8, 12]);
+    for form in BOTH {
+        check(form, &matmul([17, 33, 65], 3, [false, false]), [5, 0, 3]);
+        check(form, &matmul([20, 36, 68], 3, [true, true]), [4, 8, 12]);
         // Aligned sizes at odd offsets must not be read as vec4.
-        check(variant, &matmul([20, 36, 68], 2, [false, false]), [1, 2, 3]);
+        check(form, &matmul([20, 36, 68], 2, [false, false]), [1, 2, 3]);
     }
 }
 
@@ -205,9 +261,9 @@ fn shapes() -> Vec<ConvShape> {
 
 fn check_convs(op: fn(ConvShape) -> GemmOp, offsets: [u32; 3]) {
     let _gpu = gpu();
-    for variant in BOTH {
+    for form in BOTH {
         for shape in shapes() {
-            check(variant, &op(shape), offsets);
+            check(form, &op(shape), offsets);
         }
     }
 }
@@ -227,6 +283,97 @@ fn conv2d_input_grad() {
     check_convs(GemmOp::Conv2dInputGrad, [3, 1, 5]);
 }
 
+/// Split k and taps first, on every shape and at odd offsets.
+#[test]
+fn schemes_of_two_passes() {
+    let gpu = gpu();
+    let mut ops = vec![
+        matmul([3, 5, 1000], 1, [false, true]),
+        matmul([36, 8, 512], 1, [true, false]),
+        matmul([1, 64, 129], 1, [false, false]),
+    ];
+    for shape in shapes() {
+        ops.push(GemmOp::Conv2dInputGrad(shape));
+        ops.push(GemmOp::Conv2dWeightGrad(shape));
+    }
+    ops.push(GemmOp::Conv2d(shapes()[6]));
+    for form in BOTH {
+        for op in &ops {
+            for variant in schemes(gpu.caps(), form, op).into_iter().skip(1) {
+                check_variant(gpu.caps(), variant, op, [0; 3]);
+                check_variant(gpu.caps(), variant, op, [4, 3, 5]);
+            }
+        }
+    }
+    let shape = conv(2, [3, 5], [7, 9], [3, 4], [2, 1], [1, 2]);
+    let taps = Scheme::TapsFirst;
+    let mutations = [
+        (
+            matmul([3, 5, 300], 1, [false, false]),
+            Scheme::SplitK(2),
+            "part < im.parts",
+            "part + 1u < im.parts",
+        ),
+        (
+            matmul([3, 5, 300], 1, [false, false]),
+            Scheme::SplitK(2),
+            "gemm.k_begin + im.part_k",
+            "gemm.k_begin + im.part_k + im.part_k",
+        ),
+        (
+            GemmOp::Conv2dInputGrad(shape),
+            taps,
+            "ow >= im.ow",
+            "ow > im.ow",
+        ),
+        (
+            GemmOp::Conv2dInputGrad(shape),
+            taps,
+            "kw += im.stride_w",
+            "kw += im.stride_h",
+        ),
+    ];
+    for form in BOTH {
+        for (op, scheme, text, mutant) in &mutations {
+            let body = Variant::by_rule(gpu.caps(), form, op).unwrap().body;
+            let variant = Variant {
+                body,
+                scheme: *scheme,
+            };
+            assert_caught(&gpu, variant, op, text, mutant);
+        }
+    }
+}
+
+/// Each candidate is found again by its name, the choice by rule comes first, and all compute the same.
+#[test]
+fn candidates_have_names_and_agree() {
+    let gpu = gpu();
+    let formats = [Scalar::F32; 3];
+    let last = shapes()[8];
+    for op in [
+        matmul([8, 24, 2000], 1, [false, true]),
+        GemmOp::Conv2dInputGrad(last),
+        GemmOp::Conv2dWeightGrad(last),
+    ] {
+        for form in BOTH {
+            let all = Variant::candidates(gpu.caps(), form, &op, formats).unwrap();
+            assert_eq!(all[0], Variant::by_rule(gpu.caps(), form, &op).unwrap());
+            assert!(all.len() > 1, "{op:?}: {all:?}");
+            for &variant in &all {
+                let name = variant.to_string();
+                let found = Variant::named(&name, gpu.caps(), form, &op, formats);
+                assert_eq!(found, Some(variant));
+                check_variant(gpu.caps(), variant, &op, [0; 3]);
+            }
+        }
+        assert_eq!(
+            Variant::named("cpu-k7", gpu.caps(), Form::Cpu, &op, formats),
+            None
+        );
+    }
+}
+
 /// The forms for CPU adapters whose subgroups are not 8 wide, or that have none.
 #[test]
 fn cpu_without_broadcast() {
@@ -236,16 +383,11 @@ fn cpu_without_broadcast() {
         ..gpu.caps().clone()
     };
     for size in [[15, 17, 65], [129, 33, 33], [1, 1, 1]] {
-        check_with(
-            &caps,
-            Variant::Cpu,
-            &matmul(size, 1, [false, false]),
-            [0; 3],
-        );
-        check_with(&caps, Variant::Cpu, &matmul(size, 1, [true, false]), [0; 3]);
+        check_with(&caps, Form::Cpu, &matmul(size, 1, [false, false]), [0; 3]);
+        check_with(&caps, Form::Cpu, &matmul(size, 1, [true, false]), [0; 3]);
     }
     let last = shapes()[8];
-    check_with(&caps, Variant::Cpu, &GemmOp::Conv2dInputGrad(last), [0; 3]);
+    check_with(&caps, Form::Cpu, &GemmOp::Conv2dInputGrad(last), [0; 3]);
 }
 
 /// The K tiles of every driver, whatever driver runs this.
@@ -262,7 +404,7 @@ fn cpu_tiles_of_every_driver() {
             matmul([68, 36, 132], 1, [true, true]),
             GemmOp::Conv2dInputGrad(last),
         ] {
-            check_with(&caps, Variant::Cpu, &op, [0; 3]);
+            check_with(&caps, Form::Cpu, &op, [0; 3]);
         }
     }
 }
@@ -272,7 +414,7 @@ fn cpu_tiles_of_every_driver() {
 fn full_row_blocks() {
     let _gpu = gpu();
     check(
-        Variant::Cpu,
+        Form::Cpu,
         &matmul([517, 33, 35], 16, [false, false]),
         [0; 3],
     );
@@ -286,14 +428,16 @@ fn a_folded_grid_computes_the_same() {
         max_workgroups_per_dim: 5,
         ..gpu.caps().clone()
     };
-    for variant in BOTH {
+    for form in BOTH {
         let op = matmul([130, 70, 33], 3, [false, false]);
-        let grid = kernel(&caps, variant, &op, [0; 3], None).unwrap().grid;
+        let grid = by_rule(&caps, form, &call(&op, [0; 3])).unwrap()[0]
+            .kernel
+            .grid;
         assert!(grid[1] > 1 && grid.iter().all(|&d| d <= 5), "{grid:?}");
-        check_with(&caps, variant, &op, [0; 3]);
+        check_with(&caps, form, &op, [0; 3]);
         let op = matmul([1300, 700, 33], 3, [false, false]);
         assert!(matches!(
-            kernel(&caps, variant, &op, [0; 3], None),
+            by_rule(&caps, form, &call(&op, [0; 3])),
             Err(KernelError::Grid { limit: 25, .. })
         ));
     }
@@ -305,15 +449,22 @@ fn the_epilogue_sees_row_index_and_constants() {
     const OFFSET: u32 = 3;
     let gpu = gpu();
     let epilogue = Epilogue {
-        wgsl: "@group(0) @binding(3) var<storage, read> e_bias: array<f32>;
-               @group(0) @binding(4) var<storage, read> e_other: array<f32>;
+        wgsl: "@group(0) @binding(E_BINDING + 0u) var<storage, read> e_bias: array<f32>;
+               @group(0) @binding(E_BINDING + 1u) var<storage, read> e_other: array<f32>;
                fn epilogue(v: f32, i: u32) -> f32 { return max(v + e_bias[im.e0 + epilogue_row], 0.0) * e_other[i]; }"
             .into(),
         extra_buffers: 2,
+        f16: false,
         immediates: vec![OFFSET],
     };
     let last = shapes()[8];
     let ops = [
+        (matmul([17, 33, 65], 1, [false, false]), 17, 33),
+        (
+            GemmOp::Conv2d(last),
+            last.co,
+            last.n * last.oh() * last.ow(),
+        ),
         (matmul([17, 33, 65], 2, [false, false]), 17, 33),
         (matmul([36, 40, 68], 2, [false, false]), 36, 40),
         (
@@ -322,22 +473,30 @@ fn the_epilogue_sees_row_index_and_constants() {
             last.n * last.h * last.w,
         ),
     ];
-    for variant in BOTH {
+    for form in BOTH {
         for (op, rows, cols) in &ops {
-            let kernel = kernel(gpu.caps(), variant, op, [4, 8, 12], Some(&epilogue)).unwrap();
-            let bias = noise(3, (OFFSET + rows) as usize);
-            let other = noise(4, op.lens()[2] as usize);
-            let extra = [
-                buffer_of(&gpu, "bias", &bias),
-                buffer_of(&gpu, "other", &other),
-            ];
-            let Run { a, b, c } = run(&gpu, &kernel, op, [4, 8, 12], &[&extra[0], &extra[1]]);
-            let mut want = reference::gemm(op, &a, &b);
-            for (i, v) in want.iter_mut().enumerate() {
-                let row = i as u32 / cols % rows;
-                *v = (*v + f64::from(bias[(OFFSET + row) as usize])).max(0.0) * f64::from(other[i]);
+            for variant in schemes(gpu.caps(), form, op) {
+                let bias = noise(3, (OFFSET + rows) as usize);
+                let other = noise(4, op.lens()[2] as usize);
+                let extra = [
+                    buffer_of(&gpu, "bias", &bias),
+                    buffer_of(&gpu, "other", &other),
+                ];
+                let with = Call {
+                    epilogue: Some(&epilogue),
+                    ..call(op, [4, 8, 12])
+                };
+                let passes = lower(gpu.caps(), variant, &with).unwrap();
+                let what = (variant, op, [4, 8, 12]);
+                let Run { a, b, c } = run(&gpu, &passes, what, &[&extra[0], &extra[1]]);
+                let mut want = reference::gemm(op, &a, &b);
+                for (i, v) in want.iter_mut().enumerate() {
+                    let row = i as u32 / cols % rows;
+                    *v = (*v + f64::from(bias[(OFFSET + row) as usize])).max(0.0)
+                        * f64::from(other[i]);
+                }
+                assert_close(&format!("{variant} {op:?}"), &c, &want, ABS, REL);
             }
-            assert_close(&format!("{} {op:?}", kernel.label), &c, &want, ABS, REL);
         }
     }
 }
@@ -369,14 +528,13 @@ fn mutations_are_caught() {
             "col + 3u < gemm.n",
         ),
     ];
-    for variant in BOTH {
+    for form in BOTH {
         for (op, text, mutant) in &mutations {
-            let mut kernel = kernel(gpu.caps(), variant, op, [0; 3], None).unwrap();
-            assert!(kernel.source.contains(text), "{}: no {text}", kernel.label);
-            kernel.source = kernel.source.replace(text, mutant).into();
-            let Run { a, b, c } = run(&gpu, &kernel, op, [0; 3], &[]);
-            let verdict = close(&c, &reference::gemm(op, &a, &b), ABS, REL);
-            assert!(verdict.is_err(), "{}: {mutant} passes", kernel.label);
+            let variant = Variant {
+                scheme: Scheme::Whole,
+                ..Variant::by_rule(gpu.caps(), form, op).unwrap()
+            };
+            assert_caught(&gpu, variant, op, text, mutant);
         }
     }
 }
@@ -405,13 +563,20 @@ fn every_shader_is_portable() {
         ops.extend([GemmOp::Conv2d(shape), GemmOp::Conv2dInputGrad(shape)]);
     }
     let mut sources = std::collections::BTreeMap::new();
-    for op in &ops {
-        for caps in &adapters {
-            let kernel = kernel(caps, Variant::Cpu, op, [0; 3], None).unwrap();
+    let mut add = |caps: &Caps, variant: Variant, op: &GemmOp| {
+        for Pass { kernel, .. } in lower(caps, variant, &Call::plain(op)).unwrap() {
             sources.insert(kernel.source, kernel.label);
         }
-        let kernel = kernel(&adapters[0], Variant::Tiled, op, [0; 3], None).unwrap();
-        sources.insert(kernel.source, kernel.label);
+    };
+    for op in &ops {
+        for caps in &adapters {
+            for variant in schemes(caps, Form::Cpu, op) {
+                add(caps, variant, op);
+            }
+        }
+        for variant in schemes(&adapters[0], Form::Gpu, op) {
+            add(&adapters[0], variant, op);
+        }
     }
     assert!(sources.len() > 40, "{}", sources.len());
     for (source, label) in sources {
@@ -427,9 +592,12 @@ fn every_shader_is_portable() {
 fn one_pipeline_serves_all_shapes_of_a_class() {
     let caps = Caps::baseline(crate::gpu::AdapterClass::Software);
     let source = |op: &GemmOp| {
-        kernel(&caps, Variant::Cpu, op, [0; 3], None)
-            .unwrap()
-            .source
+        let variant = Variant {
+            scheme: Scheme::Whole,
+            ..Variant::by_rule(&caps, Form::Cpu, op).unwrap()
+        };
+        let passes = lower(&caps, variant, &Call::plain(op)).unwrap();
+        passes[0].kernel.source.clone()
     };
     assert_eq!(
         source(&matmul([64, 64, 64], 1, [true, false])),
@@ -450,7 +618,7 @@ fn one_pipeline_serves_all_shapes_of_a_class() {
 fn impossible_parameters_are_named() {
     let caps = Caps::baseline(crate::gpu::AdapterClass::Software);
     let error = |op| {
-        kernel(&caps, Variant::Tiled, &op, [0; 3], None)
+        by_rule(&caps, Form::Gpu, &Call::plain(&op))
             .unwrap_err()
             .to_string()
     };
@@ -489,12 +657,13 @@ fn impossible_parameters_are_named() {
         ..Epilogue::default()
     };
     assert!(matches!(
-        kernel(
+        by_rule(
             &caps,
-            Variant::Cpu,
-            &matmul([4, 4, 4], 1, [false, false]),
-            [0; 3],
-            Some(&many)
+            Form::Cpu,
+            &Call {
+                epilogue: Some(&many),
+                ..Call::plain(&matmul([4, 4, 4], 1, [false, false]))
+            }
         ),
         Err(KernelError::Immediates { limit: 32, .. })
     ));

@@ -17,6 +17,19 @@ pub fn rows_max(caps: &Caps) -> u32 {
 /// Elements of A that the lanes of a subgroup hold in one vec4 each.
 const SEGMENT: u32 = 4 * LANES;
 
+/// Columns of C per workgroup.
+pub const COLS: u32 = LANES * 4;
+
+/// A workgroup must be exactly one subgroup, or the broadcasts are wrong.
+fn broadcasts(caps: &Caps) -> bool {
+    caps.subgroups && caps.subgroup_size == Some(LANES)
+}
+
+/// Cores of this machine.
+pub fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(4, |n| n.get() as u32)
+}
+
 /// The form of `multiply_tile`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unroll {
@@ -31,8 +44,7 @@ impl Unroll {
     pub fn choose(caps: &Caps, k: u32, flops: u64) -> Self {
         /// Below this a dispatch takes so little time that a training run does not win back a longer compilation.
         const SMALL: u64 = 1 << 26;
-        // A workgroup must be exactly one subgroup, or the broadcasts are wrong.
-        let broadcast = caps.subgroups && caps.subgroup_size == Some(LANES);
+        let broadcast = broadcasts(caps);
         let old_mesa = mesa_major(&caps.driver).is_some_and(|major| major < 24);
         let largest = if !broadcast {
             16
@@ -50,9 +62,12 @@ impl Unroll {
         Self { k_tile, broadcast }
     }
 
-    /// Columns of C per workgroup.
-    pub fn cols(self) -> u32 {
-        LANES * 4
+    /// The form with this K tile.
+    pub fn of(caps: &Caps, k_tile: u32) -> Self {
+        Self {
+            k_tile,
+            broadcast: broadcasts(caps),
+        }
     }
 
     /// Declared length of the private array. It decides how long Mesa compiles, for reasons of its own: up to 32 elements
@@ -156,7 +171,7 @@ impl Unroll {
         line(text, format_args!("{indent}let at = r * LANES + lane;"));
         line(
             text,
-            format_args!("{indent}var t = select(c_stash[at], vec4<f32>(), k0 == 0u);"),
+            format_args!("{indent}var t = select(c_stash[at], vec4<f32>(), k0 == gemm.k_begin);"),
         );
         for k in 0..self.k_tile {
             let (slot, lane, element) = (
@@ -185,7 +200,7 @@ impl Unroll {
         line(text, format_args!("        let at = r * LANES + lane;"));
         line(
             text,
-            format_args!("        var t = select(c_stash[at], vec4<f32>(), k0 == 0u);"),
+            format_args!("        var t = select(c_stash[at], vec4<f32>(), k0 == gemm.k_begin);"),
         );
         for slot in 0..self.a_slots() {
             line(
@@ -219,7 +234,7 @@ impl Unroll {
             line(
                 text,
                 format_args!(
-                    "        var t{row} = select(c_stash[at + {row}u * LANES], vec4<f32>(), k0 == 0u);"
+                    "        var t{row} = select(c_stash[at + {row}u * LANES], vec4<f32>(), k0 == gemm.k_begin);"
                 ),
             );
         }

@@ -1,0 +1,262 @@
+//! How a product can be laid out over the machine: what there is to choose from, and the choice by rule.
+use super::op::GemmOp;
+use super::problem::Problem;
+use super::unroll::{self, Unroll};
+use crate::gpu::Caps;
+use crate::kernels::{Form, KernelError, Scalar};
+use std::collections::HashMap;
+use std::fmt;
+
+/// A way to compute an operation of the family. Its `Display` is its name, which [`Variant::named`] finds again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Variant {
+    pub body: Body,
+    pub scheme: Scheme,
+}
+
+/// The kernel that multiplies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Body {
+    /// For adapters that run on the CPU: no barriers, B stationary in registers and cache (gemm_cpu.wgsl).
+    Cpu {
+        /// How many k are unrolled: 16, 32, 64 or 128.
+        k_tile: u32,
+        /// Rows of C per workgroup, a multiple of 4.
+        rows: u32,
+    },
+    /// For GPUs: tiles in workgroup memory, 4 x 4 sums in registers (gemm_tiled.wgsl).
+    Tiled,
+}
+
+/// What is multiplied in which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// One dispatch.
+    Whole,
+    /// k is cut into this many parts, each summed into scratch memory by workgroups of its own; a second dispatch adds the
+    /// parts in order. For products with a small C and a large k, which would leave most of the machine idle.
+    SplitK(u32),
+    /// Only for `Conv2dInputGrad`: the product of the transposed weights and dy, [ci * kh * kw, n * oh * ow], goes to scratch
+    /// memory and a second dispatch gathers each pixel's taps. For few input channels: it reads dy once, in order, where the
+    /// phases of the direct form gather it for every tap, with few rows to share the gather.
+    TapsFirst,
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self.body {
+            Body::Cpu { k_tile, rows } => write!(f, "cpu-k{k_tile}-r{rows}")?,
+            Body::Tiled => f.write_str("tiled-64x64x32")?,
+        }
+        match self.scheme {
+            Scheme::Whole => Ok(()),
+            Scheme::SplitK(parts) => write!(f, "-split{parts}"),
+            Scheme::TapsFirst => f.write_str("-taps"),
+        }
+    }
+}
+
+/// The product behind a scheme: what the body is asked to multiply.
+pub fn product(op: &GemmOp, scheme: Scheme) -> GemmOp {
+    match (op, scheme) {
+        (GemmOp::Conv2dInputGrad(s), Scheme::TapsFirst) => GemmOp::Matmul {
+            m: s.ci * s.kh * s.kw,
+            n: s.n * s.oh() * s.ow(),
+            k: s.co,
+            batch: 1,
+            trans_a: true,
+            trans_b: false,
+        },
+        (op, _) => *op,
+    }
+}
+
+impl Variant {
+    /// The choice by rule: a function of adapter and operation alone.
+    ///
+    /// # Errors
+    /// [`KernelError`]: an operation that no variant computes.
+    pub fn by_rule(caps: &Caps, form: Form, op: &GemmOp) -> Result<Self, KernelError> {
+        Problem::new(op, [0; 3])?;
+        let scheme = scheme_by_rule(form, op)?;
+        let multiplied = product(op, scheme);
+        let problem = Problem::new(&multiplied, [0; 3])?;
+        let body = match form {
+            Form::Cpu => {
+                let k_tile = Unroll::choose(caps, problem.k, op.flops()).k_tile;
+                let parts = match scheme {
+                    Scheme::SplitK(parts) => parts,
+                    _ => 1,
+                };
+                Body::Cpu {
+                    k_tile,
+                    rows: rows_by_rule(caps, &problem, parts),
+                }
+            }
+            Form::Gpu => Body::Tiled,
+        };
+        Ok(Self { body, scheme })
+    }
+
+    /// Everything worth measuring for `op`, the choice by rule first. `formats`: how A, B and C are stored.
+    ///
+    /// # Errors
+    /// As for [`Variant::by_rule`].
+    pub fn candidates(
+        caps: &Caps,
+        form: Form,
+        op: &GemmOp,
+        _formats: [Scalar; 3],
+    ) -> Result<Vec<Self>, KernelError> {
+        let first = Self::by_rule(caps, form, op)?;
+        let mut all = vec![first];
+        let mut add = |v: Self| {
+            if !all.contains(&v) {
+                all.push(v);
+            }
+        };
+        let mut schemes = vec![Scheme::Whole];
+        if matches!(op, GemmOp::Conv2dInputGrad(_)) {
+            schemes.push(Scheme::TapsFirst);
+        }
+        if splittable(op) {
+            schemes.extend([2, 4, 8, 16, 32].map(Scheme::SplitK));
+        }
+        for scheme in schemes {
+            let problem = Problem::new(&product(op, scheme), [0; 3])?;
+            let parts = match scheme {
+                Scheme::SplitK(parts) => parts,
+                _ => 1,
+            };
+            let blocks = |rows: u32, cols: u32| {
+                problem.m.div_ceil(rows) * problem.n.div_ceil(cols) * problem.depth
+            };
+            match form {
+                Form::Cpu => {
+                    let unroll = Unroll::choose(caps, problem.k, op.flops());
+                    // Parts pay where there are fewer workgroups than cores, as long as each has a tile or more.
+                    let busy = blocks(32, unroll::COLS) >= unroll::cores();
+                    if parts > 1 && (busy || problem.k / parts < unroll.k_tile) {
+                        continue;
+                    }
+                    let by_rule = rows_by_rule(caps, &problem, parts);
+                    for rows in [by_rule, by_rule / 2, by_rule * 2] {
+                        let rows = rows.next_multiple_of(4);
+                        if rows <= unroll::rows_max(caps)
+                            && rows < problem.m.next_multiple_of(4) + 32
+                        {
+                            add(Self {
+                                body: Body::Cpu {
+                                    k_tile: unroll.k_tile,
+                                    rows,
+                                },
+                                scheme,
+                            });
+                        }
+                    }
+                }
+                Form::Gpu => {
+                    // A GPU wants some hundred workgroups, and each part a few tiles of k.
+                    if parts > 1 && (blocks(64, 64) * (parts / 2) > 512 || problem.k / parts < 128)
+                    {
+                        continue;
+                    }
+                    add(Self {
+                        body: Body::Tiled,
+                        scheme,
+                    });
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// The candidate of this name.
+    pub fn named(
+        name: &str,
+        caps: &Caps,
+        form: Form,
+        op: &GemmOp,
+        formats: [Scalar; 3],
+    ) -> Option<Self> {
+        let all = Self::candidates(caps, form, op, formats).ok()?;
+        all.into_iter().find(|v| v.to_string() == name)
+    }
+
+    /// Elements (f32) of scratch memory that `op` needs in this variant.
+    pub fn scratch(&self, op: &GemmOp) -> u64 {
+        match self.scheme {
+            Scheme::Whole => 0,
+            Scheme::SplitK(parts) => u64::from(parts) * op.lens()[2].next_multiple_of(4),
+            Scheme::TapsFirst => product(op, self.scheme).lens()[2],
+        }
+    }
+}
+
+/// Batches and stride phases spread over the machine by themselves.
+fn splittable(op: &GemmOp) -> bool {
+    !matches!(
+        op,
+        GemmOp::Conv2dInputGrad(_) | GemmOp::Matmul { batch: 2.., .. }
+    )
+}
+
+/// Taps first up to this many input channels.
+const FEW_CHANNELS: u32 = 4;
+
+fn scheme_by_rule(form: Form, op: &GemmOp) -> Result<Scheme, KernelError> {
+    if let GemmOp::Conv2dInputGrad(s) = op
+        && s.ci <= FEW_CHANNELS
+        && s.ci * s.kh * s.kw >= 8
+    {
+        return Ok(Scheme::TapsFirst);
+    }
+    if !splittable(op) {
+        return Ok(Scheme::Whole);
+    }
+    let p = Problem::new(op, [0; 3])?;
+    // Workgroups that the machine wants, rows and columns of C in one, and the k that a part is worth.
+    let (wanted, [rows, cols], least_k) = match form {
+        Form::Cpu => (2 * unroll::cores(), [32, unroll::COLS], 512),
+        Form::Gpu => (128, [64, 64], 256),
+    };
+    let blocks = p.m.div_ceil(rows).saturating_mul(p.n.div_ceil(cols));
+    let parts = (wanted / blocks).min(p.k / least_k).min(32);
+    Ok(match parts {
+        0 | 1 => Scheme::Whole,
+        parts => Scheme::SplitK(1 << parts.ilog2()),
+    })
+}
+
+fn rows_by_rule(caps: &Caps, problem: &Problem, parts: u32) -> u32 {
+    let others = problem.n.div_ceil(unroll::COLS) * problem.depth * parts;
+    unroll::rows_per_workgroup(problem.m, others, unroll::cores(), unroll::rows_max(caps))
+}
+
+/// Measured choices; what is not in it is chosen by rule.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choices(HashMap<(GemmOp, [Scalar; 3]), Variant>);
+
+impl Choices {
+    /// Uses `variant` for `op` on operands stored so.
+    pub fn insert(&mut self, op: GemmOp, formats: [Scalar; 3], variant: Variant) {
+        self.0.insert((op, formats), variant);
+    }
+
+    /// The choice for `op`.
+    ///
+    /// # Errors
+    /// As for [`Variant::by_rule`].
+    pub fn get(
+        &self,
+        caps: &Caps,
+        form: Form,
+        op: &GemmOp,
+        formats: [Scalar; 3],
+    ) -> Result<Variant, KernelError> {
+        match self.0.get(&(*op, formats)) {
+            Some(&variant) => Ok(variant),
+            None => Variant::by_rule(caps, form, op),
+        }
+    }
+}
