@@ -107,7 +107,7 @@ impl Gpu {
         });
 
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-        let pipelines = PipelineStore::new(&device, &report, &options.cache);
+        let pipelines = PipelineStore::new(&device, &report, &options);
         Ok(Gpu {
             inner: Rc::new(Inner {
                 id: NEXT_ID.fetch_add(1, Ordering::Relaxed),

@@ -6,6 +6,7 @@
 //!
 //! A [`Gpu`] is not `Send`: wgpu is submitted to and polled from one thread, always.
 pub mod adapter;
+pub mod ahead;
 pub mod buffer;
 pub mod cache;
 pub mod choice;
@@ -25,6 +26,7 @@ pub use adapter::{
     AdapterClass, AdapterReport, Caps, GpuBackend, MatrixScalar, MatrixTile,
     hush_device_select_layer, list_adapters,
 };
+pub use ahead::CompileAhead;
 pub use buffer::Buffer;
 pub use cache::CacheFolder;
 pub use choice::AdapterChoice;

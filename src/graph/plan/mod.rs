@@ -215,6 +215,7 @@ impl Plan {
         gpu: &Gpu,
         table: &[Buffer],
     ) -> std::result::Result<Vec<Dispatch>, GpuError> {
+        gpu.prepare_pipelines(self.steps.iter().map(|s| &s.kernel))?;
         self.steps
             .iter()
             .map(|s| {
