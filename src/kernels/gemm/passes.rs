@@ -31,10 +31,11 @@ pub(super) fn pack_phases(
         .u32("w_offset", w_offset);
     im.0.check(NAME)?;
     let types = element_types([("a_elem", w), ("c_elem", stored)], &Epilogue::default());
-    let texts = [&types, &im.0.declaration(), &constants, PACK, PHASE_TAPS];
+    let declaration = im.0.declaration();
+    let texts = [types.as_str(), &declaration, &constants, PACK, PHASE_TAPS];
     Ok(Kernel {
         label: format!("gemm_pack_phases {NAME}"),
-        source: shader::join(&texts.map(|t| &t[..])).into(),
+        source: shader::join(&texts).into(),
         grid: im.1,
         immediates: im.0.words(),
     })
