@@ -4,12 +4,16 @@ use crate::gpu::testing::{assert_close, buffer_of, close, gpu, nan_buffer, read_
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::Form;
 
+/// Every tile of the bodies for GPUs.
+mod gpu;
+
 /// f32 sums of up to a few hundred products of numbers below 1, in another order than the reference's.
 const ABS: f64 = 2e-5;
 const REL: f64 = 1e-5;
 /// Elements after each operand that nothing may read into a result or write.
 const TAIL: usize = 9;
 
+const F32: [Scalar; 3] = [Scalar::F32; 3];
 const BOTH: [Form; 2] = [Form::Cpu, Form::Gpu];
 
 /// Numbers in -1..1 without a pattern.
@@ -99,7 +103,7 @@ fn check_variant(caps: &Caps, variant: Variant, op: &GemmOp, offsets: [u32; 3]) 
 
 /// The variant by rule.
 fn check_with(caps: &Caps, form: Form, op: &GemmOp, offsets: [u32; 3]) {
-    let variant = Variant::by_rule(caps, form, op).unwrap();
+    let variant = Variant::by_rule(caps, form, op, F32).unwrap();
     check_variant(caps, variant, op, offsets);
 }
 
@@ -119,12 +123,16 @@ fn matmul([m, n, k]: [u32; 3], batch: u32, [trans_a, trans_b]: [bool; 2]) -> Gem
 }
 
 fn by_rule(caps: &Caps, form: Form, call: &Call) -> Result<Vec<Pass>, KernelError> {
-    lower(caps, Variant::by_rule(caps, form, call.op)?, call)
+    lower(
+        caps,
+        Variant::by_rule(caps, form, call.op, call.formats)?,
+        call,
+    )
 }
 
 /// The variant by rule in every scheme that computes `op`.
 fn schemes(caps: &Caps, form: Form, op: &GemmOp) -> Vec<Variant> {
-    let body = Variant::by_rule(caps, form, op).unwrap().body;
+    let body = Variant::by_rule(caps, form, op, F32).unwrap().body;
     let mut all = vec![Scheme::Whole];
     match op {
         GemmOp::Conv2dInputGrad(_) => all.push(Scheme::TapsFirst),
@@ -335,7 +343,7 @@ fn schemes_of_two_passes() {
     ];
     for form in BOTH {
         for (op, scheme, text, mutant) in &mutations {
-            let body = Variant::by_rule(gpu.caps(), form, op).unwrap().body;
+            let body = Variant::by_rule(gpu.caps(), form, op, F32).unwrap().body;
             let variant = Variant {
                 body,
                 scheme: *scheme,
@@ -349,7 +357,6 @@ fn schemes_of_two_passes() {
 #[test]
 fn candidates_have_names_and_agree() {
     let gpu = gpu();
-    let formats = [Scalar::F32; 3];
     let last = shapes()[8];
     for op in [
         matmul([8, 24, 2000], 1, [false, true]),
@@ -357,18 +364,21 @@ fn candidates_have_names_and_agree() {
         GemmOp::Conv2dWeightGrad(last),
     ] {
         for form in BOTH {
-            let all = Variant::candidates(gpu.caps(), form, &op, formats).unwrap();
-            assert_eq!(all[0], Variant::by_rule(gpu.caps(), form, &op).unwrap());
+            let all = Variant::candidates(gpu.caps(), form, &op, F32).unwrap();
+            assert_eq!(
+                all[0],
+                Variant::by_rule(gpu.caps(), form, &op, F32).unwrap()
+            );
             assert!(all.len() > 1, "{op:?}: {all:?}");
             for &variant in &all {
                 let name = variant.to_string();
-                let found = Variant::named(&name, gpu.caps(), form, &op, formats);
+                let found = Variant::named(&name, gpu.caps(), form, &op, F32);
                 assert_eq!(found, Some(variant));
                 check_variant(gpu.caps(), variant, &op, [0; 3]);
             }
         }
         assert_eq!(
-            Variant::named("cpu-k7", gpu.caps(), Form::Cpu, &op, formats),
+            Variant::named("cpu-k7", gpu.caps(), Form::Cpu, &op, F32),
             None
         );
     }
@@ -532,7 +542,7 @@ fn mutations_are_caught() {
         for (op, text, mutant) in &mutations {
             let variant = Variant {
                 scheme: Scheme::Whole,
-                ..Variant::by_rule(gpu.caps(), form, op).unwrap()
+                ..Variant::by_rule(gpu.caps(), form, op, F32).unwrap()
             };
             assert_caught(&gpu, variant, op, text, mutant);
         }
@@ -594,7 +604,7 @@ fn one_pipeline_serves_all_shapes_of_a_class() {
     let source = |op: &GemmOp| {
         let variant = Variant {
             scheme: Scheme::Whole,
-            ..Variant::by_rule(&caps, Form::Cpu, op).unwrap()
+            ..Variant::by_rule(&caps, Form::Cpu, op, F32).unwrap()
         };
         let passes = lower(&caps, variant, &Call::plain(op)).unwrap();
         passes[0].kernel.source.clone()

@@ -1,6 +1,9 @@
 //! How a product can be laid out over the machine: what there is to choose from, and the choice by rule.
+use super::coop::CoopTile;
 use super::op::GemmOp;
 use super::problem::Problem;
+use super::rule;
+use super::tiled::Tile;
 use super::unroll::{self, Unroll};
 use crate::gpu::Caps;
 use crate::kernels::{Form, KernelError, Scalar};
@@ -24,8 +27,10 @@ pub enum Body {
         /// Rows of C per workgroup, a multiple of 4.
         rows: u32,
     },
-    /// For GPUs: tiles in workgroup memory, 4 x 4 sums in registers (gemm_tiled.wgsl).
-    Tiled,
+    /// For GPUs: tiles in workgroup memory, blocks of sums in registers (gemm_tiled.wgsl).
+    Tiled(Tile),
+    /// For GPUs with matrix units: cooperative matrices (gemm_coop.wgsl).
+    Coop(CoopTile),
 }
 
 /// What is multiplied in which order.
@@ -42,11 +47,22 @@ pub enum Scheme {
     TapsFirst,
 }
 
+impl Scheme {
+    /// Parts that k is cut into.
+    pub(super) fn parts(self) -> u32 {
+        match self {
+            Scheme::SplitK(parts) => parts,
+            _ => 1,
+        }
+    }
+}
+
 impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self.body {
             Body::Cpu { k_tile, rows } => write!(f, "cpu-k{k_tile}-r{rows}")?,
-            Body::Tiled => f.write_str("tiled-64x64x32")?,
+            Body::Tiled(tile) => write!(f, "tiled-{tile}")?,
+            Body::Coop(tile) => write!(f, "coop-{tile}")?,
         }
         match self.scheme {
             Scheme::Whole => Ok(()),
@@ -72,30 +88,34 @@ pub fn product(op: &GemmOp, scheme: Scheme) -> GemmOp {
 }
 
 impl Variant {
-    /// The choice by rule: a function of adapter and operation alone.
+    /// The choice by rule: a function of adapter, operation and how A, B and C are stored alone.
     ///
     /// # Errors
     /// [`KernelError`]: an operation that no variant computes.
-    pub fn by_rule(caps: &Caps, form: Form, op: &GemmOp) -> Result<Self, KernelError> {
-        Problem::new(op, [0; 3])?;
-        let scheme = scheme_by_rule(form, op)?;
-        let multiplied = product(op, scheme);
-        let problem = Problem::new(&multiplied, [0; 3])?;
-        let body = match form {
-            Form::Cpu => {
-                let k_tile = Unroll::choose(caps, problem.k, op.flops()).k_tile;
-                let parts = match scheme {
-                    Scheme::SplitK(parts) => parts,
-                    _ => 1,
-                };
-                Body::Cpu {
-                    k_tile,
-                    rows: rows_by_rule(caps, &problem, parts),
-                }
-            }
-            Form::Gpu => Body::Tiled,
+    pub fn by_rule(
+        caps: &Caps,
+        form: Form,
+        op: &GemmOp,
+        formats: [Scalar; 3],
+    ) -> Result<Self, KernelError> {
+        let problem = Problem::new(op, [0; 3])?;
+        if form == Form::Gpu {
+            return Ok(rule::ranked(caps, op, formats)?[0]);
+        }
+        let scheme = if taps_pay(op) {
+            Scheme::TapsFirst
+        } else if splittable(op) {
+            split_on_cores(&problem)
+        } else {
+            Scheme::Whole
         };
-        Ok(Self { body, scheme })
+        let multiplied = Problem::new(&product(op, scheme), [0; 3])?;
+        let k_tile = Unroll::choose(caps, multiplied.k, op.flops()).k_tile;
+        let rows = rows_by_rule(caps, &multiplied, scheme.parts());
+        Ok(Self {
+            body: Body::Cpu { k_tile, rows },
+            scheme,
+        })
     }
 
     /// Everything worth measuring for `op`, the choice by rule first. `formats`: how A, B and C are stored.
@@ -106,65 +126,37 @@ impl Variant {
         caps: &Caps,
         form: Form,
         op: &GemmOp,
-        _formats: [Scalar; 3],
+        formats: [Scalar; 3],
     ) -> Result<Vec<Self>, KernelError> {
-        let first = Self::by_rule(caps, form, op)?;
+        if form == Form::Gpu {
+            return rule::ranked(caps, op, formats);
+        }
+        let first = Self::by_rule(caps, form, op, formats)?;
         let mut all = vec![first];
-        let mut add = |v: Self| {
-            if !all.contains(&v) {
-                all.push(v);
-            }
-        };
-        let mut schemes = vec![Scheme::Whole];
-        if matches!(op, GemmOp::Conv2dInputGrad(_)) {
-            schemes.push(Scheme::TapsFirst);
-        }
-        if splittable(op) {
-            schemes.extend([2, 4, 8, 16, 32].map(Scheme::SplitK));
-        }
-        for scheme in schemes {
+        for scheme in schemes(op) {
             let problem = Problem::new(&product(op, scheme), [0; 3])?;
-            let parts = match scheme {
-                Scheme::SplitK(parts) => parts,
-                _ => 1,
-            };
-            let blocks = |rows: u32, cols: u32| {
-                problem.m.div_ceil(rows) * problem.n.div_ceil(cols) * problem.depth
-            };
-            match form {
-                Form::Cpu => {
-                    let unroll = Unroll::choose(caps, problem.k, op.flops());
-                    // Parts pay where there are fewer workgroups than cores, as long as each has a tile or more.
-                    let busy = blocks(32, unroll::COLS) >= unroll::cores();
-                    if parts > 1 && (busy || problem.k / parts < unroll.k_tile) {
-                        continue;
-                    }
-                    let by_rule = rows_by_rule(caps, &problem, parts);
-                    for rows in [by_rule, by_rule / 2, by_rule * 2] {
-                        let rows = rows.next_multiple_of(4);
-                        if rows <= unroll::rows_max(caps)
-                            && rows < problem.m.next_multiple_of(4) + 32
-                        {
-                            add(Self {
-                                body: Body::Cpu {
-                                    k_tile: unroll.k_tile,
-                                    rows,
-                                },
-                                scheme,
-                            });
-                        }
-                    }
-                }
-                Form::Gpu => {
-                    // A GPU wants some hundred workgroups, and each part a few tiles of k.
-                    if parts > 1 && (blocks(64, 64) * (parts / 2) > 512 || problem.k / parts < 128)
-                    {
-                        continue;
-                    }
-                    add(Self {
-                        body: Body::Tiled,
-                        scheme,
-                    });
+            let unroll = Unroll::choose(caps, problem.k, op.flops());
+            let parts = scheme.parts();
+            let blocks = problem.m.div_ceil(32) * problem.n.div_ceil(unroll::COLS) * problem.depth;
+            // Parts pay where there are fewer workgroups than cores, as long as each has a tile or more.
+            if parts > 1 && (blocks >= unroll::cores() || problem.k / parts < unroll.k_tile) {
+                continue;
+            }
+            let by_rule = rows_by_rule(caps, &problem, parts);
+            for rows in [by_rule, by_rule / 2, by_rule * 2] {
+                let rows = rows.next_multiple_of(4);
+                let variant = Self {
+                    body: Body::Cpu {
+                        k_tile: unroll.k_tile,
+                        rows,
+                    },
+                    scheme,
+                };
+                if rows <= unroll::rows_max(caps)
+                    && rows < problem.m.next_multiple_of(4) + 32
+                    && !all.contains(&variant)
+                {
+                    all.push(variant);
                 }
             }
         }
@@ -193,6 +185,18 @@ impl Variant {
     }
 }
 
+/// The schemes that compute `op`.
+pub(super) fn schemes(op: &GemmOp) -> Vec<Scheme> {
+    let mut all = vec![Scheme::Whole];
+    if matches!(op, GemmOp::Conv2dInputGrad(_)) {
+        all.push(Scheme::TapsFirst);
+    }
+    if splittable(op) {
+        all.extend([2, 4, 8, 16, 32].map(Scheme::SplitK));
+    }
+    all
+}
+
 /// Batches and stride phases spread over the machine by themselves.
 fn splittable(op: &GemmOp) -> bool {
     !matches!(
@@ -201,31 +205,22 @@ fn splittable(op: &GemmOp) -> bool {
     )
 }
 
-/// Taps first up to this many input channels.
-const FEW_CHANNELS: u32 = 4;
+/// Whether taps go first by rule: up to four input channels.
+pub(super) fn taps_pay(op: &GemmOp) -> bool {
+    const FEW_CHANNELS: u32 = 4;
+    matches!(op, GemmOp::Conv2dInputGrad(s) if s.ci <= FEW_CHANNELS && s.ci * s.kh * s.kw >= 8)
+}
 
-fn scheme_by_rule(form: Form, op: &GemmOp) -> Result<Scheme, KernelError> {
-    if let GemmOp::Conv2dInputGrad(s) = op
-        && s.ci <= FEW_CHANNELS
-        && s.ci * s.kh * s.kw >= 8
-    {
-        return Ok(Scheme::TapsFirst);
-    }
-    if !splittable(op) {
-        return Ok(Scheme::Whole);
-    }
-    let p = Problem::new(op, [0; 3])?;
-    // Workgroups that the machine wants, rows and columns of C in one, and the k that a part is worth.
-    let (wanted, [rows, cols], least_k) = match form {
-        Form::Cpu => (2 * unroll::cores(), [32, unroll::COLS], 512),
-        Form::Gpu => (128, [64, 64], 256),
-    };
-    let blocks = p.m.div_ceil(rows).saturating_mul(p.n.div_ceil(cols));
-    let parts = (wanted / blocks).min(p.k / least_k).min(32);
-    Ok(match parts {
+/// As many parts of k as keep every core busy.
+fn split_on_cores(p: &Problem) -> Scheme {
+    // The k that a part is worth.
+    const LEAST_K: u32 = 512;
+    let blocks = p.m.div_ceil(32).saturating_mul(p.n.div_ceil(unroll::COLS));
+    let parts = (2 * unroll::cores() / blocks).min(p.k / LEAST_K).min(32);
+    match parts {
         0 | 1 => Scheme::Whole,
         parts => Scheme::SplitK(1 << parts.ilog2()),
-    })
+    }
 }
 
 fn rows_by_rule(caps: &Caps, problem: &Problem, parts: u32) -> u32 {
@@ -256,7 +251,7 @@ impl Choices {
     ) -> Result<Variant, KernelError> {
         match self.0.get(&(*op, formats)) {
             Some(&variant) => Ok(variant),
-            None => Variant::by_rule(caps, form, op),
+            None => Variant::by_rule(caps, form, op, formats),
         }
     }
 }

@@ -1,0 +1,173 @@
+//! Every tile of the bodies for GPUs.
+use super::super::coop::coop_tiles;
+use super::super::tiled::TILES;
+use super::*;
+use crate::gpu::{AdapterClass, MatrixScalar, MatrixTile};
+
+/// Operations that between them use every loader, a little larger than `m` x `n` x `k`.
+fn around([m, n, k]: [u32; 3]) -> Vec<GemmOp> {
+    let odd = [m + 5, n + 7, k + 3];
+    let fours = [m + 4, n + 8, k + 4];
+    let shape = conv(3, [9, m + 1], [7, 9], [4, 3], [2, 1], [1, 2]);
+    vec![
+        matmul(odd, 1, [false, false]),
+        matmul(fours, 2, [true, true]),
+        GemmOp::Conv2dInputGrad(shape),
+        matmul(odd, 2, [true, true]),
+        matmul(fours, 1, [false, false]),
+        GemmOp::Conv2d(shape),
+    ]
+}
+
+/// The smallest tile with all loaders, the others with one whose blocks lie across and one whose blocks lie along: tiles differ
+/// in constants alone, and compiling takes the most time.
+#[test]
+fn tiles_compute_the_same() {
+    let gpu = gpu();
+    for (tile, _) in TILES {
+        if !tile.fits(gpu.caps()) {
+            println!("{tile}: more than this adapter has");
+            continue;
+        }
+        let ops = around([tile.m, tile.n, tile.k]);
+        let variant = Variant {
+            body: Body::Tiled(tile),
+            scheme: Scheme::Whole,
+        };
+        let count = if tile.m == 32 { ops.len() } else { 2 };
+        for op in &ops[..count] {
+            check_variant(gpu.caps(), variant, op, [0; 3]);
+        }
+    }
+}
+
+/// An adapter whose matrix units multiply `side` x `side` of `ab`.
+fn with_matrices(side: u32, ab: MatrixScalar) -> Caps {
+    Caps {
+        subgroups: true,
+        subgroup_size: Some(32),
+        f16: true,
+        workgroup_storage_bytes: 32 << 10,
+        cooperative_matrix: vec![MatrixTile {
+            m: side,
+            n: side,
+            k: side,
+            ab,
+            c: MatrixScalar::F32,
+        }],
+        ..Caps::baseline(AdapterClass::Discrete)
+    }
+}
+
+const HALVES: [Scalar; 3] = [Scalar::F16, Scalar::F16, Scalar::F32];
+
+/// Kernels for matrix units are written for Vulkan, and for Metal where it lists such matrices. No adapter here runs them.
+#[test]
+fn kernels_for_matrix_units_translate() {
+    let kinds = [
+        (16, MatrixScalar::F16, HALVES),
+        (16, MatrixScalar::F16, [Scalar::F16; 3]),
+        (8, MatrixScalar::F16, HALVES),
+        (8, MatrixScalar::F32, F32),
+    ];
+    for (side, ab, formats) in kinds {
+        let caps = with_matrices(side, ab);
+        let tiles = coop_tiles(&caps, formats);
+        assert!(!tiles.is_empty());
+        for (tile, _) in tiles {
+            for op in around([64, 64, 32]) {
+                for scheme in [Scheme::Whole, Scheme::SplitK(2), Scheme::TapsFirst] {
+                    if (scheme == Scheme::TapsFirst) != matches!(op, GemmOp::Conv2dInputGrad(_)) {
+                        continue;
+                    }
+                    let body = Body::Coop(tile);
+                    let call = Call {
+                        formats,
+                        ..Call::plain(&op)
+                    };
+                    let passes = lower(&caps, Variant { body, scheme }, &call).unwrap();
+                    let Kernel { source, label, .. } = &passes[0].kernel;
+                    let reflection = shader::validate_for(source, &caps)
+                        .unwrap_or_else(|error| panic!("{label}: {error}\n{source}"));
+                    assert!(
+                        reflection.cooperative_matrix && reflection.subgroups,
+                        "{label}"
+                    );
+                    assert!(
+                        reflection.workgroup_bytes <= caps.workgroup_storage_bytes,
+                        "{label}"
+                    );
+                    let words = shader::to_spirv(source).unwrap();
+                    assert!(words.len() > 100);
+                    if side == 8 {
+                        shader::to_msl(source).unwrap_or_else(|error| panic!("{label}: {error}"));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Cooperative matrices in plain WGSL, for an adapter without: a subgroup is 32 consecutive invocations, A and B stay where
+/// they are in workgroup memory, and each invocation has its share of the elements of C.
+fn emulated(source: &str, side: u32, vec: u32) -> String {
+    let place = if vec == 4 { "[i / 4u][i % 4u]" } else { "[i]" };
+    let library = format!(
+        "const EACH = {side}u * {side}u / 32u;
+        struct Place {{ at: u32, stride: u32, rows: bool }}
+        struct Share {{ v: array<f32, EACH> }}
+        alias matrix_c = Share;
+        fn element(m: Place, r: u32, c: u32) -> u32 {{
+            return m.at * {vec}u + select(c * m.stride * {vec}u + r, r * m.stride * {vec}u + c, m.rows);
+        }}
+        fn a_element(m: Place, r: u32, c: u32) -> f32 {{ let i = element(m, r, c); return f32(a_tile{place}); }}
+        fn b_element(m: Place, r: u32, c: u32) -> f32 {{ let i = element(m, r, c); return f32(b_tile{place}); }}
+        fn multiply_add(a: Place, b: Place, c: Share) -> Share {{
+            var d = c;
+            for (var e = 0u; e < EACH; e++) {{
+                let i = lane * EACH + e;
+                for (var k = 0u; k < SIDE; k++) {{
+                    d.v[e] += a_element(a, i / SIDE, k) * b_element(b, k, i % SIDE);
+                }}
+            }}
+            return d;
+        }}
+        fn store(c: Share, at: u32) {{
+            for (var e = 0u; e < EACH; e++) {{ c_tile[at + lane * EACH + e] = c.v[e]; }}
+        }}\n"
+    );
+    let mut text = String::new();
+    for line in source.lines() {
+        let kept = !line.starts_with("enable wgpu_cooperative_matrix")
+            && !line.starts_with("alias matrix_")
+            && !line.contains("@builtin(subgroup_");
+        text += if kept { line } else { "" };
+        text += "\n";
+    }
+    for (from, to) in [
+        ("subgroup = subgroup_id;", "subgroup = id / 32u;"),
+        ("lane = subgroup_lane;", "lane = id % 32u;"),
+        ("coopLoadT<matrix_a>(&a_tile[", "Place(("),
+        ("coopLoadT<matrix_b>(&b_tile[", "Place(("),
+        ("coopLoad<matrix_a>(&a_tile[", "Place(0u + ("),
+        ("coopLoad<matrix_b>(&b_tile[", "Place(0u + ("),
+        ("coopMultiplyAdd(", "multiply_add("),
+        ("coopStoreT(sum, &c_tile[at], SIDE)", "store(sum, at)"),
+    ] {
+        text = text.replace(from, to);
+    }
+    let text: Vec<_> = text
+        .lines()
+        .map(|line| match line.contains("Place(") {
+            true => {
+                let rows = !line.contains("Place(0u + (");
+                line.replace("],", "),")
+                    .replace("STRIDE);", &format!("STRIDE, {rows});"))
+            }
+            false => line.to_string(),
+        })
+        .collect();
+    let text = text.join("\n") + &library;
+    assert!(!text.contains("coop"), "{text}");
+    text
+}
