@@ -28,12 +28,38 @@ fn noise(seed: u32, len: usize) -> Vec<f32> {
         .collect()
 }
 
-/// `values` behind `offset` NaNs and before `TAIL` more: reading beyond an operand shows in the result.
-fn placed(gpu: &Gpu, label: &str, offset: u32, values: &[f32]) -> Buffer {
+/// `values` behind `offset` NaNs and before `TAIL` more: reading beyond an operand shows in the result. `values` are multiples of
+/// 2^-11 below 1 where the format is f16, which holds them exactly.
+fn placed(gpu: &Gpu, label: &str, offset: u32, values: &[f32], format: Scalar) -> Buffer {
     let mut all = vec![f32::NAN; offset as usize];
     all.extend_from_slice(values);
     all.extend([f32::NAN; TAIL]);
-    buffer_of(gpu, label, &all)
+    if format == Scalar::F32 {
+        return buffer_of(gpu, label, &all);
+    }
+    let half = |v: f32| match v {
+        0.0 => 0,
+        v if v.is_nan() => 0x7E00,
+        v => {
+            let bits = v.to_bits();
+            (bits >> 16 & 0x8000 | ((bits & 0x7FFF_FFFF) - (112 << 23)) >> 13) as u16
+        }
+    };
+    let mut halves: Vec<u16> = all.into_iter().map(half).collect();
+    halves.resize(halves.len().next_multiple_of(2), 0x7E00);
+    gpu.buffer_from(label, bytemuck::cast_slice(&halves))
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Rounded to what f16 holds exactly, where an operand is stored so.
+fn stored(values: Vec<f32>, format: Scalar) -> Vec<f32> {
+    match format {
+        Scalar::F32 => values,
+        Scalar::F16 => values
+            .iter()
+            .map(|v| (v * 2048.0).round() / 2048.0)
+            .collect(),
+    }
 }
 
 struct Run {
@@ -49,10 +75,22 @@ fn run(
     (variant, op, offsets): (Variant, &GemmOp, [u32; 3]),
     extra: &[&Buffer],
 ) -> Run {
+    run_stored(gpu, passes, (variant, op, offsets), extra, F32)
+}
+
+/// With A and B stored as `formats` says; C is f32.
+fn run_stored(
+    gpu: &Gpu,
+    passes: &[Pass],
+    (variant, op, offsets): (Variant, &GemmOp, [u32; 3]),
+    extra: &[&Buffer],
+    [a_format, b_format, _]: [Scalar; 3],
+) -> Run {
     let [a_len, b_len, c_len] = op.lens().map(|len| len as usize);
-    let (a, b) = (noise(1, a_len), noise(2, b_len));
-    let a_buffer = placed(gpu, "a", offsets[0], &a);
-    let b_buffer = placed(gpu, "b", offsets[1], &b);
+    let a = stored(noise(1, a_len), a_format);
+    let b = stored(noise(2, b_len), b_format);
+    let a_buffer = placed(gpu, "a", offsets[0], &a, a_format);
+    let b_buffer = placed(gpu, "b", offsets[1], &b, b_format);
     let c_buffer = nan_buffer(gpu, "c", offsets[2] as usize + c_len + TAIL);
     let scratch = nan_buffer(gpu, "scratch", variant.scratch(op).max(1) as usize);
     let dispatches: Vec<_> = passes
@@ -438,8 +476,8 @@ fn a_folded_grid_computes_the_same() {
         max_workgroups_per_dim: 5,
         ..gpu.caps().clone()
     };
-    for form in BOTH {
-        let op = matmul([130, 70, 33], 3, [false, false]);
+    for (form, size) in [(Form::Cpu, [130, 70, 33]), (Form::Gpu, [70, 40, 33])] {
+        let op = matmul(size, 3, [false, false]);
         let grid = by_rule(&caps, form, &call(&op, [0; 3])).unwrap()[0]
             .kernel
             .grid;

@@ -138,7 +138,8 @@ fn emulated(source: &str, side: u32, vec: u32) -> String {
     );
     let mut text = String::new();
     for line in source.lines() {
-        let kept = !line.starts_with("enable wgpu_cooperative_matrix")
+        let kept = !line.starts_with("//")
+            && !line.starts_with("enable wgpu_cooperative_matrix")
             && !line.starts_with("alias matrix_")
             && !line.contains("@builtin(subgroup_");
         text += if kept { line } else { "" };
@@ -170,4 +171,113 @@ fn emulated(source: &str, side: u32, vec: u32) -> String {
     let text = text.join("\n") + &library;
     assert!(!text.contains("coop"), "{text}");
     text
+}
+
+/// Runs the emulated kernel of `tile`, its first pass changed from `text` to `mutant`, and compares.
+fn emulate(
+    gpu: &Gpu,
+    tile: CoopTile,
+    scheme: Scheme,
+    op: &GemmOp,
+    [text, mutant]: [&str; 2],
+) -> Result<(), String> {
+    // Where there is no f16 its matrices hold f32: staging, tiling and epilogue are the same.
+    let halves = tile.ab == Scalar::F16 && gpu.caps().f16;
+    let formats = if halves { HALVES } else { F32 };
+    let body = Body::Coop(tile);
+    let variant = Variant { body, scheme };
+    let call = Call {
+        formats,
+        ..call(op, [4, 8, 3])
+    };
+    let mut passes = lower(gpu.caps(), variant, &call).unwrap();
+    let kernel = &mut passes[0].kernel;
+    let vec = if tile.side == 8 { 1 } else { 4 };
+    let mut source = emulated(&kernel.source, tile.side, vec);
+    if !gpu.caps().f16 {
+        source = source.replace("f16", "f32").replace("enable f32;", "");
+    }
+    assert!(source.contains(text), "{variant}: no {text}");
+    kernel.source = source.replace(text, mutant).into();
+    let ran = run_stored(gpu, &passes, (variant, op, call.offsets), &[], formats);
+    close(&ran.c, &reference::gemm(op, &ran.a, &ran.b), ABS, REL)
+        .map_err(|error| format!("{variant}, {op:?}: {error}"))
+}
+
+/// All of gemm_coop.wgsl but the intrinsics.
+#[test]
+fn kernels_for_matrix_units_compute_the_same_when_emulated() {
+    let gpu = gpu();
+    let same = ["", ""];
+    let tiles = |side, ab, formats| coop_tiles(&with_matrices(side, ab), formats);
+    let halves = tiles(16, MatrixScalar::F16, HALVES);
+    let singles = tiles(8, MatrixScalar::F32, F32);
+    let (large, small, apple) = (halves[0].0, halves[1].0, singles[0].0);
+    let size = |tile: CoopTile| [tile.m, tile.n, tile.k];
+    for op in around(size(small)) {
+        emulate(&gpu, small, Scheme::Whole, &op, same).unwrap();
+    }
+    for op in &around(size(large))[1..2] {
+        emulate(&gpu, large, Scheme::Whole, op, same).unwrap();
+    }
+    for op in &around(size(apple))[..2] {
+        emulate(&gpu, apple, Scheme::Whole, op, same).unwrap();
+    }
+    let op = matmul([20, 70, 200], 1, [false, true]);
+    emulate(&gpu, small, Scheme::SplitK(2), &op, same).unwrap();
+    let op = matmul([70, 75, 70], 1, [false, false]);
+    emulate(&gpu, small, Scheme::Whole, &op, same).unwrap();
+    for mutation in [
+        ["row + 16u", "row + 0u"],
+        [
+            "store_sum(i * (BLOCK_N / SIDE) + j",
+            "store_sum(j * (BLOCK_M / SIDE) + i",
+        ],
+        [
+            "vec2<u32>(part / K_4, part % K_4)",
+            "vec2<u32>(part % K_4, part / K_4)",
+        ],
+        ["if k0 >= gemm.k_end", "if k0 + TILE_K >= gemm.k_end"],
+    ] {
+        let verdict = emulate(&gpu, small, Scheme::Whole, &op, mutation);
+        assert!(verdict.is_err(), "{mutation:?} passes");
+    }
+}
+
+/// The same with halves in memory, and the mistakes that tiles invite.
+#[test]
+fn halves_and_mutations_of_tiles() {
+    let gpu = gpu();
+    for (tile, _) in [TILES[5], TILES[7]] {
+        let variant = Variant {
+            body: Body::Tiled(tile),
+            scheme: Scheme::Whole,
+        };
+        let op = matmul([tile.m + 6, tile.n + 9, 70], 1, [false, false]);
+        for (text, mutant) in [
+            ("2u * M_4] = columns[2]", "2u * M_4] = columns[1]"),
+            ("if k0 >= gemm.k_end", "if k0 + TILE_K >= gemm.k_end"),
+            ("* THREADS_N + place.x) * 4u", "* THREADS_N + place.y) * 4u"),
+        ] {
+            assert_caught(&gpu, variant, &op, text, mutant);
+        }
+        if !gpu.caps().f16 {
+            println!("this adapter has no f16");
+            continue;
+        }
+        for op in [
+            matmul([37, 40, 36], 1, [false, true]),
+            matmul([33, 35, 37], 1, [true, false]),
+            GemmOp::Conv2dInputGrad(shapes()[1]),
+        ] {
+            let call = Call {
+                formats: HALVES,
+                ..call(&op, [4, 8, 3])
+            };
+            let passes = lower(gpu.caps(), variant, &call).unwrap();
+            let ran = run_stored(&gpu, &passes, (variant, &op, call.offsets), &[], HALVES);
+            let want = reference::gemm(&op, &ran.a, &ran.b);
+            assert_close(&format!("{variant} {op:?}"), &ran.c, &want, ABS, REL);
+        }
+    }
 }
