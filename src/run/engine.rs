@@ -10,14 +10,17 @@ use crate::data::{self, Source};
 use crate::gan::config::{Adam, GanConfig, Optimiser, Optimisers, Penalty, Prior};
 use crate::gan::trainer::{Data, Generator, Round, Sampled, State, StateTensor, Trainer};
 use crate::gan::{GanError, Objective, Regulariser};
-use crate::gpu::{AdapterChoice, AdapterClass, DeviceOptions, Gpu};
+use crate::gpu::{AdapterChoice, AdapterClass, CacheFolder, CompileAhead, DeviceOptions, Gpu};
 use crate::nn::{Extent, Model, model_by_name_or_file};
 use std::path::Path;
 
 fn open_gpu(adapter: &str) -> Result<Gpu, EngineError> {
     let choice: AdapterChoice = adapter.parse().map_err(EngineError::input)?;
-    Gpu::open(&choice, DeviceOptions { checked: false })
-        .map_err(|e| EngineError::adapter(e.to_string()))
+    let options = DeviceOptions {
+        checked: false,
+        cache: CacheFolder::of_user(),
+    };
+    Gpu::open(&choice, options).map_err(|e| EngineError::adapter(e.to_string()))
 }
 
 /// By who can do something about it: the device's own failures are nobody's input.
@@ -63,7 +66,12 @@ pub fn open(config: &TrainConfig) -> Result<Box<dyn Engine>, EngineError> {
     };
     let trainer = Trainer::new(&gpu, model, config.method.clone(), data, config.seed)
         .map_err(engine_error)?;
-    Ok(Box::new(TrainerEngine { trainer, facts }))
+    let ahead = start(&trainer);
+    Ok(Box::new(TrainerEngine {
+        trainer,
+        facts,
+        _ahead: ahead,
+    }))
 }
 
 fn sample_shape(model: &Model) -> SampleShape {
@@ -81,9 +89,16 @@ fn sample_shape(model: &Model) -> SampleShape {
     }
 }
 
+/// Keeps what set-up compiled, and lets idle cores compile what the driver left for the first step.
+fn start(trainer: &Trainer) -> CompileAhead {
+    trainer.gpu().save_pipelines();
+    trainer.gpu().compile_ahead(trainer.kernels())
+}
+
 struct TrainerEngine {
     trainer: Trainer,
     facts: EngineFacts,
+    _ahead: CompileAhead,
 }
 
 impl TrainerEngine {
@@ -235,6 +250,7 @@ struct TrainerBench {
     trainer: Trainer,
     facts: BenchFacts,
     last: [f32; 2],
+    _ahead: CompileAhead,
 }
 
 impl StepBench for TrainerBench {
@@ -315,9 +331,11 @@ pub fn open_bench(request: &BenchRequest) -> Result<Box<dyn StepBench>, EngineEr
     let noise = (0..count).map(|i| 2.0 * data::rng::uniform01(stream.block(i, 0)[0]) - 1.0);
     let data = Data::FixedBatch(noise.collect());
     let trainer = Trainer::new(&gpu, model, config, data, 0).map_err(engine_error)?;
+    let ahead = start(&trainer);
     Ok(Box::new(TrainerBench {
         trainer,
         facts,
         last: [0.0; 2],
+        _ahead: ahead,
     }))
 }
