@@ -281,3 +281,32 @@ fn halves_and_mutations_of_tiles() {
         }
     }
 }
+
+/// The matrix units of this adapter, where it lists any that kernels use: what `tools/bench-gpu` runs on a GPU first.
+#[test]
+fn matrix_units_of_this_adapter_compute_the_same() {
+    let gpu = gpu();
+    for formats in [F32, HALVES] {
+        let tiles = coop_tiles(gpu.caps(), formats);
+        println!("{formats:?}: {} kinds of tiles", tiles.len());
+        for (tile, _) in tiles {
+            let mut cases: Vec<_> = around([tile.m, tile.n, tile.k])
+                .into_iter()
+                .map(|op| (op, Scheme::Whole))
+                .collect();
+            cases.push((matmul([20, 70, 200], 1, [false, true]), Scheme::SplitK(2)));
+            for (op, scheme) in cases {
+                let body = Body::Coop(tile);
+                let variant = Variant { body, scheme };
+                let call = Call {
+                    formats,
+                    ..call(&op, [4, 8, 3])
+                };
+                let passes = lower(gpu.caps(), variant, &call).unwrap();
+                let ran = run_stored(&gpu, &passes, (variant, &op, call.offsets), &[], formats);
+                let want = reference::gemm(&op, &ran.a, &ran.b);
+                assert_close(&format!("{variant} {op:?}"), &ran.c, &want, ABS, REL);
+            }
+        }
+    }
+}
