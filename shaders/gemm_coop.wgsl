@@ -26,17 +26,21 @@ fn block_of(part: u32, across: u32, along_k: bool) -> vec2<u32> {
 }
 
 fn store_a(buffer: u32, block: vec2<u32>, value: mat4x4<f32>) {
-    let rows = select(block.xy, block.yx, A_ALONG_M);
-    for (var j = 0u; j < 4u; j++) {
-        a_put((rows.x * 4u + j) * A_STRIDE + rows.y * (4u / VEC), value[j]);
-    }
+    let rows = select(block, block.yx, A_ALONG_M);
+    let at = rows.x * 4u * A_STRIDE + rows.y * (4u / VEC);
+    a_put(at, value[0]);
+    a_put(at + A_STRIDE, value[1]);
+    a_put(at + 2u * A_STRIDE, value[2]);
+    a_put(at + 3u * A_STRIDE, value[3]);
 }
 
 fn store_b(buffer: u32, block: vec2<u32>, value: mat4x4<f32>) {
-    let rows = select(block.yx, block.xy, B_ALONG_K);
-    for (var j = 0u; j < 4u; j++) {
-        b_put((rows.x * 4u + j) * B_STRIDE + rows.y * (4u / VEC), value[j]);
-    }
+    let rows = select(block.yx, block, B_ALONG_K);
+    let at = rows.x * 4u * B_STRIDE + rows.y * (4u / VEC);
+    b_put(at, value[0]);
+    b_put(at + B_STRIDE, value[1]);
+    b_put(at + 2u * B_STRIDE, value[2]);
+    b_put(at + 3u * B_STRIDE, value[3]);
 }
 
 fn multiply(buffer: u32) {

@@ -28,6 +28,9 @@ pub const TILES: [(Tile, f64); 8] = [
     (Tile::new([32, 32, 32], [4, 4], 1), 0.4),
 ];
 
+/// How many k are written out, so that their reads can run ahead of their sums whatever the driver unrolls by itself.
+const UNROLL: u32 = 4;
+
 impl fmt::Display for Tile {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let [sums_m, sums_n] = self.sums;
@@ -85,28 +88,28 @@ impl Tile {
         for i in 0..rows * groups_n {
             line(&mut text, format_args!("var<private> sum{i}: vec4<f32>;"));
         }
-        text +=
-            "\nfn add_product(a_at: u32, b_at: u32) {\n    for (var k = 0u; k < TILE_K; k++) {\n";
-        for g in 0..rows / 4 {
-            line(
-                &mut text,
-                format_args!("        let a{g} = a_tile[a_at + k * M_4 + {g}u * THREADS_M];"),
-            );
-        }
-        for j in 0..groups_n {
-            line(
-                &mut text,
-                format_args!("        let b{j} = b_tile[b_at + k * N_4 + {j}u * THREADS_N];"),
-            );
-        }
-        for r in 0..rows {
-            let (g, element) = (r / 4, ['x', 'y', 'z', 'w'][r as usize % 4]);
-            for j in 0..groups_n {
-                let s = sum(r, j);
-                line(
-                    &mut text,
-                    format_args!("        sum{s} = fma(vec4<f32>(a{g}.{element}), b{j}, sum{s});"),
-                );
+        text += "\nfn add_product(a_at: u32, b_at: u32) {\n    for (var k = 0u; k < TILE_K; k += ";
+        line(&mut text, format_args!("{UNROLL}u) {{"));
+        for u in 0..UNROLL {
+            for (name, across, count) in [('a', 'M', rows / 4), ('b', 'N', groups_n)] {
+                for g in 0..count {
+                    let at =
+                        format!("{name}_at + (k + {u}u) * {across}_4 + {g}u * THREADS_{across}");
+                    line(
+                        &mut text,
+                        format_args!("        let {name}{u}_{g} = {name}_tile[{at}];"),
+                    );
+                }
+            }
+            for r in 0..rows {
+                let (g, element) = (r / 4, ['x', 'y', 'z', 'w'][r as usize % 4]);
+                for j in 0..groups_n {
+                    let (s, a) = (sum(r, j), format!("a{u}_{g}.{element}"));
+                    line(
+                        &mut text,
+                        format_args!("        sum{s} = fma(vec4<f32>({a}), b{u}_{j}, sum{s});"),
+                    );
+                }
             }
         }
         text += "    }\n}\n\nfn sums_of(i: u32) -> vec4<f32> {\n    switch i {\n";
@@ -144,6 +147,7 @@ mod tests {
             // Eight rows at a time, and no 32 invocations of which some load A and some B.
             assert!((tile.m / 4).is_multiple_of(8) && (tile.n / 4).is_multiple_of(8));
             assert!(a.is_multiple_of(32) && b.is_multiple_of(32), "{tile}");
+            assert!(tile.k.is_multiple_of(UNROLL), "{tile}");
         }
         let fit = |bytes| {
             let caps = Caps {
