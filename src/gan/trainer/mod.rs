@@ -4,6 +4,7 @@
 //! back one row of scalars per program execution; weights, batches and latents never leave the device.
 mod compile;
 mod effects;
+mod footprint;
 mod programs;
 mod sampler;
 mod source;
@@ -18,11 +19,13 @@ use crate::graph::plan::{Form, Plan};
 use crate::nn::Model;
 use compile::Compiled;
 pub use compile::kernels;
+pub use footprint::{Footprint, Holding, footprint};
 pub use programs::Kind;
 pub use sampler::{Generator, Sampled};
 pub use source::Data;
 pub use state::{COUNTERS as COUNTER_NAMES, State, StateTensor};
 use std::collections::VecDeque;
+pub use table::Purpose;
 use table::{RING_ROWS, SCALAR_STRIDE, Table};
 
 /// Executions that are recorded into one submission.
@@ -149,10 +152,12 @@ impl Trainer {
             (t.d.params, &d),
             (t.g.state, &g_state),
             (t.d.state, &d_state),
-            (t.ema_params, &g),
-            (t.ema_state, &g_state),
         ] {
             self.write(buffer, values)?;
+        }
+        if let Some([params, state]) = t.ema {
+            self.write(params, &g)?;
+            self.write(state, &g_state)?;
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
-//! Order of execution and the memory plan: outputs go straight to their regions where that is safe, everything else to
-//! temporary slots that are reused as soon as the last reader has run.
-use super::lower::Lowering;
+//! Order of execution and the memory plan: outputs go straight to their regions where that is safe, everything else into a few
+//! temporary buffers, whose parts are reused as soon as the last reader has run.
+use super::lower::{Lowering, is_contraction};
+use super::pack::{Lent, Problem, Tensor, pack};
 use super::text::Region;
-use super::{Effect, Environment, Stage, too_large};
+use super::{Effect, Environment, Stage, order, too_large};
 use crate::graph::{Expr, GraphError, Op, Result};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// One thing to run.
 pub enum Item {
@@ -20,7 +21,7 @@ pub enum Item {
 /// The order of execution, and where every stored expression lies.
 pub struct Schedule<'g> {
     pub items: Vec<Item>,
-    /// Elements of each temporary slot, largest first.
+    /// Elements of each temporary buffer, largest first.
     pub slots: Vec<usize>,
     regions: HashMap<Expr, Region>,
     graph: &'g crate::graph::Graph,
@@ -72,11 +73,17 @@ pub fn schedule<'g>(
             }
         }
     }
+    let roots = lowering.kernels.iter().map(|k| k.root);
+    let kept: HashSet<Expr> = roots.filter(|e| !direct.contains_key(e)).collect();
+    let copied: Vec<Vec<Expr>> = copies
+        .iter()
+        .map(|list| list.iter().map(|c| c.0).collect())
+        .collect();
+    let orders = order::stages(lowering, stages.len(), &kept, &copied);
     let mut items = vec![];
-    for (s, stage) in stages.iter().enumerate() {
-        let own = (0..lowering.kernels.len()).filter(|&k| lowering.kernels[k].stage == s);
-        items.extend(own.map(Item::Kernel));
-        items.extend(copies[s].iter().map(|&(from, to)| Item::Copy { from, to }));
+    for ((stage, order), copies) in stages.iter().zip(orders).zip(&copies) {
+        items.extend(order.into_iter().map(Item::Kernel));
+        items.extend(copies.iter().map(|&(from, to)| Item::Copy { from, to }));
         items.extend(stage.effects.iter().cloned().map(Item::Effect));
     }
     let mut last_read: HashMap<Expr, usize> = HashMap::new();
@@ -93,61 +100,101 @@ pub fn schedule<'g>(
             Item::Effect(_) => {}
         }
     }
-    let mut regions = direct;
-    let mut slots: Vec<usize> = vec![];
-    let mut free: Vec<usize> = vec![];
-    let mut expiring: HashMap<usize, Vec<usize>> = HashMap::new();
-    let mut slot_of: HashMap<Expr, usize> = HashMap::new();
+    let mut tensors = vec![];
+    let mut index_of: HashMap<Expr, usize> = HashMap::new();
     for (at, item) in items.iter().enumerate() {
         if let Item::Kernel(k) = item {
             let root = lowering.kernels[*k].root;
-            if !regions.contains_key(&root) {
-                let elements = graph.shape(root).numel().next_multiple_of(4);
-                let slot = take_slot(&mut slots, &mut free, elements);
-                slot_of.insert(root, slot);
-                let end = last_read.get(&root).copied().unwrap_or(at);
-                expiring.entry(end).or_default().push(slot);
+            if kept.contains(&root) {
+                index_of.insert(root, tensors.len());
+                tensors.push(Tensor {
+                    elements: graph.shape(root).numel().next_multiple_of(4),
+                    first: at,
+                    last: last_read.get(&root).copied().unwrap_or(at),
+                });
             }
         }
-        free.extend(expiring.remove(&at).unwrap_or_default());
     }
-    // Largest first, so that programs that share a pool agree about its slots.
-    let mut order: Vec<usize> = (0..slots.len()).collect();
-    order.sort_by_key(|&k| (std::cmp::Reverse(slots[k]), k));
-    let mut rank = vec![0; slots.len()];
-    for (r, &k) in order.iter().enumerate() {
-        rank[k] = r;
+    let apart = apart(lowering, &index_of, tensors.len());
+    let lent: Vec<Lent> = env
+        .lent
+        .iter()
+        .map(|&(buffer, elements)| {
+            let until = items
+                .iter()
+                .position(|item| touches(lowering, item, buffer, &direct, env));
+            let until = until.unwrap_or(items.len());
+            Lent { elements, until }
+        })
+        .collect();
+    let limit = (env.caps.max_binding_bytes.min(env.caps.max_buffer_bytes) / 16 * 4) as usize;
+    let packed = pack(Problem {
+        tensors: &tensors,
+        apart: &apart,
+        lent: &lent,
+        limit,
+    });
+    let mut regions = direct;
+    for (e, t) in index_of {
+        let (slot, offset) = packed.places[t];
+        let buffer = match env.lent.get(slot) {
+            Some(&(buffer, _)) => buffer,
+            None => env.bound_buffers + slot - lent.len(),
+        };
+        regions.insert(e, Region { buffer, offset });
     }
-    for (e, slot) in slot_of {
-        let buffer = env.bound_buffers + rank[slot];
-        regions.insert(e, Region { buffer, offset: 0 });
-    }
-    let slots = order.iter().map(|&k| slots[k]).collect();
     Ok(Schedule {
         items,
-        slots,
+        slots: packed.pool,
         regions,
         graph,
     })
 }
 
-/// The smallest free slot that is large enough; else the largest free one, grown; else a new one.
-fn take_slot(slots: &mut Vec<usize>, free: &mut Vec<usize>, elements: usize) -> usize {
-    let fitting = (0..free.len())
-        .filter(|&f| slots[free[f]] >= elements)
-        .min_by_key(|&f| (slots[free[f]], free[f]));
-    let growing = || (0..free.len()).max_by_key(|&f| (slots[free[f]], free[f]));
-    match fitting.or_else(growing) {
-        Some(f) => {
-            let slot = free.swap_remove(f);
-            slots[slot] = slots[slot].max(elements);
-            slot
+/// True when the item reads or writes what belongs in a buffer of the caller's.
+fn touches(
+    lowering: &Lowering,
+    item: &Item,
+    buffer: usize,
+    direct: &HashMap<Expr, Region>,
+    env: &Environment,
+) -> bool {
+    let leaf = |e: &Expr| {
+        let id = lowering.graph.leaf_id(*e);
+        id.and_then(|id| env.leaves.get(&id))
+    };
+    let inside = |e: &Expr| {
+        let region = leaf(e).or_else(|| direct.get(e));
+        region.is_some_and(|r| r.buffer == buffer)
+    };
+    match item {
+        Item::Kernel(k) => {
+            let kernel = &lowering.kernels[*k];
+            inside(&kernel.root) || kernel.reads.iter().any(inside)
         }
-        None => {
-            slots.push(elements);
-            slots.len() - 1
+        Item::Copy { from, to } => to.buffer == buffer || inside(from),
+        Item::Effect(effect) => effect.buffers.contains(&buffer),
+    }
+}
+
+/// For each tensor those that must lie in other buffers: what a contraction reads is bound beside what it writes, and no buffer may
+/// be bound for both. Elementwise kernels and sums read what lies in their result's buffer through that binding.
+fn apart(lowering: &Lowering, index_of: &HashMap<Expr, usize>, count: usize) -> Vec<Vec<usize>> {
+    let graph = lowering.graph;
+    let mut apart = vec![vec![]; count];
+    for k in &lowering.kernels {
+        let contraction = k.core.is_some_and(|c| is_contraction(&graph.node(c).op));
+        let Some(&written) = index_of.get(&k.root) else {
+            continue;
+        };
+        if contraction {
+            for &read in k.reads.iter().filter_map(|r| index_of.get(r)) {
+                apart[written].push(read);
+                apart[read].push(written);
+            }
         }
     }
+    apart
 }
 
 fn check_leaves(lowering: &Lowering, stages: &[Stage], env: &Environment) -> Result<()> {

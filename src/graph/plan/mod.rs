@@ -4,17 +4,21 @@
 //! A program is a list of stages. A stage computes its outputs into bound regions, then runs its effects (an optimiser step, which
 //! overwrites parameters). A leaf says in which stages its memory holds the value meant, so one graph can use the same weights
 //! before and after an update, and share everything else between the two.
+mod attribution;
 mod contraction;
 mod emit;
 pub mod evaluate;
 mod functions;
 mod lower;
 mod memory;
+mod order;
+mod pack;
 mod text;
 
 use super::{Expr, Graph, GraphError, LeafId, Op, Result, Shape, SourceId};
 use crate::gpu::{AdapterClass, Buffer, Caps, Dispatch, Gpu, GpuError, Kernel};
 use crate::kernels;
+pub use attribution::{Attribution, Pass};
 use lower::{KernelNode, Lowering, is_contraction};
 use std::collections::HashMap;
 pub use text::{Bound, Form, Region};
@@ -25,6 +29,10 @@ pub struct Effect {
     pub kernel: Kernel,
     /// Buffers of the table, in binding order.
     pub buffers: Vec<usize>,
+    /// Whose work it is in profiles, e.g. `d` for an optimiser step of D.
+    pub scope: &'static str,
+    /// Bytes read and written.
+    pub bytes: u64,
 }
 
 /// Outputs, then effects.
@@ -45,6 +53,9 @@ pub struct Environment {
     /// Where each leaf lies.
     pub leaves: HashMap<LeafId, Region>,
     pub sources: HashMap<SourceId, SourceKernel>,
+    /// Buffers of the table, and how many of their elements, whose contents do not matter until the program first touches them:
+    /// temporaries may lie there before.
+    pub lent: Vec<(usize, usize)>,
     /// Number of buffers in the table that are bound by the caller; the pool's slots come after them.
     pub bound_buffers: usize,
     /// Seed of all random numbers.
@@ -62,6 +73,7 @@ impl Environment {
             form: Form::of(caps.class),
             leaves: HashMap::new(),
             sources: HashMap::new(),
+            lent: vec![],
             bound_buffers,
             seed,
             counters,
@@ -90,6 +102,7 @@ pub struct Step {
     pub flops: u64,
     /// Bytes read and written if every operand moves once.
     pub bytes: u64,
+    pub attribution: Attribution,
 }
 
 /// A compiled program: plain data.
@@ -98,6 +111,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Elements of each temporary slot, largest first; slot k is buffer `bound_buffers + k` of the table.
     pub slots: Vec<usize>,
+    /// The largest tensor of each slot, in words, for messages about memory.
+    pub slot_tensors: Vec<String>,
 }
 
 impl Plan {
@@ -121,6 +136,7 @@ impl Plan {
         let mut plan = Plan {
             steps: vec![],
             slots: schedule.slots.clone(),
+            slot_tensors: attribution::slot_tensors(&lowering, &schedule, env),
         };
         let place = |e: Expr| schedule.place(e, env);
         for item in &schedule.items {
@@ -131,6 +147,7 @@ impl Plan {
                     plan.steps.push(Step {
                         flops: node.core.map_or(0, |c| flops(graph, c)),
                         bytes: bytes(graph, node),
+                        attribution: attribution::of_kernel(graph, node),
                         kernel: bound.kernel,
                         buffers: bound.buffers,
                     });
@@ -145,13 +162,15 @@ impl Plan {
                         buffers: vec![source.buffer, to.buffer],
                         flops: 0,
                         bytes: 8 * elements as u64,
+                        attribution: attribution::of_copy(graph, *from),
                     });
                 }
                 memory::Item::Effect(effect) => plan.steps.push(Step {
                     kernel: effect.kernel.clone(),
                     buffers: effect.buffers.clone(),
                     flops: 0,
-                    bytes: 0,
+                    bytes: effect.bytes,
+                    attribution: attribution::of_effect(effect),
                 }),
             }
         }
