@@ -45,8 +45,12 @@ impl Footprint {
     }
     /// The largest buffer that the adapter refuses, if there is one.
     pub fn refused(&self, caps: &Caps) -> Option<&Holding> {
-        let limit = caps.max_binding_bytes.min(caps.max_buffer_bytes);
+        let limit = Footprint::limit(caps);
         self.largest().filter(|h| h.on_device() > limit)
+    }
+    /// Bytes of the largest buffer that an adapter binds whole.
+    pub fn limit(caps: &Caps) -> u64 {
+        caps.max_binding_bytes.min(caps.max_buffer_bytes) / 16 * 16
     }
 }
 
