@@ -31,6 +31,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let jh = tap / taps_w;
         let kh = phase_h + jh * im.stride_h;
         let kw = phase_w + (tap - jh * taps_w) * im.stride_w;
-        gemm_c[i] = c_elem(w[im.w_offset + ((co * im.ci + ci) * im.kernel_h + kh) * im.kernel_w + kw]);
+        gemm_c[im.packed_offset + i] = c_elem(w[im.w_offset + ((co * im.ci + ci) * im.kernel_h + kh) * im.kernel_w + kw]);
     }
 }

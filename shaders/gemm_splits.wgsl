@@ -16,7 +16,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         var sum = 0.0;
         for (var part = 0u; part < im.parts; part++) {
-            sum += scratch[part * im.part_len + i];
+            sum += scratch[im.scratch_offset + part * im.part_len + i];
         }
         epilogue_row = i / im.row_len;
         gemm_c[im.c_offset + i] = c_elem(epilogue(sum, i));

@@ -27,7 +27,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let y = rest - outer * im.h + im.pad_h;
         let ci = outer / im.batch;
         let n = outer - ci * im.batch;
-        let base = ci * im.kernel_h * im.kernel_w * plane + n * im.oh * im.ow;
+        let base = im.scratch_offset + ci * im.kernel_h * im.kernel_w * plane + n * im.oh * im.ow;
         var sum = 0.0;
         let last_h = min(y, im.kernel_h - 1u);
         let last_w = min(x, im.kernel_w - 1u);

@@ -386,3 +386,110 @@ fn ctrl_c_ends_with_a_checkpoint_that_training_goes_on_from() {
         "one row for every step, none twice"
     );
 }
+
+#[test]
+fn a_dry_run_says_what_it_takes_and_whether_it_fits() {
+    let here = tempfile::tempdir().unwrap();
+    let sizes = |args: &[&str]| {
+        let output = gan_gpu(
+            here.path(),
+            &[&["train", "--dry-run", "--json"], args].concat(),
+        );
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), json)
+    };
+    let (code, small) = sizes(&["--preset", "ring8"]);
+    let sizes_of = |json: &serde_json::Value, name: &str| json["sizes"][name].as_u64().unwrap();
+    assert_eq!((code, &small["sizes"]["fits"]), (Some(0), &true.into()));
+    let parts = [
+        "weights_bytes",
+        "optimiser_bytes",
+        "data_bytes",
+        "temporaries_bytes",
+        "results_bytes",
+    ];
+    assert_eq!(
+        parts.map(|part| sizes_of(&small, part)).iter().sum::<u64>(),
+        sizes_of(&small, "peak_device_bytes")
+    );
+    assert!(small["sizes"]["gflop_per_step"].as_f64().unwrap() > 0.0);
+
+    // The largest tensor grows with the batch until the adapter refuses it.
+    let largest =
+        |json: &serde_json::Value| json["sizes"]["largest_binding"]["bytes"].as_u64().unwrap();
+    let (code, huge) = sizes(&["--preset", "glyphs", "--batch", "40000"]);
+    let limit = sizes_of(&huge, "binding_limit_bytes");
+    assert_eq!(code, Some(if largest(&huge) > limit { 2 } else { 0 }));
+    assert_eq!(huge["sizes"]["fits"], (largest(&huge) <= limit));
+    if largest(&huge) > limit {
+        let advice = sizes_of(&huge, "largest_batch");
+        assert!(advice > 1 && advice < 40_000, "{advice}");
+        let refusal = refused(
+            here.path(),
+            &["train", "--preset", "glyphs", "--batch", "40000"],
+        );
+        assert!(
+            refusal.contains(&format!(
+                "the largest batch that fits is --batch {advice} (now 40000)"
+            )),
+            "{refusal}"
+        );
+        let (code, _) = sizes(&["--preset", "glyphs", "--batch", &advice.to_string()]);
+        assert_eq!(code, Some(0));
+    }
+    assert!(
+        std::fs::read_dir(here.path()).unwrap().next().is_none(),
+        "neither a dry run nor a refused run writes anything"
+    );
+}
+
+#[test]
+fn a_profile_accounts_for_every_dispatch() {
+    let here = tempfile::tempdir().unwrap();
+    let args = "profile --model gauss1d --batch 16 --steps 1 --warmup 0 --json";
+    let text = stdout(here.path(), &args.split(' ').collect::<Vec<_>>());
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let rows = |table: &str| json[table].as_array().unwrap().clone();
+    let sum = |table: &str, column: &str| -> f64 {
+        let rows = rows(table);
+        rows.iter().map(|row| row[column].as_f64().unwrap()).sum()
+    };
+    for table in ["by_kind", "by_layer", "by_dispatch"] {
+        let device_ms = json["device_ms"].as_f64().unwrap();
+        assert!(
+            (sum(table, "ms") - device_ms).abs() < 1e-6 * device_ms,
+            "{table}"
+        );
+        assert_eq!(sum(table, "dispatches"), rows("by_dispatch").len() as f64);
+    }
+    let named = |table: &str, name: &str| rows(table).iter().any(|row| row["name"] == name);
+    assert!(named("by_kind", "matmul") && named("by_kind", "adam"));
+    assert!(named("by_layer", "g.0 linear, forward"));
+    assert!(named("by_layer", "d.4 linear, backward"));
+    assert!(named("by_layer", "d, optimiser") && named("by_layer", "latents, data"));
+    assert!(json["ceilings"]["copy_gb_s"].as_f64().unwrap() > 0.0);
+    assert!(json["ceilings"]["gemm_gflop_s"].as_f64().unwrap() > 0.0);
+    let host = json["host_percent"].as_f64().unwrap();
+    assert!(host > 0.0 && host <= 100.0, "{host}");
+}
+
+#[test]
+fn a_model_file_can_be_timed() {
+    let here = tempfile::tempdir().unwrap();
+    let linear = |features: u32, out: u32| {
+        format!(
+            "input = {{ features = {features} }}\n[[{{}}.layer]]\ntype = \"linear\"\nout = {out}\n"
+        )
+    };
+    let network = |name: &str, text: String| format!("[{name}]\n{}", text.replace("{}", name));
+    let text = network("generator", linear(4, 3)) + &network("discriminator", linear(3, 1));
+    std::fs::write(here.path().join("tiny.toml"), text).unwrap();
+    let args = "bench step --model tiny.toml --batch 8 --steps 3 --warmup 1 --json";
+    let line = stdout(here.path(), &args.split(' ').collect::<Vec<_>>());
+    let json: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(
+        (&json["model"], &json["batch"]),
+        (&"tiny.toml".into(), &8.into())
+    );
+    assert!(json["ms_per_iter"].as_f64().unwrap() > 0.0);
+}

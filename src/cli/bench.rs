@@ -23,7 +23,7 @@ enum What {
 /// Time one training iteration (G once, D step, G step) of the PyTorch baseline's models
 #[derive(Debug, clap::Args)]
 struct StepArgs {
-    /// Models, separated by commas, or `all`: mlp, dcgan28, dcgan64, wgangp28, ring8, gauss1d
+    /// Models, separated by commas, or `all`: mlp, dcgan28, dcgan64, wgangp28, ring8, gauss1d, or a TOML file of layers
     #[arg(
         long,
         value_delimiter = ',',
@@ -83,21 +83,23 @@ fn models(names: &[String]) -> Result<Vec<BenchModel>, CliError> {
     if names.iter().any(|name| name == "all") {
         return Ok(BENCH_MODELS.to_vec());
     }
-    let known = || BENCH_MODELS.iter().map(|model| model.name);
-    let find = |name: &String| {
-        BENCH_MODELS
-            .iter()
-            .find(|model| model.name == name)
-            .copied()
-            .ok_or_else(|| {
-                let all = known().collect::<Vec<_>>().join(", ");
-                CliError::usage(format!(
-                    "--model: no `{name}`{}; there are {all}, all",
-                    suggestion(name, known())
-                ))
-            })
-    };
-    names.iter().map(find).collect()
+    names.iter().map(|name| model(name)).collect()
+}
+
+/// The baseline's model of this name, or that of a TOML file.
+pub fn model(name: &str) -> Result<BenchModel, CliError> {
+    if name.ends_with(".toml") {
+        return Ok(BenchModel::of_file(name));
+    }
+    let known = || BENCH_MODELS.iter().map(|model| &*model.name);
+    let found = BENCH_MODELS.iter().find(|model| model.name == name);
+    found.cloned().ok_or_else(|| {
+        let all = known().collect::<Vec<_>>().join(", ");
+        CliError::usage(format!(
+            "--model: no `{name}`{}; there are {all}, all, or a TOML file",
+            suggestion(name, known())
+        ))
+    })
 }
 
 fn describe(result: &BenchResult) -> String {
@@ -131,7 +133,7 @@ mod tests {
             names(&["ring8", "mlp"])
                 .unwrap()
                 .iter()
-                .map(|m| m.name)
+                .map(|m| m.name.as_ref())
                 .collect::<Vec<_>>(),
             ["ring8", "mlp"]
         );

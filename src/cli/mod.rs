@@ -5,6 +5,7 @@ mod error;
 mod method_flags;
 mod parse;
 mod presets;
+mod profile;
 mod sample;
 mod train;
 mod train_flags;
@@ -39,6 +40,7 @@ enum Verb {
     Presets(presets::Args),
     Sample(sample::Args),
     Bench(bench::Args),
+    Profile(profile::Args),
 }
 
 /// Runs the verb on the command line and gives its exit code.
@@ -62,6 +64,7 @@ pub fn main() -> ExitCode {
         Verb::Presets(args) => presets::run(&args),
         Verb::Sample(args) => sample::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Profile(args) => profile::run(&args),
     };
     match outcome {
         Ok(code) => code,

@@ -8,6 +8,7 @@ use crate::run::RunError;
 use crate::run::checkpoint::CheckpointStore;
 use crate::run::config::TrainConfig;
 use crate::run::engine;
+use crate::run::fit;
 use crate::run::folder::{LATEST, RUNS, RunFolder};
 use crate::run::interrupt::{EXIT_CODE, Interrupt};
 use crate::run::pictures::reference;
@@ -245,38 +246,61 @@ fn folder_of(checkpoint: &Path) -> Result<RunFolder, CliError> {
     }
 }
 
-/// Prints what would be trained.
+/// Prints what would be trained, what it takes, and whether the adapter can do it.
 fn dry_run(config: &TrainConfig, json: bool) -> Result<ExitCode, CliError> {
     let model = config
         .model
         .spec()?
         .build()
         .map_err(crate::run::config::ConfigError::from)?;
-    let sizes = serde_json::json!({
+    let found = fit::dry_run(config)?;
+    let batch = config.method.batch;
+    let mut sizes = serde_json::json!({
         "params_g": model.generator.param_count(),
         "params_d": model.discriminator.param_count(),
         "latent_dim": config.latent_dim()?,
         "sample": model.sample.to_string(),
-        "batch": config.method.batch,
-        "forward_gflop_g": model.generator.flops(config.method.batch).iter().sum::<u64>() as f64 / 1e9,
-        "forward_gflop_d": model.discriminator.flops(config.method.batch).iter().sum::<u64>() as f64 / 1e9,
+        "batch": batch,
     });
+    let memory = serde_json::to_value(&found).map_err(|e| CliError::Output(e.into()))?;
+    for (name, value) in memory.as_object().into_iter().flatten() {
+        sizes[name] = value.clone();
+    }
+    let refusal = found.fit.refusal(batch);
     if json {
-        print_json(
-            &serde_json::json!({ "config": config, "sizes": sizes }),
-            true,
-        )?;
-        return Ok(ExitCode::SUCCESS);
+        let all = serde_json::json!({ "config": config, "sizes": sizes, "refusal": refusal });
+        print_json(&all, true)?;
+        return Ok(exit_code(&refusal));
     }
     print_line(config.to_toml()?.trim_end())?;
     print_line("\n# sizes")?;
     for (name, value) in sizes.as_object().into_iter().flatten() {
-        let text = value
-            .as_str()
-            .map_or_else(|| value.to_string(), String::from);
+        let text = match value {
+            serde_json::Value::Null => continue,
+            serde_json::Value::String(text) => text.clone(),
+            serde_json::Value::Object(binding) => {
+                format!("{} bytes: {}", binding["bytes"], binding["what"])
+            }
+            other => other.to_string(),
+        };
         print_line(&format!("# {name}: {text}"))?;
     }
-    Ok(ExitCode::SUCCESS)
+    if !found.data_is_here {
+        print_line("# the data set is not there: its bytes are not in the sum")?;
+    }
+    match &refusal {
+        None => print_line("# it fits")?,
+        Some(refusal) => eprintln!("error: {refusal}"),
+    }
+    Ok(exit_code(&refusal))
+}
+
+/// What `train` itself would end with before its first step.
+fn exit_code(refusal: &Option<String>) -> ExitCode {
+    match refusal {
+        None => ExitCode::SUCCESS,
+        Some(_) => ExitCode::from(2),
+    }
 }
 
 /// The result, for a person: where things are and how good they are.

@@ -1,4 +1,5 @@
 //! Construction of expressions: shape checks, interning (equal expressions are one node) and local simplification.
+use super::origin::Origins;
 use super::{Binary, Distribution, Expr, GraphError, LeafId, Node, Op, Result, Scalar, Shape};
 use super::{SourceId, Unary, Window};
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ pub struct Graph {
     leaves: Vec<Leaf>,
     sources: Vec<(String, Shape)>,
     next_stream: u32,
+    pub(super) origins: Origins,
 }
 
 pub(super) fn shape_error<T>(
@@ -78,6 +80,7 @@ impl Graph {
         let e = Expr(self.nodes.len() as u32);
         let (op, inputs, shape) = key.clone();
         self.nodes.push(Node { op, inputs, shape });
+        self.origins.note();
         self.interned.insert(key, e);
         e
     }

@@ -35,36 +35,70 @@ impl Graph {
             active[i] = wrt.contains(&e)
                 || (node.op != Op::StopGradient && node.inputs.iter().any(|x| active[x.index()]));
         }
-        let mut adjoint: Vec<Option<Expr>> = vec![None; end];
+        // Contributions to each adjoint, not yet added up.
+        let mut adjoint: Vec<Vec<Expr>> = vec![vec![]; end];
         if active[y.index()] {
-            adjoint[y.index()] = Some(seed);
+            adjoint[y.index()].push(seed);
         }
-        for i in (0..end).rev() {
-            let Some(g) = adjoint[i] else { continue };
-            let node = self.node(Expr(i as u32));
+        let outer = self.current_scope();
+        let swept = self.sweep(&active, &mut adjoint);
+        let given = |w: &Expr| adjoint.get(w.index()).cloned().unwrap_or_default();
+        let found = swept.and_then(|()| {
+            let sums = wrt.iter().map(|w| (*w, given(w)));
+            sums.map(|(w, parts)| {
+                self.differentiate_scope(w);
+                match self.add_up(&parts)? {
+                    Some(g) => Ok(g),
+                    None => Ok(self.constant(0.0, self.shape(w).clone())),
+                }
+            })
+            .collect()
+        });
+        self.restore_scope(outer);
+        found
+    }
+
+    fn add_up(&mut self, parts: &[Expr]) -> Result<Option<Expr>> {
+        let mut sum = None;
+        for &part in parts {
+            sum = Some(match sum {
+                None => part,
+                Some(sum) => self.add(sum, part)?,
+            });
+        }
+        Ok(sum)
+    }
+
+    /// Adjoints of everything that is active, from the last node to the first.
+    fn sweep(&mut self, active: &[bool], adjoint: &mut [Vec<Expr>]) -> Result<()> {
+        for i in (0..adjoint.len()).rev() {
+            let y = Expr(i as u32);
+            let node = self.node(y);
             let inputs = node.inputs.clone();
-            if node.op == Op::StopGradient || !inputs.iter().any(|x| active[x.index()]) {
+            let passes_on = node.op != Op::StopGradient && inputs.iter().any(|x| active[x.index()]);
+            if adjoint[i].is_empty() {
+                continue;
+            }
+            // A broadcast's contributions are summed over its axes one by one: a bias that two passes share does not keep the
+            // activations' gradients of one until those of the other are there, and norms need the same sums.
+            let reduces = node.op == Op::Broadcast;
+            self.differentiate_scope(y);
+            if !(reduces && passes_on) {
+                adjoint[i] = self.add_up(&adjoint[i])?.into_iter().collect();
+            }
+            if !passes_on {
                 continue; // a wrt itself, or below it
             }
-            for (slot, &x) in inputs.iter().enumerate() {
-                if !active[x.index()] {
-                    continue;
+            for g in adjoint[i].clone() {
+                for (slot, &x) in inputs.iter().enumerate() {
+                    if active[x.index()] {
+                        let contribution = self.rule(y, slot, g)?;
+                        adjoint[x.index()].push(contribution);
+                    }
                 }
-                let contribution = self.rule(Expr(i as u32), slot, g)?;
-                adjoint[x.index()] = Some(match adjoint[x.index()] {
-                    None => contribution,
-                    Some(sum) => self.add(sum, contribution)?,
-                });
             }
         }
-        let zero = |graph: &mut Graph, w: Expr| graph.constant(0.0, graph.shape(w).clone());
-        Ok(wrt
-            .iter()
-            .map(|&w| match adjoint.get(w.index()).copied().flatten() {
-                Some(g) => g,
-                None => zero(self, w),
-            })
-            .collect())
+        Ok(())
     }
 
     /// The contribution to the adjoint of operand `slot` of y, where g is the adjoint of y.

@@ -28,6 +28,7 @@ mod compose;
 mod error;
 mod gradients;
 mod op;
+mod origin;
 pub mod plan;
 mod reference;
 mod shape;
@@ -36,6 +37,7 @@ mod view;
 pub use build::{Graph, Leaf};
 pub use error::{GraphError, Result};
 pub use op::{Binary, Distribution, LeafId, Node, Op, Scalar, SourceId, Unary, Window};
+pub use origin::Origin;
 pub use reference::Reference;
 pub use shape::Shape;
 

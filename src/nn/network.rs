@@ -1,7 +1,7 @@
 //! A checked network: its parameters and states laid out in arenas, and its forward pass.
 use super::init::{self, Family};
 use super::{Extent, Init, InitOverride, InitScheme, LayerSpec, NetworkSpec, NnError, Result};
-use crate::graph::{Expr, Graph, Result as GraphResult, Shape};
+use crate::graph::{Expr, Graph, Origin, Result as GraphResult, Shape};
 use std::fmt::Display;
 
 /// One learnt tensor.
@@ -182,6 +182,7 @@ impl Network {
             });
         }
         let mut pass = Pass {
+            network: g.current_scope(),
             g,
             mode,
             layer: String::new(),
@@ -324,6 +325,8 @@ impl Declare {
 pub(super) struct Pass<'a> {
     pub g: &'a mut Graph,
     pub mode: Mode,
+    /// The scope in which the network stands.
+    network: Origin,
     layer: String,
     kind: &'static str,
     specs: (&'a [ParamSpec], &'a [StateSpec]),
@@ -338,7 +341,14 @@ impl Pass<'_> {
         let mut y = x;
         for (i, spec) in layers.iter().enumerate() {
             (self.layer, self.kind) = (join(prefix, i), spec.kind());
-            y = spec.layer().forward(self, y)?;
+            let scope = format!("{} {}", self.layer, self.kind);
+            // A layer's name contains those of the layers around it, its scope must not.
+            let outer = self.g.current_scope();
+            self.g.restore_scope(self.network);
+            self.g.enter_scope(&scope);
+            let made = spec.layer().forward(self, y);
+            self.g.restore_scope(outer);
+            y = made?;
         }
         Ok(y)
     }

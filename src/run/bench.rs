@@ -8,15 +8,17 @@ use crate::gan::Regulariser;
 use crate::gan::flops::{Iteration, iteration_flops};
 use crate::nn::Network;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 /// The critic updates of one `wgangp28` cycle.
 pub const N_CRITIC: usize = 5;
 
 /// A model of the baseline and the batch it uses by default.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BenchModel {
-    pub name: &'static str,
+    /// Of a built-in model, or the path of a TOML file.
+    pub name: Cow<'static, str>,
     pub batch: usize,
     /// A cycle of critic updates with gradient penalty instead of one update each.
     pub wgan_gp: bool,
@@ -24,36 +26,47 @@ pub struct BenchModel {
 
 pub const BENCH_MODELS: &[BenchModel] = &[
     BenchModel {
-        name: "mlp",
+        name: Cow::Borrowed("mlp"),
         batch: 64,
         wgan_gp: false,
     },
     BenchModel {
-        name: "dcgan28",
+        name: Cow::Borrowed("dcgan28"),
         batch: 64,
         wgan_gp: false,
     },
     BenchModel {
-        name: "dcgan64",
+        name: Cow::Borrowed("dcgan64"),
         batch: 128,
         wgan_gp: false,
     },
     BenchModel {
-        name: "wgangp28",
+        name: Cow::Borrowed("wgangp28"),
         batch: 64,
         wgan_gp: true,
     },
     BenchModel {
-        name: "ring8",
+        name: Cow::Borrowed("ring8"),
         batch: 512,
         wgan_gp: false,
     },
     BenchModel {
-        name: "gauss1d",
+        name: Cow::Borrowed("gauss1d"),
         batch: 512,
         wgan_gp: false,
     },
 ];
+
+impl BenchModel {
+    /// A model of a TOML file, with one update of D and one of G per iteration.
+    pub fn of_file(path: &str) -> BenchModel {
+        BenchModel {
+            name: path.to_string().into(),
+            batch: 64,
+            wgan_gp: false,
+        }
+    }
+}
 
 /// What to time.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,7 +114,7 @@ pub struct BenchBudget {
 pub struct BenchResult {
     pub peer: &'static str,
     pub version: &'static str,
-    pub model: &'static str,
+    pub model: String,
     pub batch: usize,
     pub adapter: String,
     pub dtype: &'static str,
@@ -126,7 +139,7 @@ pub struct BenchResult {
 
 /// Floating-point operations of one iteration, as the baseline counts them.
 pub fn model_flops(
-    model: BenchModel,
+    model: &BenchModel,
     generator: &Network,
     discriminator: &Network,
     batch: usize,
@@ -180,7 +193,7 @@ pub fn measure(
     Ok(BenchResult {
         peer: "gan-gpu",
         version: env!("CARGO_PKG_VERSION"),
-        model: request.model.name,
+        model: request.model.name.to_string(),
         batch: request.batch,
         adapter: facts.adapter,
         dtype: "fp32",
@@ -244,7 +257,7 @@ mod tests {
     #[test]
     fn work_is_counted_as_the_baseline_counts_it() {
         for &(name, gflop, params_g, params_d) in BASELINE {
-            let model = *BENCH_MODELS.iter().find(|m| m.name == name).unwrap();
+            let model = BENCH_MODELS.iter().find(|m| m.name == name).unwrap();
             let built = model_by_name_or_file(name).unwrap().build().unwrap();
             let flops = model_flops(model, &built.generator, &built.discriminator, model.batch);
             assert!(
@@ -309,7 +322,7 @@ mod tests {
     #[test]
     fn the_measurement_follows_its_budget() {
         let request = BenchRequest {
-            model: BENCH_MODELS[0],
+            model: BENCH_MODELS[0].clone(),
             batch: 64,
             adapter: "auto".into(),
         };

@@ -1,7 +1,8 @@
 //! Where the command line gets its engines: the only place that knows which trainer stands behind the interfaces.
-use super::bench::{BENCH_MODELS, BenchFacts, BenchRequest, N_CRITIC, StepBench, model_flops};
+use super::bench::{BenchFacts, BenchRequest, N_CRITIC, StepBench, model_flops};
 use super::checkpoint::CheckpointData;
 use super::config::TrainConfig;
+use super::fit::{self, Target};
 use super::session::{
     Engine, EngineError, EngineFacts, EngineTraffic, Latents, SampleRequest, SampleShape,
     SampleValues, Sampler, Samples, StepReport,
@@ -24,14 +25,14 @@ fn open_gpu(adapter: &str) -> Result<Gpu, EngineError> {
 }
 
 /// By who can do something about it: the device's own failures are nobody's input.
-fn engine_error(error: GanError) -> EngineError {
+pub(super) fn engine_error(error: GanError) -> EngineError {
     match error {
         GanError::Gpu(e) => EngineError::device(e.to_string()),
         other => EngineError::input(other.to_string()),
     }
 }
 
-fn build_model(config: &TrainConfig) -> Result<Model, EngineError> {
+pub(super) fn build_model(config: &TrainConfig) -> Result<Model, EngineError> {
     let spec = config
         .model
         .spec()
@@ -44,18 +45,16 @@ fn build_model(config: &TrainConfig) -> Result<Model, EngineError> {
 /// # Errors
 /// [`EngineError::Input`], [`EngineError::Adapter`], [`EngineError::Device`].
 pub fn open(config: &TrainConfig) -> Result<Box<dyn Engine>, EngineError> {
+    Ok(Box::new(trainer(config)?))
+}
+
+/// As [`open`], for those who look into the trainer.
+pub(super) fn trainer(config: &TrainConfig) -> Result<TrainerEngine, EngineError> {
     let model = build_model(config)?;
-    let data = match Source::parse(&config.data.source) {
-        Source::Toy(set) => Data::Toy(set),
-        Source::Glyphs => Data::Glyphs,
-        Source::Path(path) => {
-            let options = config.data.image_options();
-            let set = data::load(Path::new(&path), &options);
-            Data::Set(set.map_err(|e| EngineError::input(e.to_string()))?)
-        }
-    };
+    let data = load_data(config)?;
     let data_len = data.count();
     let gpu = open_gpu(&config.adapter)?;
+    fit::check(&target(&gpu), &model, &config.method, &data)?;
     let facts = EngineFacts {
         adapter: gpu.report().name.clone(),
         params_g: model.generator.param_count() as u64,
@@ -67,11 +66,32 @@ pub fn open(config: &TrainConfig) -> Result<Box<dyn Engine>, EngineError> {
     let trainer = Trainer::new(&gpu, model, config.method.clone(), data, config.seed)
         .map_err(engine_error)?;
     let ahead = start(&trainer);
-    Ok(Box::new(TrainerEngine {
+    Ok(TrainerEngine {
         trainer,
         facts,
         _ahead: ahead,
-    }))
+    })
+}
+
+/// The data of a resolved configuration.
+pub(super) fn load_data(config: &TrainConfig) -> Result<Data, EngineError> {
+    Ok(match Source::parse(&config.data.source) {
+        Source::Toy(set) => Data::Toy(set),
+        Source::Glyphs => Data::Glyphs,
+        Source::Path(path) => {
+            let options = config.data.image_options();
+            let set = data::load(Path::new(&path), &options);
+            Data::Set(set.map_err(|e| EngineError::input(e.to_string()))?)
+        }
+    })
+}
+
+/// An open device as [`fit`] sees it.
+fn target(gpu: &Gpu) -> Target {
+    Target {
+        name: gpu.report().name.clone(),
+        caps: gpu.caps().clone(),
+    }
 }
 
 fn sample_shape(model: &Model) -> SampleShape {
@@ -95,8 +115,8 @@ fn start(trainer: &Trainer) -> CompileAhead {
     trainer.gpu().compile_ahead(trainer.kernels())
 }
 
-struct TrainerEngine {
-    trainer: Trainer,
+pub(super) struct TrainerEngine {
+    pub(super) trainer: Trainer,
     facts: EngineFacts,
     _ahead: CompileAhead,
 }
@@ -246,8 +266,8 @@ pub fn open_sampler(config: &TrainConfig, adapter: &str) -> Result<Box<dyn Sampl
     Ok(Box::new(GeneratorSampler { generator, shape }))
 }
 
-struct TrainerBench {
-    trainer: Trainer,
+pub(super) struct TrainerBench {
+    pub(super) trainer: Trainer,
     facts: BenchFacts,
     last: [f32; 2],
     _ahead: CompileAhead,
@@ -274,10 +294,14 @@ impl StepBench for TrainerBench {
 /// # Errors
 /// [`EngineError::Input`], [`EngineError::Adapter`], [`EngineError::Device`].
 pub fn open_bench(request: &BenchRequest) -> Result<Box<dyn StepBench>, EngineError> {
-    debug_assert!(BENCH_MODELS.contains(&request.model));
+    Ok(Box::new(bench_trainer(request)?))
+}
+
+/// As [`open_bench`], for those who look into the trainer.
+pub(super) fn bench_trainer(request: &BenchRequest) -> Result<TrainerBench, EngineError> {
     let gpu = open_gpu(&request.adapter)?;
     let input = |e: crate::nn::NnError| EngineError::input(e.to_string());
-    let model = model_by_name_or_file(request.model.name)
+    let model = model_by_name_or_file(&request.model.name)
         .map_err(input)?
         .build()
         .map_err(input)?;
@@ -320,7 +344,7 @@ pub fn open_bench(request: &BenchRequest) -> Result<Box<dyn StepBench>, EngineEr
         params_g: model.generator.param_count() as u64,
         params_d: model.discriminator.param_count() as u64,
         flops: model_flops(
-            request.model,
+            &request.model,
             &model.generator,
             &model.discriminator,
             request.batch,
@@ -330,12 +354,13 @@ pub fn open_bench(request: &BenchRequest) -> Result<Box<dyn StepBench>, EngineEr
     let count = model.discriminator.input_shape(request.batch).numel() as u32;
     let noise = (0..count).map(|i| 2.0 * data::rng::uniform01(stream.block(i, 0)[0]) - 1.0);
     let data = Data::FixedBatch(noise.collect());
+    fit::check(&target(&gpu), &model, &config, &data)?;
     let trainer = Trainer::new(&gpu, model, config, data, 0).map_err(engine_error)?;
     let ahead = start(&trainer);
-    Ok(Box::new(TrainerBench {
+    Ok(TrainerBench {
         trainer,
         facts,
         last: [0.0; 2],
         _ahead: ahead,
-    }))
+    })
 }

@@ -2,10 +2,12 @@
 //!
 //! The loop ([`train`]) drives any [`session::Engine`] and knows nothing of devices; the trainer implements that trait.
 pub mod bench;
+pub mod ceilings;
 pub mod checkpoint;
 pub mod config;
 pub mod engine;
 pub mod error;
+pub mod fit;
 pub mod folder;
 pub mod grid;
 pub mod interrupt;
@@ -13,6 +15,7 @@ pub mod metrics_log;
 pub mod pace;
 pub mod pictures;
 pub mod presets;
+pub mod profile;
 pub mod progress;
 pub mod scatter;
 pub mod session;

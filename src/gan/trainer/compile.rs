@@ -16,7 +16,7 @@ pub struct Compiled {
     pub host: Option<HostBuffers>,
     pub programs: Vec<(Kind, Plan)>,
     pub sampler: sampler::Buffers,
-    /// For the weights themselves, and for their moving average.
+    /// For the weights themselves, then for their moving average if there is one.
     pub sample_plans: Vec<Plan>,
 }
 
@@ -34,7 +34,12 @@ pub fn compile(
     config.validate()?;
     let caps = &target.caps;
     let scalars = FIRST_PENALTY + config.regularisers.len();
-    let mut table = Table::new(&model.generator, &model.discriminator, scalars);
+    let mut table = Table::new(
+        &model.generator,
+        &model.discriminator,
+        scalars,
+        config.ema.is_some(),
+    );
     let bound = source::bind(caps, &mut table, model, config, data, seed)?;
     let sampler = sampler::Buffers::new(&mut table, model);
     let environment = || Environment::new(target.clone(), table.bound(), table.counters, seed);

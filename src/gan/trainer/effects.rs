@@ -14,6 +14,7 @@ pub fn after_d(caps: &Caps, config: &GanConfig, table: &Table, model: &Model) ->
     let count = model.discriminator.arena_len() as u32;
     let mut effects = vec![step(
         caps,
+        "d",
         &config.optimiser.d,
         &table.d,
         count,
@@ -30,7 +31,12 @@ pub fn after_d(caps: &Caps, config: &GanConfig, table: &Table, model: &Model) ->
             },
         );
         let buffers = vec![table.d.params];
-        effects.push(Effect { kernel, buffers });
+        effects.push(Effect {
+            kernel,
+            buffers,
+            scope: "d",
+            bytes: moved(count, 2),
+        });
     }
     effects
 }
@@ -40,20 +46,17 @@ pub fn after_g(caps: &Caps, config: &GanConfig, table: &Table, model: &Model) ->
     let count = model.generator.arena_len() as u32;
     let mut effects = vec![step(
         caps,
+        "g",
         &config.optimiser.g,
         &table.g,
         count,
         table,
         counter::STEP_G,
     )];
-    if let Some(decay) = config.ema_decay() {
+    if let (Some(decay), Some([params, state])) = (config.ema_decay(), table.ema) {
         let arenas = [
-            (table.ema_params, table.g.params, count),
-            (
-                table.ema_state,
-                table.g.state,
-                model.generator.state_len() as u32,
-            ),
+            (params, table.g.params, count),
+            (state, table.g.state, model.generator.state_len() as u32),
         ];
         for (average, values, count) in arenas.into_iter().filter(|a| a.2 > 0) {
             let params = ema::Params {
@@ -64,14 +67,22 @@ pub fn after_g(caps: &Caps, config: &GanConfig, table: &Table, model: &Model) ->
             effects.push(Effect {
                 kernel: ema::kernel(caps, &params),
                 buffers: vec![average, values],
+                scope: "g",
+                bytes: moved(count, 3),
             });
         }
     }
     effects
 }
 
+/// Bytes of an arena's floats that are read or written `times` times.
+fn moved(count: u32, times: u64) -> u64 {
+    4 * times * u64::from(count)
+}
+
 fn step(
     caps: &Caps,
+    scope: &'static str,
     optimiser: &Optimiser,
     arenas: &NetworkArenas,
     count: u32,
@@ -104,6 +115,8 @@ fn step(
             Effect {
                 kernel: adam::kernel(caps, &params),
                 buffers: vec![arenas.params, arenas.grads, first, second, table.counters],
+                scope,
+                bytes: moved(count, 7),
             }
         }
         Optimiser::Rmsprop(Rmsprop {
@@ -125,6 +138,8 @@ fn step(
             Effect {
                 kernel: rmsprop::kernel(caps, &params),
                 buffers,
+                scope,
+                bytes: moved(count, if params.momentum.is_some() { 7 } else { 5 }),
             }
         }
         Optimiser::Sgd(Sgd { lr, momentum }) => {
@@ -139,6 +154,8 @@ fn step(
             Effect {
                 kernel: sgd::kernel(caps, &params),
                 buffers,
+                scope,
+                bytes: moved(count, if params.momentum.is_some() { 5 } else { 3 }),
             }
         }
     }
@@ -166,5 +183,7 @@ pub fn record(caps: &Caps, table: &Table, kind: Kind, inputs: &Inputs) -> Effect
     Effect {
         kernel: record::kernel(caps, &params),
         buffers: vec![table.scalars, table.ring, table.counters],
+        scope: "results",
+        bytes: moved(table.row as u32, 2),
     }
 }

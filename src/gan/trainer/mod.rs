@@ -4,6 +4,7 @@
 //! back one row of scalars per program execution; weights, batches and latents never leave the device.
 mod compile;
 mod effects;
+mod footprint;
 mod programs;
 mod sampler;
 mod source;
@@ -14,15 +15,18 @@ use crate::data::rng;
 use crate::gan::GanError;
 use crate::gan::config::GanConfig;
 use crate::gpu::{Dispatch, Gpu, Kernel, Submission, Traffic};
-use crate::graph::plan::{Plan, Target};
+use crate::graph::plan::{Attribution, Plan, Target};
 use crate::nn::Model;
 use compile::Compiled;
 pub use compile::kernels;
+pub use footprint::{Footprint, Holding, footprint};
 pub use programs::Kind;
 pub use sampler::{Generator, Sampled};
 pub use source::Data;
 pub use state::{COUNTERS as COUNTER_NAMES, State, StateTensor};
 use std::collections::VecDeque;
+use std::time::Instant;
+pub use table::Purpose;
 use table::{RING_ROWS, SCALAR_STRIDE, Table};
 
 /// Executions that are recorded into one submission.
@@ -46,6 +50,27 @@ pub struct Round {
     pub d_fake: f32,
     /// The weighted penalty of each regulariser, in the configuration's order.
     pub penalties: Vec<f32>,
+}
+
+/// One dispatch of a profiled round.
+#[derive(Clone, Debug)]
+pub struct TimedStep {
+    pub attribution: Attribution,
+    /// Its kernel's label.
+    pub kernel: String,
+    /// On the device; NaN where the driver recorded no time.
+    pub seconds: f64,
+    /// Of matrix products and convolutions; 0 for the rest.
+    pub flops: u64,
+    /// Read and written if every operand moves once.
+    pub bytes: u64,
+}
+
+/// See [`Trainer::time_once`].
+#[derive(Clone, Copy, Debug)]
+pub struct HostTime {
+    pub submitting_s: f64,
+    pub total_s: f64,
 }
 
 /// One program, bound and ready.
@@ -148,10 +173,12 @@ impl Trainer {
             (t.d.params, &d),
             (t.g.state, &g_state),
             (t.d.state, &d_state),
-            (t.ema_params, &g),
-            (t.ema_state, &g_state),
         ] {
             self.write(buffer, values)?;
+        }
+        if let Some([params, state]) = t.ema {
+            self.write(params, &g)?;
+            self.write(state, &g_state)?;
         }
         Ok(())
     }
@@ -251,27 +278,55 @@ impl Trainer {
         self.write(host.interpolation, interpolation)
     }
 
-    /// Runs the programs of one round with a timestamp around every dispatch: (kernel, seconds, FLOPs, bytes) in order.
-    /// The round counts as trained, its scalars are not read.
+    /// Runs the programs of one round with a timestamp around every dispatch, and returns the dispatches in order. The round counts
+    /// as trained, its scalars are not read.
     ///
     /// # Errors
     /// Where the adapter has no timestamps; those of the device.
-    pub fn profile_once(&mut self) -> Result<Vec<(String, f64, u64, u64)>, GanError> {
-        let mut rows = vec![];
+    pub fn profile_once(&mut self) -> Result<Vec<TimedStep>, GanError> {
+        let mut timed = vec![];
         let kinds = self.schedule(self.step == 0);
-        for &kind in &kinds {
-            let Some(program) = self.program(kind) else {
-                continue;
-            };
+        for program in kinds.iter().filter_map(|&k| self.program(k)) {
             let seconds = self.gpu.submit_timed(&program.dispatches)?;
             let steps = program.plan.steps.iter().zip(seconds);
-            rows.extend(steps.map(|(s, t)| (s.kernel.label.clone(), t, s.flops, s.bytes)));
+            timed.extend(steps.map(|(step, seconds)| TimedStep {
+                attribution: step.attribution.clone(),
+                kernel: step.kernel.label.clone(),
+                seconds,
+                flops: step.flops,
+                bytes: step.bytes,
+            }));
         }
+        self.trained(&kinds);
+        Ok(timed)
+    }
+
+    /// Runs one round like any other and measures how long the host recorded and submitted, and how long all took. The round counts
+    /// as trained, its scalars are not read.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn time_once(&mut self) -> Result<HostTime, GanError> {
+        let kinds = self.schedule(self.step == 0);
+        let begun = Instant::now();
+        let programs = kinds.iter().filter_map(|&k| self.program(k));
+        let last = self.gpu.submit(programs.flat_map(|p| &p.dispatches))?;
+        let submitting_s = begun.elapsed().as_secs_f64();
+        self.gpu.wait(&last)?;
+        let total_s = begun.elapsed().as_secs_f64();
+        self.trained(&kinds);
+        Ok(HostTime {
+            submitting_s,
+            total_s,
+        })
+    }
+
+    /// One round of these programs has been submitted.
+    fn trained(&mut self, kinds: &[Kind]) {
         self.executions += kinds.len() as u64;
         self.step += 1;
         let d_updates = kinds.iter().filter(|k| k.trains_d()).count();
         self.images_seen += (d_updates * self.config.batch) as u64;
-        Ok(rows)
     }
 
     /// Runs one program, for tests that step through a round.

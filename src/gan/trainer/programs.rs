@@ -6,8 +6,8 @@ use crate::gan::GanError;
 use crate::gan::config::{GanConfig, Prior};
 use crate::gan::regularisers::Samples;
 use crate::graph::plan::{Effect, Environment, Region, Stage};
-use crate::graph::{Distribution, Expr, Graph, Shape};
-use crate::nn::{Mode, Model, ParamSpec};
+use crate::graph::{Distribution, Expr, Graph, Origin, Shape};
+use crate::nn::{Mode, Model, Network, ParamSpec};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -71,6 +71,10 @@ impl Builder<'_> {
         let mut g = Graph::new();
         let (config, table, model) = (self.config, self.table, self.model);
         let (g_net, d_net) = (&model.generator, &model.discriminator);
+        if kind == Kind::Both {
+            // G's old gradients are nobody's while D is trained.
+            env.lent.push((table.g.grads, g_net.arena_len()));
+        }
         let g_params = leaves(
             &mut g,
             env,
@@ -98,24 +102,38 @@ impl Builder<'_> {
         // D's weights are overwritten at the end of stage 0 if this program trains it.
         let until = if kind.trains_d() { 1 } else { usize::MAX };
         let mut d_params = leaves(&mut g, env, "d", d_net.params(), table.d.params, 0..until);
+        let outer = g.enter_scope("latents");
         let latents = self.latents(&mut g, env);
-        let made = g_net.forward(&mut g, &g_params, &g_states, latents, Mode::Train)?;
+        g.restore_scope(outer);
+        let forward = |g: &mut Graph, name: &str, net: &Network, tensors: [&[Expr]; 2], x: Expr| {
+            // Not within the scope of a penalty that asks for it: a layer has one name.
+            let outer = g.current_scope();
+            g.restore_scope(Origin::default());
+            g.enter_scope(name);
+            let made = net.forward(g, tensors[0], tensors[1], x, Mode::Train);
+            g.restore_scope(outer);
+            made
+        };
+        let made = forward(&mut g, "g", g_net, [&g_params, &g_states], latents)?;
         let mut stages = vec![];
         if kind.trains_d() {
             let mut stage = Stage::default();
+            let outer = g.enter_scope("data");
             let real = self.real(&mut g, env)?;
+            g.restore_scope(outer);
             let fake = g.stop_gradient(made.output);
-            let on_real = d_net.forward(&mut g, &d_params, &d_states, real, Mode::Train)?;
+            let on_real = forward(&mut g, "d", d_net, [&d_params, &d_states], real)?;
             d_states = on_real.next_states(&d_states);
-            let on_fake = d_net.forward(&mut g, &d_params, &d_states, fake, Mode::Train)?;
+            let on_fake = forward(&mut g, "d", d_net, [&d_params, &d_states], fake)?;
             d_states = on_fake.next_states(&d_states);
             let (s_real, s_fake) = (on_real.output, on_fake.output);
             let objective = &config.objective;
+            let outer = g.enter_scope("loss_d");
             let mut loss = config.discriminator_loss(&mut g, s_real, s_fake)?;
             for (k, regulariser) in config.regularisers.iter().enumerate() {
                 let epsilon = self.interpolation(&mut g, env);
                 let mut critic = |g: &mut Graph, x: Expr| {
-                    let pass = d_net.forward(g, &d_params, &d_states, x, Mode::Train)?;
+                    let pass = forward(g, "d", d_net, [&d_params, &d_states], x)?;
                     Ok::<Expr, GanError>(pass.output)
                 };
                 let samples = Samples {
@@ -129,6 +147,7 @@ impl Builder<'_> {
                 stage.outputs.push((penalty, region));
             }
             let (d_real, d_fake) = objective.statistics(&mut g, s_real, s_fake)?;
+            g.restore_scope(outer);
             let gradients = g.gradients(loss, &d_params)?;
             stage
                 .outputs
@@ -153,9 +172,11 @@ impl Builder<'_> {
                     1..usize::MAX,
                 );
             }
-            let judged = d_net.forward(&mut g, &d_params, &d_states, made.output, Mode::Train)?;
+            let judged = forward(&mut g, "d", d_net, [&d_params, &d_states], made.output)?;
             d_states = judged.next_states(&d_states);
+            let outer = g.enter_scope("loss_g");
             let loss = config.objective.generator_loss(&mut g, judged.output)?;
+            g.restore_scope(outer);
             let gradients = g.gradients(loss, &g_params)?;
             stage
                 .outputs

@@ -2,7 +2,7 @@
 use super::Trainer;
 use super::programs::leaves;
 use super::state::{State, arena_values, generator_arenas};
-use super::table::{FIRST_PENALTY, Table};
+use super::table::{FIRST_PENALTY, Purpose, Table};
 use crate::data::rng::{Stream, normal2, uniform01};
 use crate::gan::GanError;
 use crate::gan::config::{GanConfig, Prior};
@@ -41,8 +41,8 @@ impl Buffers {
         // Small executions keep the memory of sampling below that of training.
         let chunk = if per_sample > 64 { 16 } else { 512 };
         let latent = model.generator.input().numel();
-        let latents = table.push("sampling latents", latent * chunk);
-        let samples = table.push("samples", per_sample * chunk);
+        let latents = table.push(Purpose::Results, "sampling latents", latent * chunk);
+        let samples = table.push(Purpose::Results, "samples", per_sample * chunk);
         let packed = match model.sample {
             Extent::Image {
                 channels,
@@ -59,7 +59,8 @@ impl Buffers {
                     y_offset: 0,
                 };
                 let words = params.words() as usize;
-                Some((table.push("packed samples", words), params))
+                let packed = table.push(Purpose::Results, "packed samples", words);
+                Some((packed, params))
             }
             Extent::Features { .. } => None,
         };
@@ -72,19 +73,16 @@ impl Buffers {
     }
 }
 
-/// Plans for the weights themselves and for their moving average, in this order.
+/// Plans for the weights themselves and, where there is one, for their moving average, in this order.
 pub fn compile(
     model: &Model,
     table: &Table,
     buffers: &Buffers,
     environment: impl Fn() -> Environment,
 ) -> Result<Vec<Plan>, GanError> {
-    let arenas = [
-        (table.g.params, table.g.state),
-        (table.ema_params, table.ema_state),
-    ];
+    let weights = Some([table.g.params, table.g.state]);
     let mut plans = vec![];
-    for (params, state) in arenas {
+    for [params, state] in weights.into_iter().chain(table.ema) {
         let mut env = environment();
         let mut g = Graph::new();
         let net = &model.generator;
@@ -105,6 +103,8 @@ pub fn compile(
         let pack = buffers.packed.as_ref().map(|(buffer, params)| Effect {
             kernel: pack_u8::kernel(&env.target.caps, params),
             buffers: vec![buffers.samples, *buffer],
+            scope: "samples",
+            bytes: 5 * u64::from(params.bytes()),
         });
         let stage = Stage {
             outputs: vec![(shown, region)],
@@ -118,7 +118,7 @@ pub fn compile(
 /// Ready to sample.
 pub struct Sampler {
     buffers: Buffers,
-    /// For the weights themselves, and for their moving average.
+    /// For the weights themselves, then for their moving average if there is one.
     dispatches: Vec<Vec<Dispatch>>,
 }
 
@@ -239,7 +239,12 @@ impl Generator {
     /// # Errors
     /// Where the model does not fit the adapter.
     pub fn new(gpu: &Gpu, model: Model, config: GanConfig) -> Result<Generator, GanError> {
-        let mut table = Table::new(&model.generator, &model.discriminator, FIRST_PENALTY);
+        let mut table = Table::new(
+            &model.generator,
+            &model.discriminator,
+            FIRST_PENALTY,
+            config.ema.is_some(),
+        );
         let buffers = Buffers::new(&mut table, &model);
         let (bound, counters) = (table.bound(), table.counters);
         let environment = || Environment::new(Target::of(gpu.caps()), bound, counters, 0);
@@ -263,8 +268,7 @@ impl Generator {
     /// # Errors
     /// [`GanError::State`] where one is missing or has another shape.
     pub fn restore(&mut self, state: &State) -> Result<(), GanError> {
-        let ema = self.config.ema.is_some();
-        for (prefix, specs, buffer) in generator_arenas(&self.model, &self.table, ema) {
+        for (prefix, specs, buffer) in generator_arenas(&self.model, &self.table) {
             let values = arena_values(state, prefix, specs)?;
             if !values.is_empty() {
                 let bytes = bytemuck::cast_slice(&values);

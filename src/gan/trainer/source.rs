@@ -1,6 +1,6 @@
 //! Where real batches come from, on the device.
 use super::programs::Inputs;
-use super::table::{Table, counter};
+use super::table::{Purpose, Table, counter};
 use crate::data::toy::{Distribution, Mixture, ToySet};
 use crate::data::{ImageSet, glyphs};
 use crate::gan::GanError;
@@ -71,7 +71,12 @@ impl Sampler {
         let kernel = (self.kernel)(region.offset as u32).map_err(|e| e.to_string())?;
         let mut buffers = self.buffers.clone();
         buffers.push(region.buffer);
-        Ok(Effect { kernel, buffers })
+        Ok(Effect {
+            kernel,
+            buffers,
+            scope: "data",
+            bytes: 4 * self.shape.numel() as u64,
+        })
     }
 }
 
@@ -108,9 +113,9 @@ pub fn bind(
         Data::Host => {
             let latent = model.generator.input_shape(config.batch).numel();
             let host = HostBuffers {
-                data: table.push("data", batch.numel()),
-                latents: table.push("latents", latent),
-                interpolation: table.push("interpolation", config.batch),
+                data: table.push(Purpose::Data, "data", batch.numel()),
+                latents: table.push(Purpose::Data, "latents", latent),
+                interpolation: table.push(Purpose::Data, "interpolation", config.batch),
             };
             return Ok(Bound {
                 inputs: Inputs::Host(host),

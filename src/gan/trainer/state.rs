@@ -41,16 +41,16 @@ pub const COUNTERS: [&str; 6] = [
 /// One arena of the state: prefix of its names, tensors in it, table position.
 pub type Arena<'a> = (&'static str, &'a [ParamSpec], usize);
 
-/// The arenas that sampling needs; the averages only where the run keeps them.
-pub fn generator_arenas<'a>(model: &'a Model, table: &Table, ema: bool) -> Vec<Arena<'a>> {
+/// The arenas that sampling needs.
+pub fn generator_arenas<'a>(model: &'a Model, table: &Table) -> Vec<Arena<'a>> {
     let g = &model.generator;
     let mut arenas: Vec<Arena> = vec![
         ("g.", g.params(), table.g.params),
         ("g.", g.states(), table.g.state),
     ];
-    if ema {
-        arenas.push(("g_ema.", g.params(), table.ema_params));
-        arenas.push(("g_ema.", g.states(), table.ema_state));
+    if let Some([params, state]) = table.ema {
+        arenas.push(("g_ema.", g.params(), params));
+        arenas.push(("g_ema.", g.states(), state));
     }
     arenas
 }
@@ -94,7 +94,7 @@ impl Trainer {
             &self.model.discriminator,
             &self.table,
         );
-        let mut all = generator_arenas(&self.model, t, self.config.ema.is_some());
+        let mut all = generator_arenas(&self.model, t);
         all.extend([
             ("opt_g.m.", g.params(), t.g.moments[0]),
             ("opt_g.v.", g.params(), t.g.moments[1]),

@@ -2,6 +2,7 @@
 use crate::gpu::{Buffer, Gpu, GpuError};
 use crate::graph::plan::{Plan, Region, pool_slots};
 use crate::nn::Network;
+use serde::Serialize;
 
 /// Scalars that a program reports per execution, in this order; further ones are the regularisers' penalties.
 pub const LOSS_D: usize = 0;
@@ -38,10 +39,27 @@ pub struct NetworkArenas {
     pub state: usize,
 }
 
+/// What a buffer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Parameters and states, moving averages included.
+    Weights,
+    /// Gradients and moments.
+    Optimiser,
+    /// The data set, or the batch that the host brings.
+    Data,
+    /// Scalars, counters, and what sampling needs.
+    Results,
+    /// Activations and everything else that lives for a part of a step.
+    Temporaries,
+}
+
 /// A buffer of the table before it is allocated.
 struct Planned {
     label: String,
     bytes: u64,
+    purpose: Purpose,
     /// What it starts with; zeros otherwise.
     contents: Option<Vec<u8>>,
 }
@@ -57,38 +75,42 @@ pub struct Table {
     pub ring: usize,
     pub g: NetworkArenas,
     pub d: NetworkArenas,
-    /// Moving averages of G's parameters and states.
-    pub ema_params: usize,
-    pub ema_state: usize,
+    /// Moving averages of G's parameters and states, where the run keeps them.
+    pub ema: Option<[usize; 2]>,
     /// Floats in one row of the ring.
     pub row: usize,
 }
 
 impl Table {
-    /// Places everything but data and temporaries; `scalars` is how many a program reports.
-    pub fn new(generator: &Network, discriminator: &Network, scalars: usize) -> Table {
+    /// Places everything but data and temporaries; `scalars` is how many a program reports, `ema` says whether G is averaged.
+    pub fn new(generator: &Network, discriminator: &Network, scalars: usize, ema: bool) -> Table {
+        use Purpose::{Optimiser, Results, Weights};
         let mut planned = vec![];
-        let mut add = |label: &str, floats: usize| plan(&mut planned, label, floats);
+        let mut add = |purpose, label: &str, floats| plan(&mut planned, purpose, label, floats);
         let row = scalars * SCALAR_STRIDE;
-        let counters = add("counters", counter::COUNT);
-        let scalar_buffer = add("scalars", row);
-        let ring = add("ring", row * RING_ROWS);
+        let counters = add(Results, "counters", counter::COUNT);
+        let scalar_buffer = add(Results, "scalars", row);
+        let ring = add(Results, "ring", row * RING_ROWS);
         let mut arenas = |name: &str, net: &Network| {
             let len = net.arena_len();
             NetworkArenas {
-                params: add(&format!("{name}.parameters"), len),
-                grads: add(&format!("{name}.gradients"), len),
+                params: add(Weights, &format!("{name}.parameters"), len),
+                grads: add(Optimiser, &format!("{name}.gradients"), len),
                 moments: [
-                    add(&format!("{name}.moment1"), len),
-                    add(&format!("{name}.moment2"), len),
+                    add(Optimiser, &format!("{name}.moment1"), len),
+                    add(Optimiser, &format!("{name}.moment2"), len),
                 ],
-                state: add(&format!("{name}.state"), net.state_len()),
+                state: add(Weights, &format!("{name}.state"), net.state_len()),
             }
         };
         let g = arenas("g", generator);
         let d = arenas("d", discriminator);
-        let ema_params = add("g_ema.parameters", generator.arena_len());
-        let ema_state = add("g_ema.state", generator.state_len());
+        let ema = ema.then(|| {
+            [
+                add(Weights, "g_ema.parameters", generator.arena_len()),
+                add(Weights, "g_ema.state", generator.state_len()),
+            ]
+        });
         Table {
             planned,
             buffers: vec![],
@@ -97,8 +119,7 @@ impl Table {
             ring,
             g,
             d,
-            ema_params,
-            ema_state,
+            ema,
             row,
         }
     }
@@ -112,15 +133,16 @@ impl Table {
     }
 
     /// Appends a buffer of zeros and returns its position. Only before the first program is compiled: temporaries follow the last one.
-    pub fn push(&mut self, label: &str, floats: usize) -> usize {
-        plan(&mut self.planned, label, floats)
+    pub fn push(&mut self, purpose: Purpose, label: &str, floats: usize) -> usize {
+        plan(&mut self.planned, purpose, label, floats)
     }
 
-    /// As [`Table::push`], for a buffer that starts with `contents`.
+    /// As [`Table::push`], for data that the buffer starts with.
     pub fn push_filled(&mut self, label: &str, contents: Vec<u8>) -> usize {
         self.planned.push(Planned {
             label: label.into(),
             bytes: contents.len() as u64,
+            purpose: Purpose::Data,
             contents: Some(contents),
         });
         self.planned.len() - 1
@@ -147,18 +169,36 @@ impl Table {
                 None => gpu.buffer(label, planned.bytes)?,
             });
         }
-        for (k, &floats) in pool_slots(plans).iter().enumerate() {
-            let bytes = floats as u64 * 4;
-            self.buffers
-                .push(gpu.buffer(&format!("temporary {k}"), bytes)?);
+        for (label, bytes) in temporaries(plans) {
+            self.buffers.push(gpu.buffer(&label, bytes)?);
         }
         Ok(())
     }
+
+    /// What [`Table::allocate`] would make: purpose, label and bytes of every buffer, in order.
+    pub fn holdings<'a>(
+        &self,
+        plans: impl IntoIterator<Item = &'a Plan>,
+    ) -> Vec<(Purpose, String, u64)> {
+        let bound = self.planned.iter();
+        let bound = bound.map(|p| (p.purpose, p.label.clone(), p.bytes));
+        let pool = temporaries(plans).map(|(label, bytes)| (Purpose::Temporaries, label, bytes));
+        bound.chain(pool).collect()
+    }
 }
 
-fn plan(planned: &mut Vec<Planned>, label: &str, floats: usize) -> usize {
+/// Labels and bytes of the temporaries that these plans share.
+fn temporaries<'a>(
+    plans: impl IntoIterator<Item = &'a Plan>,
+) -> impl Iterator<Item = (String, u64)> {
+    let slots = pool_slots(plans).into_iter().enumerate();
+    slots.map(|(k, floats)| (format!("temporary {k}"), floats as u64 * 4))
+}
+
+fn plan(planned: &mut Vec<Planned>, purpose: Purpose, label: &str, floats: usize) -> usize {
     planned.push(Planned {
         label: label.into(),
+        purpose,
         bytes: floats.max(1).next_multiple_of(4) as u64 * 4,
         contents: None,
     });

@@ -112,6 +112,7 @@ pub fn passes(
         op: &op,
         formats: contraction.formats,
         offsets: [pa, pb, pc].map(|p| p.offset as u32),
+        scratch: scratch.map_or(0, |s| s.offset as u32),
         epilogue: hook.as_ref(),
     };
     let passes = gemm::lower(&env.target.caps, contraction.variant, &call)

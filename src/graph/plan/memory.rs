@@ -1,11 +1,12 @@
-//! Order of execution and the memory plan: outputs go straight to their regions where that is safe, everything else to
-//! temporary slots that are reused as soon as the last reader has run.
+//! Order of execution and the memory plan: outputs go straight to their regions where that is safe, everything else into a few
+//! temporary buffers, whose parts are reused as soon as the last reader has run.
 use super::contraction;
 use super::lower::{Lowering, is_contraction};
+use super::pack::{Lent, Problem, Tensor, pack};
 use super::text::Region;
-use super::{Effect, Environment, Stage, too_large};
+use super::{Effect, Environment, Stage, order, too_large};
 use crate::graph::{Expr, GraphError, Op, Result};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// One thing to run.
 pub enum Item {
@@ -21,11 +22,11 @@ pub enum Item {
 /// The order of execution, and where every stored expression lies.
 pub struct Schedule<'g> {
     pub items: Vec<Item>,
-    /// Elements of each temporary slot, largest first.
+    /// Elements of each temporary buffer, largest first.
     pub slots: Vec<usize>,
     regions: HashMap<Expr, Region>,
-    /// By kernel: the slot that its passes share.
-    scratch: HashMap<usize, usize>,
+    /// By kernel: the memory that its passes share.
+    scratch: HashMap<usize, Region>,
     graph: &'g crate::graph::Graph,
 }
 
@@ -39,11 +40,8 @@ impl Schedule<'_> {
     }
 
     /// The memory that the passes of kernel `k` share, where its variant asks for any.
-    pub fn scratch(&self, k: usize, env: &Environment) -> Option<Region> {
-        self.scratch.get(&k).map(|slot| Region {
-            buffer: env.bound_buffers + slot,
-            offset: 0,
-        })
+    pub fn scratch(&self, k: usize) -> Option<Region> {
+        self.scratch.get(&k).copied()
     }
 }
 
@@ -83,11 +81,17 @@ pub fn schedule<'g>(
             }
         }
     }
+    let roots = lowering.kernels.iter().map(|k| k.root);
+    let kept: HashSet<Expr> = roots.filter(|e| !direct.contains_key(e)).collect();
+    let copied: Vec<Vec<Expr>> = copies
+        .iter()
+        .map(|list| list.iter().map(|c| c.0).collect())
+        .collect();
+    let orders = order::stages(lowering, stages.len(), &kept, &copied);
     let mut items = vec![];
-    for (s, stage) in stages.iter().enumerate() {
-        let own = (0..lowering.kernels.len()).filter(|&k| lowering.kernels[k].stage == s);
-        items.extend(own.map(Item::Kernel));
-        items.extend(copies[s].iter().map(|&(from, to)| Item::Copy { from, to }));
+    for ((stage, order), copies) in stages.iter().zip(orders).zip(&copies) {
+        items.extend(order.into_iter().map(Item::Kernel));
+        items.extend(copies.iter().map(|&(from, to)| Item::Copy { from, to }));
         items.extend(stage.effects.iter().cloned().map(Item::Effect));
     }
     let mut last_read: HashMap<Expr, usize> = HashMap::new();
@@ -104,49 +108,70 @@ pub fn schedule<'g>(
             Item::Effect(_) => {}
         }
     }
-    let mut regions = direct;
-    let mut slots: Vec<usize> = vec![];
-    let mut free: Vec<usize> = vec![];
-    let mut expiring: HashMap<usize, Vec<usize>> = HashMap::new();
-    let mut slot_of: HashMap<Expr, usize> = HashMap::new();
-    let mut scratch: HashMap<usize, usize> = HashMap::new();
+    let mut tensors = vec![];
+    let mut index_of: HashMap<Expr, usize> = HashMap::new();
+    let mut scratch_of: HashMap<usize, usize> = HashMap::new();
     for (at, item) in items.iter().enumerate() {
         if let Item::Kernel(k) = item {
             let elements = scratch_len(lowering, *k, env)?;
             if elements > 0 {
-                let slot = take_slot(&mut slots, &mut free, elements);
-                scratch.insert(*k, slot);
-                expiring.entry(at).or_default().push(slot);
+                scratch_of.insert(*k, tensors.len());
+                tensors.push(Tensor {
+                    elements: elements.next_multiple_of(4),
+                    first: at,
+                    last: at,
+                });
             }
             let root = lowering.kernels[*k].root;
-            if !regions.contains_key(&root) {
-                let elements = graph.shape(root).numel().next_multiple_of(4);
-                let slot = take_slot(&mut slots, &mut free, elements);
-                slot_of.insert(root, slot);
-                let end = last_read.get(&root).copied().unwrap_or(at);
-                expiring.entry(end).or_default().push(slot);
+            if kept.contains(&root) {
+                index_of.insert(root, tensors.len());
+                tensors.push(Tensor {
+                    elements: graph.shape(root).numel().next_multiple_of(4),
+                    first: at,
+                    last: last_read.get(&root).copied().unwrap_or(at),
+                });
             }
         }
-        free.extend(expiring.remove(&at).unwrap_or_default());
     }
-    // Largest first, so that programs that share a pool agree about its slots.
-    let mut order: Vec<usize> = (0..slots.len()).collect();
-    order.sort_by_key(|&k| (std::cmp::Reverse(slots[k]), k));
-    let mut rank = vec![0; slots.len()];
-    for (r, &k) in order.iter().enumerate() {
-        rank[k] = r;
-    }
-    for (e, slot) in slot_of {
-        let buffer = env.bound_buffers + rank[slot];
-        regions.insert(e, Region { buffer, offset: 0 });
-    }
-    for slot in scratch.values_mut() {
-        *slot = rank[*slot];
-    }
-    let slots = order.iter().map(|&k| slots[k]).collect();
+    let apart = apart(lowering, &index_of, &scratch_of, tensors.len());
+    let lent: Vec<Lent> = env
+        .lent
+        .iter()
+        .map(|&(buffer, elements)| {
+            let until = items
+                .iter()
+                .position(|item| touches(lowering, item, buffer, &direct, env));
+            let until = until.unwrap_or(items.len());
+            Lent { elements, until }
+        })
+        .collect();
+    let limit = (env
+        .target
+        .caps
+        .max_binding_bytes
+        .min(env.target.caps.max_buffer_bytes)
+        / 16
+        * 4) as usize;
+    let packed = pack(Problem {
+        tensors: &tensors,
+        apart: &apart,
+        lent: &lent,
+        limit,
+    });
+    let mut regions = direct;
+    let place = |t: usize| {
+        let (slot, offset) = packed.places[t];
+        let buffer = match env.lent.get(slot) {
+            Some(&(buffer, _)) => buffer,
+            None => env.bound_buffers + slot - lent.len(),
+        };
+        Region { buffer, offset }
+    };
+    regions.extend(index_of.into_iter().map(|(e, t)| (e, place(t))));
+    let scratch = scratch_of.into_iter().map(|(k, t)| (k, place(t))).collect();
     Ok(Schedule {
         items,
-        slots,
+        slots: packed.pool,
         regions,
         scratch,
         graph,
@@ -164,23 +189,66 @@ fn scratch_len(lowering: &Lowering, k: usize, env: &Environment) -> Result<usize
     Ok(chosen.variant.scratch(&chosen.op) as usize)
 }
 
-/// The smallest free slot that is large enough; else the largest free one, grown; else a new one.
-fn take_slot(slots: &mut Vec<usize>, free: &mut Vec<usize>, elements: usize) -> usize {
-    let fitting = (0..free.len())
-        .filter(|&f| slots[free[f]] >= elements)
-        .min_by_key(|&f| (slots[free[f]], free[f]));
-    let growing = || (0..free.len()).max_by_key(|&f| (slots[free[f]], free[f]));
-    match fitting.or_else(growing) {
-        Some(f) => {
-            let slot = free.swap_remove(f);
-            slots[slot] = slots[slot].max(elements);
-            slot
+/// True when the item reads or writes what belongs in a buffer of the caller's.
+fn touches(
+    lowering: &Lowering,
+    item: &Item,
+    buffer: usize,
+    direct: &HashMap<Expr, Region>,
+    env: &Environment,
+) -> bool {
+    let leaf = |e: &Expr| {
+        let id = lowering.graph.leaf_id(*e);
+        id.and_then(|id| env.leaves.get(&id))
+    };
+    let inside = |e: &Expr| {
+        let region = leaf(e).or_else(|| direct.get(e));
+        region.is_some_and(|r| r.buffer == buffer)
+    };
+    match item {
+        Item::Kernel(k) => {
+            let kernel = &lowering.kernels[*k];
+            inside(&kernel.root) || kernel.reads.iter().any(inside)
         }
-        None => {
-            slots.push(elements);
-            slots.len() - 1
+        Item::Copy { from, to } => to.buffer == buffer || inside(from),
+        Item::Effect(effect) => effect.buffers.contains(&buffer),
+    }
+}
+
+/// For each tensor those that must lie in other buffers: what a contraction reads is bound beside what it writes, and no buffer may
+/// be bound for both; its scratch memory is written by one pass and read by the next. Elementwise kernels and sums read what lies in
+/// their result's buffer through that binding.
+fn apart(
+    lowering: &Lowering,
+    index_of: &HashMap<Expr, usize>,
+    scratch_of: &HashMap<usize, usize>,
+    count: usize,
+) -> Vec<Vec<usize>> {
+    let graph = lowering.graph;
+    let mut apart = vec![vec![]; count];
+    let mut separate = |one: usize, other: usize| {
+        apart[one].push(other);
+        apart[other].push(one);
+    };
+    for (k, kernel) in lowering.kernels.iter().enumerate() {
+        let contraction = kernel
+            .core
+            .is_some_and(|c| is_contraction(&graph.node(c).op));
+        if !contraction {
+            continue;
+        }
+        let written = index_of.get(&kernel.root);
+        let scratch = scratch_of.get(&k);
+        let read = kernel.reads.iter().filter_map(|r| index_of.get(r));
+        for &read in read {
+            written.into_iter().for_each(|&w| separate(w, read));
+            scratch.into_iter().for_each(|&s| separate(s, read));
+        }
+        if let (Some(&written), Some(&scratch)) = (written, scratch) {
+            separate(written, scratch);
         }
     }
+    apart
 }
 
 fn check_leaves(lowering: &Lowering, stages: &[Stage], env: &Environment) -> Result<()> {

@@ -4,12 +4,15 @@
 //! A program is a list of stages. A stage computes its outputs into bound regions, then runs its effects (an optimiser step, which
 //! overwrites parameters). A leaf says in which stages its memory holds the value meant, so one graph can use the same weights
 //! before and after an update, and share everything else between the two.
+mod attribution;
 mod contraction;
 mod emit;
 pub mod evaluate;
 mod functions;
 mod lower;
 mod memory;
+mod order;
+mod pack;
 mod text;
 
 use super::{Expr, Graph, GraphError, LeafId, Op, Result, Shape, SourceId};
@@ -18,6 +21,7 @@ use crate::kernels;
 pub use crate::kernels::Form;
 use crate::kernels::Scalar;
 use crate::kernels::gemm::{Choices, GemmOp, Variant};
+pub use attribution::{Attribution, Pass};
 use lower::{KernelNode, Lowering, is_contraction};
 use std::collections::HashMap;
 pub use text::{Bound, Region};
@@ -28,6 +32,10 @@ pub struct Effect {
     pub kernel: Kernel,
     /// Buffers of the table, in binding order.
     pub buffers: Vec<usize>,
+    /// Whose work it is in profiles, e.g. `d` for an optimiser step of D.
+    pub scope: &'static str,
+    /// Bytes read and written.
+    pub bytes: u64,
 }
 
 /// Outputs, then effects.
@@ -71,6 +79,9 @@ pub struct Environment {
     /// Where each leaf lies.
     pub leaves: HashMap<LeafId, Region>,
     pub sources: HashMap<SourceId, SourceKernel>,
+    /// Buffers of the table, and how many of their elements, whose contents do not matter until the program first touches them:
+    /// temporaries may lie there before.
+    pub lent: Vec<(usize, usize)>,
     /// Number of buffers in the table that are bound by the caller; the pool's slots come after them.
     pub bound_buffers: usize,
     /// Seed of all random numbers.
@@ -87,6 +98,7 @@ impl Environment {
             target,
             leaves: HashMap::new(),
             sources: HashMap::new(),
+            lent: vec![],
             bound_buffers,
             seed,
             counters,
@@ -105,6 +117,7 @@ pub struct Step {
     pub flops: u64,
     /// Bytes read and written if every operand moves once.
     pub bytes: u64,
+    pub attribution: Attribution,
 }
 
 /// A matrix product or convolution of a plan, and how it is computed.
@@ -124,6 +137,8 @@ pub struct Plan {
     pub contractions: Vec<Contraction>,
     /// Elements of each temporary slot, largest first; slot k is buffer `bound_buffers + k` of the table.
     pub slots: Vec<usize>,
+    /// The largest tensor of each slot, in words, for messages about memory.
+    pub slot_tensors: Vec<String>,
 }
 
 impl Plan {
@@ -151,16 +166,19 @@ impl Plan {
             steps: vec![],
             contractions: vec![],
             slots: schedule.slots.clone(),
+            slot_tensors: attribution::slot_tensors(&lowering, &schedule, env),
         };
         let place = |e: Expr| schedule.place(e, env);
         for item in &schedule.items {
             match item {
                 memory::Item::Kernel(k) => {
                     let node = &lowering.kernels[*k];
+                    let attribution = attribution::of_kernel(graph, node);
                     let mut step = |bound: Bound, flops: u64, bytes: u64| {
                         plan.steps.push(Step {
                             flops,
                             bytes,
+                            attribution: attribution.clone(),
                             kernel: bound.kernel,
                             buffers: bound.buffers,
                         });
@@ -168,7 +186,7 @@ impl Plan {
                     let bytes = bytes(graph, node);
                     match node.core.filter(|&c| is_contraction(&graph.node(c).op)) {
                         Some(core) => {
-                            let scratch = schedule.scratch(*k, env);
+                            let scratch = schedule.scratch(*k);
                             let (contraction, passes) = contraction::passes(
                                 &lowering, node.root, core, &place, scratch, env,
                             )?;
@@ -195,13 +213,15 @@ impl Plan {
                         buffers: vec![source.buffer, to.buffer],
                         flops: 0,
                         bytes: 8 * elements as u64,
+                        attribution: attribution::of_copy(graph, *from),
                     });
                 }
                 memory::Item::Effect(effect) => plan.steps.push(Step {
                     kernel: effect.kernel.clone(),
                     buffers: effect.buffers.clone(),
                     flops: 0,
-                    bytes: 0,
+                    bytes: effect.bytes,
+                    attribution: attribution::of_effect(effect),
                 }),
             }
         }

@@ -59,6 +59,8 @@ pub struct Call<'a> {
     pub formats: [Scalar; 3],
     /// Where A, B and C start in their buffers, in elements.
     pub offsets: [u32; 3],
+    /// Where scratch memory starts in its buffer, in elements: a multiple of 4.
+    pub scratch: u32,
     pub epilogue: Option<&'a Epilogue>,
 }
 
@@ -69,6 +71,7 @@ impl<'a> Call<'a> {
             op,
             formats: [Scalar::F32; 3],
             offsets: [0; 3],
+            scratch: 0,
             epilogue: None,
         }
     }
@@ -110,22 +113,23 @@ pub fn lower(caps: &Caps, variant: Variant, call: &Call) -> Result<Vec<Pass>, Ke
     let epilogue = call.epilogue.unwrap_or(&identity);
     let extra = (0..epilogue.extra_buffers).map(Operand::Extra);
     let [fa, fb, fc] = call.formats;
-    let [a, b, c] = call.offsets;
+    let ([a, b, c], scratch) = (call.offsets, call.scratch);
     // The whole operation, so that errors speak of it and not of its parts.
     Problem::new(call.op, call.offsets)?;
     if variant.scheme == Scheme::Whole {
-        let problem = Problem::new(call.op, call.offsets)?;
+        let mut offsets = call.offsets;
         let mut passes = Vec::new();
         let mut first = Operand::A;
         if let GemmOp::Conv2dInputGrad(s) = call.op {
             passes.push(Pass {
-                kernel: passes::pack_phases(caps, s, a, fa, fa)?,
+                kernel: passes::pack_phases(caps, s, [a, scratch], [fa, fa])?,
                 operands: vec![Operand::A, Operand::Scratch],
             });
             first = Operand::Scratch;
+            offsets[0] = scratch;
         }
         let product = Product {
-            problem,
+            problem: Problem::new(call.op, offsets)?,
             formats: call.formats,
             parts: None,
             epilogue,
@@ -147,14 +151,14 @@ pub fn lower(caps: &Caps, variant: Variant, call: &Call) -> Result<Vec<Pass>, Ke
         _ => None,
     };
     let product = Product {
-        problem: Problem::new(&variant::product(call.op, variant.scheme), [a, b, 0])?,
+        problem: Problem::new(&variant::product(call.op, variant.scheme), [a, b, scratch])?,
         formats: [fa, fb, Scalar::F32],
         parts,
         epilogue: &identity,
     };
     let finish = match parts {
-        Some(parts) => passes::splits(caps, call.op, parts, c, fc, epilogue)?,
-        None => passes::taps(caps, call.op, c, fc, epilogue)?,
+        Some(parts) => passes::splits(caps, call.op, parts, [scratch, c], fc, epilogue)?,
+        None => passes::taps(caps, call.op, [scratch, c], fc, epilogue)?,
     };
     Ok(vec![
         Pass {

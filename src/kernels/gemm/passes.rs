@@ -10,13 +10,12 @@ const PACK: &str = include_str!("../../../shaders/gemm_pack_phases.wgsl");
 const SPLITS: &str = include_str!("../../../shaders/gemm_splits.wgsl");
 const TAPS: &str = include_str!("../../../shaders/gemm_taps.wgsl");
 
-/// Puts the weights of each stride phase together, [phase, ci, (co, jh, jw)], as `stored`.
+/// Puts the weights of each stride phase together, [phase, ci, (co, jh, jw)], from `packed_offset` on.
 pub(super) fn pack_phases(
     caps: &Caps,
     s: &ConvShape,
-    w_offset: u32,
-    w: Scalar,
-    stored: Scalar,
+    [w_offset, packed_offset]: [u32; 2],
+    [w, packed]: [Scalar; 2],
 ) -> Result<Kernel, KernelError> {
     const NAME: &str = "conv2d_input_grad";
     let len = packed_len(s);
@@ -28,9 +27,10 @@ pub(super) fn pack_phases(
         .u32("stride_h", s.stride[0])
         .u32("stride_w", s.stride[1])
         .u32("a_row", packed_row(s))
-        .u32("w_offset", w_offset);
+        .u32("w_offset", w_offset)
+        .u32("packed_offset", packed_offset);
     im.0.check(NAME)?;
-    let types = element_types([("a_elem", w), ("c_elem", stored)], &Epilogue::default());
+    let types = element_types([("a_elem", w), ("c_elem", packed)], &Epilogue::default());
     let declaration = im.0.declaration();
     let texts = [types.as_str(), &declaration, &constants, PACK, PHASE_TAPS];
     Ok(Kernel {
@@ -64,7 +64,7 @@ pub(super) fn splits(
     caps: &Caps,
     op: &GemmOp,
     parts: Parts,
-    c_offset: u32,
+    offsets: [u32; 2],
     c: Scalar,
     epilogue: &Epilogue,
 ) -> Result<Kernel, KernelError> {
@@ -84,7 +84,7 @@ pub(super) fn splits(
         &[SPLITS, &constants],
         op,
         im,
-        (c_offset, c),
+        (offsets, c),
         epilogue,
     )
 }
@@ -93,7 +93,7 @@ pub(super) fn splits(
 pub(super) fn taps(
     caps: &Caps,
     op: &GemmOp,
-    c_offset: u32,
+    offsets: [u32; 2],
     c: Scalar,
     epilogue: &Epilogue,
 ) -> Result<Kernel, KernelError> {
@@ -122,7 +122,7 @@ pub(super) fn taps(
         &[TAPS, &constants],
         op,
         im,
-        (c_offset, c),
+        (offsets, c),
         epilogue,
     )
 }
@@ -132,10 +132,12 @@ fn finish(
     texts: &[&str],
     op: &GemmOp,
     (mut im, grid): (Immediates, [u32; 3]),
-    (c_offset, c): (u32, Scalar),
+    ([scratch_offset, c_offset], c): ([u32; 2], Scalar),
     epilogue: &Epilogue,
 ) -> Result<Kernel, KernelError> {
-    im.u32("c_offset", c_offset).epilogue(epilogue);
+    im.u32("scratch_offset", scratch_offset)
+        .u32("c_offset", c_offset)
+        .epilogue(epilogue);
     im.check(op.name())?;
     let types = element_types([("c_elem", c)], epilogue);
     let declaration = im.declaration();

@@ -270,10 +270,10 @@ pub fn packed_len(s: &ConvShape) -> u64 {
     u64::from(s.stride[0] * s.stride[1]) * u64::from(s.ci) * u64::from(packed_row(s))
 }
 
-/// A is the packed weights, from the start of their buffer.
+/// A is the packed weights, from a multiple of 4 on.
 fn conv2d_input_grad(s: &ConvShape, offsets: [u32; 3]) -> Problem {
     let [stride_h, stride_w] = s.stride;
-    let mut immediates = offsets_of([0, offsets[1], offsets[2]]);
+    let mut immediates = offsets_of(offsets);
     immediates
         .u32("m", s.ci)
         .u32("a_row", packed_row(s))

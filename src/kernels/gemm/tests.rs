@@ -12,6 +12,8 @@ const ABS: f64 = 2e-5;
 const REL: f64 = 1e-5;
 /// Elements after each operand that nothing may read into a result or write.
 const TAIL: usize = 9;
+/// Where scratch memory starts.
+const SCRATCH: u32 = 8;
 
 const F32: [Scalar; 3] = [Scalar::F32; 3];
 const BOTH: [Form; 2] = [Form::Cpu, Form::Gpu];
@@ -92,7 +94,11 @@ fn run_stored(
     let a_buffer = placed(gpu, "a", offsets[0], &a, a_format);
     let b_buffer = placed(gpu, "b", offsets[1], &b, b_format);
     let c_buffer = nan_buffer(gpu, "c", offsets[2] as usize + c_len + TAIL);
-    let scratch = nan_buffer(gpu, "scratch", variant.scratch(op).max(1) as usize);
+    let scratch = nan_buffer(
+        gpu,
+        "scratch",
+        SCRATCH as usize + variant.scratch(op) as usize,
+    );
     let dispatches: Vec<_> = passes
         .iter()
         .map(|Pass { kernel, operands }| {
@@ -126,6 +132,7 @@ fn run_stored(
 fn call(op: &GemmOp, offsets: [u32; 3]) -> Call<'_> {
     Call {
         offsets,
+        scratch: SCRATCH,
         ..Call::plain(op)
     }
 }

@@ -1,0 +1,204 @@
+//! The order in which the kernels of one stage run. Any order that computes before it reads gives the same values; this one is
+//! chosen for how much has to be kept at a time.
+use super::lower::{KernelNode, Lowering};
+use crate::graph::Expr;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+
+/// Tensors this much smaller than the stage's largest are computed as soon as they can be.
+const SMALL: usize = 256;
+
+/// Kernels of each stage in order of execution. `kept` says which results need temporary memory, and `copied` which are read
+/// at the end of a stage besides.
+pub fn stages(
+    lowering: &Lowering,
+    count: usize,
+    kept: &HashSet<Expr>,
+    copied: &[Vec<Expr>],
+) -> Vec<Vec<usize>> {
+    let kernels = &lowering.kernels;
+    (0..count)
+        .map(|s| {
+            let own: Vec<usize> = (0..kernels.len())
+                .filter(|&k| kernels[k].stage == s)
+                .collect();
+            let later = kernels.iter().filter(|k| k.stage > s);
+            let later = later.flat_map(|k| k.reads.iter().copied());
+            let copies = copied[s..].iter().flatten().copied();
+            let stage = Stage {
+                lowering,
+                kept,
+                made: own.iter().map(|&k| (kernels[k].root, k)).collect(),
+                outlive: later.chain(copies).collect(),
+                earlier: kernels
+                    .iter()
+                    .filter(|k| k.stage < s)
+                    .map(|k| k.root)
+                    .collect(),
+                own,
+            };
+            stage.best()
+        })
+        .collect()
+}
+
+/// One stage whose kernels are to be put in order.
+struct Stage<'a, 'g> {
+    lowering: &'a Lowering<'g>,
+    kept: &'a HashSet<Expr>,
+    /// Its kernels as the graph was built.
+    own: Vec<usize>,
+    /// Which of them makes what.
+    made: HashMap<Expr, usize>,
+    /// What earlier stages have made.
+    earlier: HashSet<Expr>,
+    /// What is read after the stage.
+    outlive: HashSet<Expr>,
+}
+
+/// Which of several operands is computed first.
+#[derive(Clone, Copy)]
+enum Operands {
+    First,
+    Last,
+    Deepest,
+    Shallowest,
+}
+
+/// What is left to do.
+struct Progress {
+    order: Vec<usize>,
+    done: HashSet<usize>,
+    /// Kernels of the stage that have yet to read each expression.
+    readers: HashMap<Expr, usize>,
+}
+
+impl Stage<'_, '_> {
+    /// As the graph was built, or depth first, whichever keeps less. Depth first finishes the passes of D on real and on generated
+    /// samples one after the other, where building order has both forward passes before any backward pass.
+    fn best(&self) -> Vec<usize> {
+        let depth = self.depth();
+        let operands = [
+            Operands::Deepest,
+            Operands::Shallowest,
+            Operands::First,
+            Operands::Last,
+        ];
+        let depth_first = operands.map(|operands| self.depth_first(&depth, operands));
+        let candidates = std::iter::once(self.own.clone()).chain(depth_first);
+        candidates
+            .min_by_key(|order| self.peak(order))
+            .unwrap_or_default()
+    }
+    /// How many kernels of the stage each one needs before it, by kernel.
+    fn depth(&self) -> HashMap<usize, usize> {
+        let mut below: HashMap<usize, HashSet<usize>> = HashMap::new();
+        for &k in &self.own {
+            let mut all = HashSet::new();
+            for m in self.kernel(k).reads.iter().filter_map(|r| self.made.get(r)) {
+                all.insert(*m);
+                all.extend(&below[m]);
+            }
+            below.insert(k, all);
+        }
+        below.into_iter().map(|(k, all)| (k, all.len())).collect()
+    }
+    fn kernel(&self, k: usize) -> &KernelNode {
+        &self.lowering.kernels[k]
+    }
+    /// Elements of temporary memory that the expression takes.
+    fn size(&self, e: Expr) -> usize {
+        match self.kept.contains(&e) {
+            true => self.lowering.graph.shape(e).numel(),
+            false => 0,
+        }
+    }
+    fn start(&self) -> Progress {
+        let mut readers = HashMap::new();
+        for &k in &self.own {
+            for &r in &self.kernel(k).reads {
+                *readers.entry(r).or_default() += 1;
+            }
+        }
+        Progress {
+            order: vec![],
+            done: HashSet::new(),
+            readers,
+        }
+    }
+    fn run(&self, k: usize, at: &mut Progress) {
+        at.order.push(k);
+        at.done.insert(k);
+        for r in &self.kernel(k).reads {
+            at.readers.entry(*r).and_modify(|n| *n -= 1);
+        }
+    }
+    /// Elements that kernel k would free.
+    fn freed(&self, k: usize, at: &Progress) -> usize {
+        let reads = self.kernel(k).reads.iter();
+        let last = reads.filter(|r| at.readers[*r] == 1 && !self.outlive.contains(*r));
+        last.map(|&r| self.size(r)).sum()
+    }
+    /// Most elements alive while any kernel runs.
+    fn peak(&self, order: &[usize]) -> usize {
+        let mut at = self.start();
+        let inherited = at.readers.keys().chain(&self.outlive);
+        let inherited: HashSet<&Expr> = inherited.filter(|e| self.earlier.contains(*e)).collect();
+        let mut live: usize = inherited.into_iter().map(|&e| self.size(e)).sum();
+        let mut peak = live;
+        for &k in order {
+            live += self.size(self.kernel(k).root);
+            peak = peak.max(live);
+            live -= self.freed(k, &at);
+            self.run(k, &mut at);
+        }
+        peak
+    }
+    /// What a result needs, then the result, the deepest result first. Whatever frees as much as it takes, or takes next to nothing,
+    /// runs as soon as it can.
+    fn depth_first(&self, depth: &HashMap<usize, usize>, operands: Operands) -> Vec<usize> {
+        let mut at = self.start();
+        let ends = |k: &usize| !at.readers.contains_key(&self.kernel(*k).root);
+        let mut stack: Vec<usize> = self.own.iter().copied().filter(ends).collect();
+        stack.sort_by_key(|k| depth[k]);
+        let largest = self.own.iter().map(|&k| self.size(self.kernel(k).root));
+        let small = largest.max().unwrap_or(0) / SMALL;
+        while let Some(&k) = stack.last() {
+            if at.done.contains(&k) {
+                stack.pop();
+                continue;
+            }
+            let mut missing = self.missing(k, &at);
+            if missing.is_empty() {
+                self.run(k, &mut at);
+                while let Some(eager) = self.eager(small, &at) {
+                    self.run(eager, &mut at);
+                }
+                continue;
+            }
+            // The top of the stack comes first.
+            match operands {
+                Operands::First => missing.reverse(),
+                Operands::Last => {}
+                Operands::Deepest => missing.sort_by_key(|m| depth[m]),
+                Operands::Shallowest => missing.sort_by_key(|m| Reverse(depth[m])),
+            }
+            stack.extend(missing);
+        }
+        at.order
+    }
+    /// Kernels that must run before k.
+    fn missing(&self, k: usize, at: &Progress) -> Vec<usize> {
+        let reads = self.kernel(k).reads.iter();
+        let makers = reads.filter_map(|r| self.made.get(r).copied());
+        makers.filter(|m| !at.done.contains(m)).collect()
+    }
+    fn eager(&self, small: usize, at: &Progress) -> Option<usize> {
+        let takes = |k: usize| self.size(self.kernel(k).root);
+        self.own.iter().copied().find(|&k| {
+            !at.done.contains(&k)
+                && self.missing(k, at).is_empty()
+                && (takes(k) <= small || takes(k) <= self.freed(k, at))
+        })
+    }
+}
