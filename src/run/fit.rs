@@ -1,6 +1,7 @@
 //! Whether a configuration fits an adapter, said before anything is allocated, and the largest batch that does.
+use super::bench::BenchRequest;
 use super::config::TrainConfig;
-use super::engine::{build_model, engine_error, load_data};
+use super::engine::{bench_parts, build_model, engine_error, load_data};
 use super::session::EngineError;
 use crate::data::{ImageSet, Source};
 use crate::gan::config::GanConfig;
@@ -54,6 +55,15 @@ impl Target {
             let config = GanConfig {
                 batch,
                 ..config.clone()
+            };
+            let noise;
+            let data = match data {
+                Data::FixedBatch(_) => {
+                    let count = model.discriminator.input_shape(batch).numel();
+                    noise = Data::FixedBatch(vec![0.0; count]);
+                    &noise
+                }
+                other => other,
             };
             let found = self.footprint(model, &config, data);
             found.is_ok_and(|f| f.refused(&self.caps).is_none())
@@ -192,6 +202,18 @@ pub fn dry_run(config: &TrainConfig) -> Result<DryRun, EngineError> {
         data_is_here: !missing,
         fit: Fit::of(&target, &model, &config.method, &data)?,
     })
+}
+
+/// What `bench step` with this model would need.
+///
+/// # Errors
+/// As for [`super::engine::open_bench`].
+pub fn dry_bench(request: &BenchRequest) -> Result<Fit, EngineError> {
+    let target = Target::of(&request.adapter)?;
+    let (model, config) = bench_parts(request)?;
+    let count = model.discriminator.input_shape(request.batch).numel();
+    let data = Data::FixedBatch(vec![0.0; count]);
+    Fit::of(&target, &model, &config, &data)
 }
 
 /// See [`dry_run`].
