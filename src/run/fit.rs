@@ -308,6 +308,29 @@ mod tests {
         assert!(matches!(at(largest + 1), Err(EngineError::Input(_))));
     }
 
+    /// PyTorch 2.15 on the CPU holds 344,823,972 bytes of live tensors at the peak of the same step (tools/torch_memory.py).
+    #[test]
+    fn dcgan64_takes_no_more_than_pytorch() {
+        let model = crate::run::bench::BENCH_MODELS
+            .iter()
+            .find(|m| m.name == "dcgan64");
+        let request = BenchRequest {
+            model: model.unwrap().clone(),
+            batch: 128,
+            adapter: "auto".into(),
+        };
+        let (model, config) = bench_parts(&request).unwrap();
+        let data = Data::FixedBatch(vec![0.0; 128 * 3 * 64 * 64]);
+        for class in [AdapterClass::Software, AdapterClass::Discrete] {
+            let target = Target {
+                name: "baseline".into(),
+                caps: Caps::baseline(class),
+            };
+            let fit = Fit::of(&target, &model, &config, &data).unwrap();
+            assert!(fit.fits && fit.peak_device_bytes <= 344_823_972, "{fit:?}");
+        }
+    }
+
     #[test]
     fn weights_that_do_not_fit_are_no_matter_of_the_batch() {
         let (model, config) = glyphs(4);
