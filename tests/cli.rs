@@ -493,3 +493,43 @@ fn a_model_file_can_be_timed() {
     );
     assert!(json["ms_per_iter"].as_f64().unwrap() > 0.0);
 }
+
+#[test]
+fn kernels_are_timed_with_their_check_beside() {
+    let here = tempfile::tempdir().unwrap();
+    let args = "bench kernels --filter pack_u8 --max-seconds 1s --json";
+    let line = stdout(here.path(), &args.split(' ').collect::<Vec<_>>());
+    let json: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&json["ok"], &json["wrong"]), (&true.into(), &0.into()));
+    assert_eq!(json["compared"], 16 * 3 * 64 * 64);
+    assert!(json["ms_median"].as_f64().unwrap() >= json["ms_min"].as_f64().unwrap());
+    let refusal = refused(here.path(), &["bench", "kernels", "--filter", "no such"]);
+    assert!(
+        refusal.contains("no kernel's name contains `no such`"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn a_bench_that_does_not_fit_is_refused_with_advice() {
+    let here = tempfile::tempdir().unwrap();
+    let args = "bench step --model dcgan64 --dry-run --json --batch";
+    let call = |batch: &str| {
+        let args: Vec<&str> = args.split(' ').chain([batch]).collect();
+        let output = gan_gpu(here.path(), &args);
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), json)
+    };
+    let (code, small) = call("2");
+    assert_eq!((code, &small["fits"]), (Some(0), &true.into()));
+    let (code, large) = call("4000");
+    let largest = large["largest_binding"]["bytes"].as_u64().unwrap();
+    if largest > large["binding_limit_bytes"].as_u64().unwrap() {
+        let batch = large["largest_batch"].as_u64().unwrap();
+        assert_eq!(code, Some(2));
+        assert!(batch > 2 && batch < 4000, "{batch}");
+        assert_eq!(call(&batch.to_string()).0, Some(0));
+    } else {
+        assert_eq!(code, Some(0));
+    }
+}

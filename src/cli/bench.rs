@@ -4,11 +4,13 @@ use crate::run::bench::{
     BENCH_MODELS, BenchBudget, BenchModel, BenchRequest, BenchResult, measure,
 };
 use crate::run::engine;
+use crate::run::fit::{self, Fit};
+use crate::run::kernel_bench::{self, KernelResult};
 use crate::run::suggest::suggestion;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Time training iterations
+/// Time training iterations, or single kernels
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -18,6 +20,27 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     Step(StepArgs),
+    Kernels(KernelArgs),
+}
+
+/// Time every kernel at the shapes of the models, and check its result against f64
+#[derive(Debug, clap::Args)]
+struct KernelArgs {
+    /// Only kernels whose name or variant contains this
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    filter: String,
+    /// Also the variants for other classes of adapters; slow
+    #[arg(long)]
+    all_variants: bool,
+    /// Time for each kernel, after one execution and its check
+    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = parse::duration)]
+    max_seconds: Duration,
+    /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name
+    #[arg(long, default_value = "auto", value_name = "ADAPTER")]
+    adapter: String,
+    /// Print one JSON object per kernel
+    #[arg(long)]
+    json: bool,
 }
 
 /// Time one training iteration (G once, D step, G step) of the PyTorch baseline's models
@@ -49,13 +72,64 @@ struct StepArgs {
     /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name
     #[arg(long, default_value = "auto", value_name = "ADAPTER")]
     adapter: String,
+    /// Say what the step takes on the adapter instead of running it
+    #[arg(long)]
+    dry_run: bool,
     /// Print one JSON object per model
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
-    let What::Step(args) = &args.what;
+    match &args.what {
+        What::Step(args) => steps(args),
+        What::Kernels(args) => kernels(args),
+    }
+}
+
+/// Exit code 1 if a result is wrong.
+fn kernels(args: &KernelArgs) -> Result<ExitCode, CliError> {
+    let gpu = kernel_bench::open(&args.adapter)?;
+    let cases = kernel_bench::select(&gpu, &args.filter, args.all_variants)?;
+    if !args.json {
+        print_line(&gpu.report().name)?;
+        print_line(&format!(
+            "{:44} {:6} {:>9} {:>9} {:>8} {:>7} {:>7} {:>9}",
+            "kernel", "form", "ms", "min", "GFLOP/s", "GB/s", "first s", "max error"
+        ))?;
+    }
+    let mut wrong = 0;
+    for case in &cases {
+        let result = kernel_bench::run(&gpu, case, args.max_seconds)?;
+        wrong += usize::from(!result.ok);
+        match args.json {
+            true => print_json(&result, false)?,
+            false => print_line(&kernel_line(&result))?,
+        }
+    }
+    if wrong > 0 {
+        eprintln!(
+            "error: {wrong} of {} kernels gave wrong results",
+            cases.len()
+        );
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn kernel_line(r: &KernelResult) -> String {
+    let arithmetic = match r.gflop_s > 0.0 {
+        true => format!("{:8.1}", r.gflop_s),
+        false => format!("{:>8}", "-"),
+    };
+    let verdict = if r.ok { "ok" } else { "FAIL" };
+    format!(
+        "{:44} {:6} {:9.3} {:9.3} {arithmetic} {:7.2} {:7.2} {:9.1e} {verdict}",
+        r.name, r.variant, r.ms_median, r.ms_min, r.gb_s, r.first_s, r.max_error
+    )
+}
+
+fn steps(args: &StepArgs) -> Result<ExitCode, CliError> {
     let budget = BenchBudget {
         warmup: args.warmup,
         steps: args.steps,
@@ -69,6 +143,17 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             batch,
             adapter: args.adapter.clone(),
         };
+        if args.dry_run {
+            let found = fit::dry_bench(&request)?;
+            match args.json {
+                true => print_json(&found, false)?,
+                false => print_line(&describe_fit(&request, &found))?,
+            }
+            if let Some(refusal) = found.refusal(batch) {
+                return Err(CliError::usage(refusal));
+            }
+            continue;
+        }
         let mut bench = engine::open_bench(&request)?;
         let result = measure(&request, &budget, &mut *bench)?;
         match args.json {
@@ -100,6 +185,20 @@ pub fn model(name: &str) -> Result<BenchModel, CliError> {
             suggestion(name, known())
         ))
     })
+}
+
+fn describe_fit(request: &BenchRequest, found: &Fit) -> String {
+    let largest = &found.largest_binding;
+    format!(
+        "{:9} batch {:4}: {:.2} GFLOP per iteration, {:.1} MB on the device ({:.1} MB temporary), largest binding {:.1} MB: {}",
+        request.model.name,
+        request.batch,
+        found.gflop_per_step,
+        found.peak_device_bytes as f64 / 1e6,
+        found.temporaries_bytes as f64 / 1e6,
+        largest.bytes as f64 / 1e6,
+        largest.what
+    )
 }
 
 fn describe(result: &BenchResult) -> String {

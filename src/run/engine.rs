@@ -15,7 +15,7 @@ use crate::gpu::{AdapterChoice, AdapterClass, CacheFolder, CompileAhead, DeviceO
 use crate::nn::{Extent, Model, model_by_name_or_file};
 use std::path::Path;
 
-fn open_gpu(adapter: &str) -> Result<Gpu, EngineError> {
+pub(super) fn open_gpu(adapter: &str) -> Result<Gpu, EngineError> {
     let choice: AdapterChoice = adapter.parse().map_err(EngineError::input)?;
     let options = DeviceOptions {
         checked: false,
@@ -297,9 +297,8 @@ pub fn open_bench(request: &BenchRequest) -> Result<Box<dyn StepBench>, EngineEr
     Ok(Box::new(bench_trainer(request)?))
 }
 
-/// As [`open_bench`], for those who look into the trainer.
-pub(super) fn bench_trainer(request: &BenchRequest) -> Result<TrainerBench, EngineError> {
-    let gpu = open_gpu(&request.adapter)?;
+/// Networks and method of a baseline model.
+pub(super) fn bench_parts(request: &BenchRequest) -> Result<(Model, GanConfig), EngineError> {
     let input = |e: crate::nn::NnError| EngineError::input(e.to_string());
     let model = model_by_name_or_file(&request.model.name)
         .map_err(input)?
@@ -338,6 +337,13 @@ pub(super) fn bench_trainer(request: &BenchRequest) -> Result<TrainerBench, Engi
             vec![]
         },
     };
+    Ok((model, config))
+}
+
+/// As [`open_bench`], for those who look into the trainer.
+pub(super) fn bench_trainer(request: &BenchRequest) -> Result<TrainerBench, EngineError> {
+    let gpu = open_gpu(&request.adapter)?;
+    let (model, config) = bench_parts(request)?;
     let facts = BenchFacts {
         adapter: gpu.report().name.clone(),
         software: gpu.caps().class == AdapterClass::Software,

@@ -1,6 +1,7 @@
 //! Whether a configuration fits an adapter, said before anything is allocated, and the largest batch that does.
+use super::bench::BenchRequest;
 use super::config::TrainConfig;
-use super::engine::{build_model, engine_error, load_data};
+use super::engine::{bench_parts, build_model, engine_error, load_data};
 use super::session::EngineError;
 use crate::data::{ImageSet, Source};
 use crate::gan::config::GanConfig;
@@ -54,6 +55,15 @@ impl Target {
             let config = GanConfig {
                 batch,
                 ..config.clone()
+            };
+            let noise;
+            let data = match data {
+                Data::FixedBatch(_) => {
+                    let count = model.discriminator.input_shape(batch).numel();
+                    noise = Data::FixedBatch(vec![0.0; count]);
+                    &noise
+                }
+                other => other,
             };
             let found = self.footprint(model, &config, data);
             found.is_ok_and(|f| f.refused(&self.caps).is_none())
@@ -194,6 +204,18 @@ pub fn dry_run(config: &TrainConfig) -> Result<DryRun, EngineError> {
     })
 }
 
+/// What `bench step` with this model would need.
+///
+/// # Errors
+/// As for [`super::engine::open_bench`].
+pub fn dry_bench(request: &BenchRequest) -> Result<Fit, EngineError> {
+    let target = Target::of(&request.adapter)?;
+    let (model, config) = bench_parts(request)?;
+    let count = model.discriminator.input_shape(request.batch).numel();
+    let data = Data::FixedBatch(vec![0.0; count]);
+    Fit::of(&target, &model, &config, &data)
+}
+
 /// See [`dry_run`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DryRun {
@@ -284,6 +306,29 @@ mod tests {
         };
         at(largest).unwrap();
         assert!(matches!(at(largest + 1), Err(EngineError::Input(_))));
+    }
+
+    /// PyTorch 2.15 on the CPU holds 344,823,972 bytes of live tensors at the peak of the same step (tools/torch_memory.py).
+    #[test]
+    fn dcgan64_takes_no_more_than_pytorch() {
+        let model = crate::run::bench::BENCH_MODELS
+            .iter()
+            .find(|m| m.name == "dcgan64");
+        let request = BenchRequest {
+            model: model.unwrap().clone(),
+            batch: 128,
+            adapter: "auto".into(),
+        };
+        let (model, config) = bench_parts(&request).unwrap();
+        let data = Data::FixedBatch(vec![0.0; 128 * 3 * 64 * 64]);
+        for class in [AdapterClass::Software, AdapterClass::Discrete] {
+            let target = Target {
+                name: "baseline".into(),
+                caps: Caps::baseline(class),
+            };
+            let fit = Fit::of(&target, &model, &config, &data).unwrap();
+            assert!(fit.fits && fit.peak_device_bytes <= 344_823_972, "{fit:?}");
+        }
     }
 
     #[test]

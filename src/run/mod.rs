@@ -11,6 +11,7 @@ pub mod fit;
 pub mod folder;
 pub mod grid;
 pub mod interrupt;
+pub mod kernel_bench;
 pub mod metrics_log;
 pub mod pace;
 pub mod pictures;

@@ -131,7 +131,9 @@ impl Builder<'_> {
             let outer = g.enter_scope("loss_d");
             let mut loss = config.discriminator_loss(&mut g, s_real, s_fake)?;
             for (k, regulariser) in config.regularisers.iter().enumerate() {
+                let within = g.enter_scope("interpolation");
                 let epsilon = self.interpolation(&mut g, env);
+                g.restore_scope(within);
                 let mut critic = |g: &mut Graph, x: Expr| {
                     let pass = forward(g, "d", d_net, [&d_params, &d_states], x)?;
                     Ok::<Expr, GanError>(pass.output)

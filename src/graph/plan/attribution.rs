@@ -110,7 +110,13 @@ pub(super) fn slot_tensors(
             scope => format!("{what} {shape} {of} {scope}"),
         }
     };
-    let named = largest.into_iter().map(|e| e.map(describe));
+    let named = largest.into_iter().zip(&schedule.slots).map(|(e, &slot)| {
+        let e = e?;
+        Some(match graph.shape(e).numel().next_multiple_of(4) == slot {
+            true => describe(e),
+            false => format!("temporaries, the largest {}", describe(e)),
+        })
+    });
     named.map(Option::unwrap_or_default).collect()
 }
 

@@ -52,7 +52,8 @@ pub fn pack(problem: Problem) -> Packed {
     order.sort_by_key(|&t| (Reverse(tensors[t].elements), tensors[t].first));
     let mut best = place(problem, &order);
     let large = |t: &usize| tensors[*t].elements >= tensors[order[0]].elements / 64;
-    let movable = order.iter().filter(|t| large(t)).count() as u32;
+    // `below` draws from at most 2^16.
+    let movable = order.iter().filter(|t| large(t)).count().min(1 << 16) as u32;
     let least = busiest(tensors).saturating_sub(problem.lent.iter().map(|l| l.elements).sum());
     let stream = Stream::new(0, 0, 0);
     for try_ in 0..TRIES {
