@@ -7,7 +7,7 @@
 // different vec4. Writing a tile, eight neighbours always have eight neighbouring vec4: no bank of workgroup memory is hit twice.
 //
 // add_product(a_at, b_at) and sums_of(i) are generated (src/kernels/gemm/tiled.rs), because sums stay in registers only if
-// nothing indexes them. The prelude gives TILE_M, TILE_N, TILE_K, SUMS_M, SUMS_N, BUFFERS, THREADS, A_ALONG_M, B_ALONG_K, A_SLOTS.
+// nothing indexes them. The prelude gives TILE_M, TILE_N, TILE_K, SUMS_M, SUMS_N, BUFFERS, THREADS, A_ALONG_M, B_ALONG_K.
 const GROUPS_M = SUMS_M / 4u;
 const GROUPS_N = SUMS_N / 4u;
 // Invocations along n and m.

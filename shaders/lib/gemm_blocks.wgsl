@@ -2,11 +2,10 @@
 
 // A[row..row+4, k..k+4]: column j is row + j, along k; or, where A is stored [k, m], k + j, along m.
 fn block_a(row: u32, k: u32) -> mat4x4<f32> {
-    a_seek(0u, k);
     if A_ALONG_M {
-        return mat4x4<f32>(a_vec(0u, row, k), a_vec(0u, row, k + 1u), a_vec(0u, row, k + 2u), a_vec(0u, row, k + 3u));
+        return mat4x4<f32>(a_vec(row, k), a_vec(row, k + 1u), a_vec(row, k + 2u), a_vec(row, k + 3u));
     }
-    return mat4x4<f32>(a_vec(0u, row, k), a_vec(0u, row + 1u, k), a_vec(0u, row + 2u, k), a_vec(0u, row + 3u, k));
+    return mat4x4<f32>(a_vec(row, k), a_vec(row + 1u, k), a_vec(row + 2u, k), a_vec(row + 3u, k));
 }
 
 // B[k..k+4, col..col+4], after b_begin(col): column j is k + j, along n; or, where B is stored [n, k], col + j, along k.

@@ -89,7 +89,6 @@ impl CoopTile {
             ("SUBGROUP", SUBGROUP),
             ("BUFFERS", 1),
             ("THREADS", self.threads()),
-            ("A_SLOTS", 1),
             ("VEC", self.vec()),
         ];
         values

@@ -72,7 +72,6 @@ impl Tile {
             ("SUMS_N", self.sums[1]),
             ("BUFFERS", self.buffers),
             ("THREADS", self.threads()),
-            ("A_SLOTS", 1),
         ];
         values
             .map(|(name, value)| format!("const {name} = {value}u;\n"))

@@ -177,7 +177,7 @@ fn emulated(source: &str, side: u32, vec: u32) -> String {
     text
 }
 
-/// Runs the emulated kernel of `tile`, its first pass changed from `text` to `mutant`, and compares.
+/// Runs the emulated kernel of `tile`, its product changed from `text` to `mutant`, and compares.
 fn emulate(
     gpu: &Gpu,
     tile: CoopTile,
@@ -195,14 +195,19 @@ fn emulate(
         ..call(op, [4, 8, 3])
     };
     let mut passes = lower(gpu.caps(), variant, &call).unwrap();
-    let kernel = &mut passes[0].kernel;
+    let product = passes.iter_mut().find(|p| p.operands.contains(&Operand::B));
+    let kernel = &mut product.unwrap().kernel;
     let vec = if tile.side == 8 { 1 } else { 4 };
     let mut source = emulated(&kernel.source, tile.side, vec);
-    if !gpu.caps().f16 {
-        source = source.replace("f16", "f32").replace("enable f32;", "");
-    }
     assert!(source.contains(text), "{variant}: no {text}");
-    kernel.source = source.replace(text, mutant).into();
+    source = source.replace(text, mutant);
+    kernel.source = source.into();
+    if !gpu.caps().f16 {
+        for Pass { kernel, .. } in &mut passes {
+            let source = kernel.source.replace("f16", "f32");
+            kernel.source = source.replace("enable f32;", "").into();
+        }
+    }
     let ran = run_stored(gpu, &passes, (variant, op, call.offsets), &[], formats);
     close(&ran.c, &reference::gemm(op, &ran.a, &ran.b), ABS, REL)
         .map_err(|error| format!("{variant}, {op:?}: {error}"))
