@@ -13,8 +13,10 @@
 //!
 //! Files: `op` what can be asked for, `variant` the ways to compute it and the choice among them, `problem` what an operation
 //! means for loaders and immediates, `unroll` the generated inner loop of the CPU variant, `finish` the second dispatch of the
-//! schemes that need one, `reference` the same operations as textbook loops in f64, `bench` timing.
+//! schemes that need one, `reference` the same operations as textbook loops in f64, `bench` and
+//! `compare` timing.
 pub mod bench;
+pub mod compare;
 mod finish;
 mod immediates;
 mod op;
