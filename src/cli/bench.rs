@@ -1,5 +1,6 @@
 //! `gan-gpu bench`: times parts of the program against known baselines.
 use super::{CliError, parse, print_json, print_line};
+use crate::gpu::CacheFolder;
 use crate::run::bench::{
     BENCH_MODELS, BenchBudget, BenchModel, BenchRequest, BenchResult, measure,
 };
@@ -49,6 +50,9 @@ struct StepArgs {
     /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name
     #[arg(long, default_value = "auto", value_name = "ADAPTER")]
     adapter: String,
+    /// Choose variants of kernels by rule, whatever was measured on this adapter
+    #[arg(long)]
+    no_tune: bool,
     /// Print one JSON object per model
     #[arg(long)]
     json: bool,
@@ -68,8 +72,9 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             model,
             batch,
             adapter: args.adapter.clone(),
+            tune: !args.no_tune,
         };
-        let mut bench = engine::open_bench(&request)?;
+        let mut bench = engine::open_bench(&request, &CacheFolder::of_user())?;
         let result = measure(&request, &budget, &mut *bench)?;
         match args.json {
             true => print_json(&result, false)?,
@@ -79,7 +84,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn models(names: &[String]) -> Result<Vec<BenchModel>, CliError> {
+pub(super) fn models(names: &[String]) -> Result<Vec<BenchModel>, CliError> {
     if names.iter().any(|name| name == "all") {
         return Ok(BENCH_MODELS.to_vec());
     }

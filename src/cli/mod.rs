@@ -8,6 +8,7 @@ mod presets;
 mod sample;
 mod train;
 mod train_flags;
+mod tune;
 
 pub use error::CliError;
 
@@ -39,6 +40,7 @@ enum Verb {
     Presets(presets::Args),
     Sample(sample::Args),
     Bench(bench::Args),
+    Tune(tune::Args),
 }
 
 /// Runs the verb on the command line and gives its exit code.
@@ -62,6 +64,7 @@ pub fn main() -> ExitCode {
         Verb::Presets(args) => presets::run(&args),
         Verb::Sample(args) => sample::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Tune(args) => tune::run(&args),
     };
     match outcome {
         Ok(code) => code,

@@ -1,37 +1,45 @@
 //! Where the command line gets its engines: the only place that knows which trainer stands behind the interfaces.
-use super::bench::{BENCH_MODELS, BenchFacts, BenchRequest, N_CRITIC, StepBench, model_flops};
+use super::bench::{
+    BENCH_MODELS, BenchFacts, BenchModel, BenchRequest, N_CRITIC, StepBench, model_flops,
+};
 use super::checkpoint::CheckpointData;
 use super::config::TrainConfig;
 use super::session::{
     Engine, EngineError, EngineFacts, EngineTraffic, Latents, SampleRequest, SampleShape,
     SampleValues, Sampler, Samples, StepReport,
 };
+use super::tune::{self, Decision, NamedChoices, Policy};
 use crate::data::{self, Source};
 use crate::gan::config::{Adam, GanConfig, Optimiser, Optimisers, Penalty, Prior};
-use crate::gan::trainer::{Data, Generator, Round, Sampled, State, StateTensor, Trainer};
+use crate::gan::trainer::{
+    Data, Generator, Round, Sampled, State, StateTensor, Trainer, contractions,
+};
 use crate::gan::{GanError, Objective, Regulariser};
 use crate::gpu::{AdapterChoice, AdapterClass, CacheFolder, CompileAhead, DeviceOptions, Gpu};
+use crate::graph::plan::Target;
+use crate::kernels::gemm::Choices;
 use crate::nn::{Extent, Model, model_by_name_or_file};
 use std::path::Path;
 
-fn open_gpu(adapter: &str) -> Result<Gpu, EngineError> {
+/// `cache`: where compiled pipelines are kept.
+pub(super) fn open_gpu(adapter: &str, cache: &CacheFolder) -> Result<Gpu, EngineError> {
     let choice: AdapterChoice = adapter.parse().map_err(EngineError::input)?;
     let options = DeviceOptions {
         checked: false,
-        cache: CacheFolder::of_user(),
+        cache: cache.clone(),
     };
     Gpu::open(&choice, options).map_err(|e| EngineError::adapter(e.to_string()))
 }
 
 /// By who can do something about it: the device's own failures are nobody's input.
-fn engine_error(error: GanError) -> EngineError {
+pub(super) fn engine_error(error: GanError) -> EngineError {
     match error {
         GanError::Gpu(e) => EngineError::device(e.to_string()),
         other => EngineError::input(other.to_string()),
     }
 }
 
-fn build_model(config: &TrainConfig) -> Result<Model, EngineError> {
+pub(super) fn build_model(config: &TrainConfig) -> Result<Model, EngineError> {
     let spec = config
         .model
         .spec()
@@ -39,11 +47,12 @@ fn build_model(config: &TrainConfig) -> Result<Model, EngineError> {
     spec.build().map_err(|e| EngineError::input(e.to_string()))
 }
 
-/// The trainer for a resolved configuration: loads the data, opens the adapter, compiles everything.
+/// The trainer for a resolved configuration: loads the data, opens the adapter, compiles everything. `cache`: where compiled
+/// pipelines and measured choices are kept.
 ///
 /// # Errors
 /// [`EngineError::Input`], [`EngineError::Adapter`], [`EngineError::Device`].
-pub fn open(config: &TrainConfig) -> Result<Box<dyn Engine>, EngineError> {
+pub fn open(config: &TrainConfig, cache: &CacheFolder) -> Result<Box<dyn Engine>, EngineError> {
     let model = build_model(config)?;
     let data = match Source::parse(&config.data.source) {
         Source::Toy(set) => Data::Toy(set),
@@ -55,7 +64,8 @@ pub fn open(config: &TrainConfig) -> Result<Box<dyn Engine>, EngineError> {
         }
     };
     let data_len = data.count();
-    let gpu = open_gpu(&config.adapter)?;
+    let gpu = open_gpu(&config.adapter, cache)?;
+    let decision = decide(&gpu, &model, &config.method, config.choices.as_ref(), cache)?;
     let facts = EngineFacts {
         adapter: gpu.report().name.clone(),
         params_g: model.generator.param_count() as u64,
@@ -63,8 +73,11 @@ pub fn open(config: &TrainConfig) -> Result<Box<dyn Engine>, EngineError> {
         sample_shape: sample_shape(&model),
         images_per_step: (config.method.batch * config.method.d_steps) as u64,
         data_len,
+        choices: Some(decision.named),
     };
-    let trainer = Trainer::new(&gpu, model, config.method.clone(), data, config.seed)
+    let target = target(&gpu, decision.choices);
+    let method = config.method.clone();
+    let trainer = Trainer::with_target(&gpu, &target, model, method, data, config.seed)
         .map_err(engine_error)?;
     let ahead = start(&trainer);
     Ok(Box::new(TrainerEngine {
@@ -72,6 +85,30 @@ pub fn open(config: &TrainConfig) -> Result<Box<dyn Engine>, EngineError> {
         facts,
         _ahead: ahead,
     }))
+}
+
+/// What was recorded, where something was; else what was measured on this adapter.
+fn decide(
+    gpu: &Gpu,
+    model: &Model,
+    method: &GanConfig,
+    recorded: Option<&NamedChoices>,
+    cache: &CacheFolder,
+) -> Result<Decision, EngineError> {
+    let target = Target::of(gpu.caps());
+    let contractions = contractions(&target, model, method).map_err(engine_error)?;
+    match recorded {
+        Some(named) => Ok(Decision::recorded(&target, &contractions, named)),
+        None => tune::decide(gpu, &target, &contractions, cache, Policy::FirstUse, |_| ())
+            .map_err(EngineError::device),
+    }
+}
+
+fn target(gpu: &Gpu, choices: Choices) -> Target {
+    Target {
+        choices,
+        ..Target::of(gpu.caps())
+    }
 }
 
 fn sample_shape(model: &Model) -> SampleShape {
@@ -234,14 +271,18 @@ impl Sampler for GeneratorSampler {
     }
 }
 
-/// Only the generator of a resolved configuration; reads no data. `adapter` is as `--adapter` takes it.
+/// Only the generator of a resolved configuration; reads no data. `adapter` is as `--adapter` takes it, `cache` as for [`open`].
 ///
 /// # Errors
 /// [`EngineError::Input`], [`EngineError::Adapter`], [`EngineError::Device`].
-pub fn open_sampler(config: &TrainConfig, adapter: &str) -> Result<Box<dyn Sampler>, EngineError> {
+pub fn open_sampler(
+    config: &TrainConfig,
+    adapter: &str,
+    cache: &CacheFolder,
+) -> Result<Box<dyn Sampler>, EngineError> {
     let model = build_model(config)?;
     let shape = sample_shape(&model);
-    let gpu = open_gpu(adapter)?;
+    let gpu = open_gpu(adapter, cache)?;
     let generator = Generator::new(&gpu, model, config.method.clone()).map_err(engine_error)?;
     Ok(Box::new(GeneratorSampler { generator, shape }))
 }
@@ -269,26 +310,16 @@ impl StepBench for TrainerBench {
     }
 }
 
-/// A baseline model, ready to be timed: a fixed batch of uniform noise on the device, latents drawn there.
-///
-/// # Errors
-/// [`EngineError::Input`], [`EngineError::Adapter`], [`EngineError::Device`].
-pub fn open_bench(request: &BenchRequest) -> Result<Box<dyn StepBench>, EngineError> {
-    debug_assert!(BENCH_MODELS.contains(&request.model));
-    let gpu = open_gpu(&request.adapter)?;
-    let input = |e: crate::nn::NnError| EngineError::input(e.to_string());
-    let model = model_by_name_or_file(request.model.name)
-        .map_err(input)?
-        .build()
-        .map_err(input)?;
-    let wgan_gp = request.model.wgan_gp;
+/// The training settings of a baseline model.
+pub(super) fn bench_config(model: BenchModel, batch: usize) -> GanConfig {
+    let wgan_gp = model.wgan_gp;
     let optimiser = Optimiser::Adam(Adam {
         lr: 2e-4,
         beta1: if wgan_gp { 0.0 } else { 0.5 },
         beta2: if wgan_gp { 0.9 } else { 0.999 },
         eps: 1e-8,
     });
-    let config = GanConfig {
+    GanConfig {
         objective: if wgan_gp {
             Objective::Wgan
         } else {
@@ -299,7 +330,7 @@ pub fn open_bench(request: &BenchRequest) -> Result<Box<dyn StepBench>, EngineEr
         d_steps: if wgan_gp { N_CRITIC } else { 1 },
         g_steps: 1,
         warmup_d_steps: 0,
-        batch: request.batch,
+        batch,
         latent_dim: None,
         prior: Prior::Normal,
         optimiser: Optimisers {
@@ -313,7 +344,28 @@ pub fn open_bench(request: &BenchRequest) -> Result<Box<dyn StepBench>, EngineEr
         } else {
             vec![]
         },
-    };
+    }
+}
+
+/// A baseline model, ready to be timed: a fixed batch of uniform noise on the device, latents drawn there. `cache` as for [`open`].
+///
+/// # Errors
+/// [`EngineError::Input`], [`EngineError::Adapter`], [`EngineError::Device`].
+pub fn open_bench(
+    request: &BenchRequest,
+    cache: &CacheFolder,
+) -> Result<Box<dyn StepBench>, EngineError> {
+    debug_assert!(BENCH_MODELS.contains(&request.model));
+    let gpu = open_gpu(&request.adapter, cache)?;
+    let input = |e: crate::nn::NnError| EngineError::input(e.to_string());
+    let model = model_by_name_or_file(request.model.name)
+        .map_err(input)?
+        .build()
+        .map_err(input)?;
+    let config = bench_config(request.model, request.batch);
+    let rules = NamedChoices::new();
+    let recorded = (!request.tune).then_some(&rules);
+    let decision = decide(&gpu, &model, &config, recorded, cache)?;
     let facts = BenchFacts {
         adapter: gpu.report().name.clone(),
         software: gpu.caps().class == AdapterClass::Software,
@@ -330,7 +382,9 @@ pub fn open_bench(request: &BenchRequest) -> Result<Box<dyn StepBench>, EngineEr
     let count = model.discriminator.input_shape(request.batch).numel() as u32;
     let noise = (0..count).map(|i| 2.0 * data::rng::uniform01(stream.block(i, 0)[0]) - 1.0);
     let data = Data::FixedBatch(noise.collect());
-    let trainer = Trainer::new(&gpu, model, config, data, 0).map_err(engine_error)?;
+    let target = target(&gpu, decision.choices);
+    let trainer =
+        Trainer::with_target(&gpu, &target, model, config, data, 0).map_err(engine_error)?;
     let ahead = start(&trainer);
     Ok(Box::new(TrainerBench {
         trainer,

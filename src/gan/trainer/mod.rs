@@ -17,7 +17,7 @@ use crate::gpu::{Dispatch, Gpu, Kernel, Submission, Traffic};
 use crate::graph::plan::{Plan, Target};
 use crate::nn::Model;
 use compile::Compiled;
-pub use compile::kernels;
+pub use compile::{contractions, kernels};
 pub use programs::Kind;
 pub use sampler::{Generator, Sampled};
 pub use source::Data;
