@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 /// How much may be measured now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
-    /// What is not known yet, where that is quick: on GPUs, for a few seconds in all. On software adapters nothing: a variant takes
-    /// the driver 0.3 to 3 s to compile (three times that on Mesa 22.3), and the rules were made by measuring there: tuning `mlp`
-    /// took longer than the 3,000 steps in which its gain would have come back.
+    /// What is not known yet, where that is quick: on GPUs, for a few seconds in all. On software adapters nothing: the rules were made
+    /// by measuring there, and to measure anew takes 4 to 13 s for a model of `bench step` (lavapipe 25.0.7, warm), for a gain within
+    /// the noise of a shared machine.
     FirstUse,
     /// Everything that is not known yet, or with `force` everything, for so long per operation (compiling not counted).
     Ahead { force: bool, each: Duration },
