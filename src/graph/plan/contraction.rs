@@ -80,7 +80,7 @@ fn kernel_error(graph: &Graph, core: Expr, error: &KernelError) -> GraphError {
 }
 
 /// The dispatches of contraction `core`, with the tree of `root` as its epilogue where that is another expression. `scratch`: where
-/// the variant's scratch memory lies, if it needs any.
+/// the variant's scratch memory lies, if it needs any. With each dispatch comes whether it is the one that multiplies.
 ///
 /// # Errors
 /// [`GraphError::Kernel`].
@@ -91,7 +91,7 @@ pub fn passes(
     place: &dyn Fn(Expr) -> Region,
     scratch: Option<Region>,
     env: &Environment,
-) -> Result<(Contraction, Vec<Bound>)> {
+) -> Result<(Contraction, Vec<(Bound, bool)>)> {
     let graph = lowering.graph;
     let contraction = choose(graph, core, env)?;
     let (op, a, b) = operation(graph, core);
@@ -126,9 +126,11 @@ pub fn passes(
         },
         Operand::Extra(k) => extra[k],
     };
-    let bind = |pass: gemm::Pass| Bound {
-        buffers: pass.operands.iter().map(buffer).collect(),
-        kernel: pass.kernel,
+    let bind = |pass: gemm::Pass| {
+        let multiplies = pass.operands.contains(&Operand::B);
+        let buffers = pass.operands.iter().map(buffer).collect();
+        let kernel = pass.kernel;
+        (Bound { kernel, buffers }, multiplies)
     };
     Ok((contraction, passes.into_iter().map(bind).collect()))
 }

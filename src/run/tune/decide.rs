@@ -171,7 +171,7 @@ mod tests {
             trans_b: false,
         };
         let formats = [Scalar::F32; 3];
-        let variant = Variant::by_rule(&target.caps, target.form, &op).unwrap();
+        let variant = Variant::by_rule(&target.caps, target.form, &op, formats).unwrap();
         Contraction {
             op,
             formats,
