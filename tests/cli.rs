@@ -10,6 +10,7 @@ fn gan_gpu(folder: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_gan-gpu"))
         .args(args)
         .current_dir(folder)
+        .env("GAN_GPU_CACHE_DIR", "off")
         .output()
         .unwrap()
 }
@@ -240,6 +241,120 @@ fn run_folder(root: &Path) -> RunFolder {
         .save(Checkpoint { data, config })
         .unwrap();
     folder
+}
+
+/// Runs with a cache folder of its own below `folder`.
+fn cached(folder: &Path, args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_gan-gpu"))
+        .args(args)
+        .current_dir(folder)
+        .env("GAN_GPU_CACHE_DIR", "cache")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {errors}{text}");
+    text
+}
+
+#[test]
+fn tuned_kernels_are_remembered_recorded_and_left_out_on_request() {
+    let here = tempfile::tempdir().unwrap();
+    let adapter = std::env::var("GAN_GPU_ADAPTER").unwrap_or_else(|_| "auto".into());
+    let tune = [
+        "tune",
+        "--preset",
+        "ring8",
+        "--batch",
+        "16",
+        "--each-ms",
+        "1",
+        "--json",
+        "--adapter",
+        &adapter,
+    ];
+    let rows = |text: String| -> Vec<serde_json::Value> {
+        let lines = text.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    let first = rows(cached(here.path(), &tune));
+    assert!(first.iter().any(|row| row["measured"] == true), "{first:?}");
+    let again = rows(cached(here.path(), &tune));
+    assert_eq!(first.len(), again.len());
+    for (first, again) in first.iter().zip(&again) {
+        assert_eq!(again["measured"], false, "{again}");
+        assert_eq!(
+            [&first["choice"], &first["ms"]],
+            [&again["choice"], &again["ms"]]
+        );
+    }
+
+    // Make one of them certain: the choice that is not the rule's.
+    let cache = here.path().join("cache");
+    let file = std::fs::read_dir(&cache)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|e| e == "json"))
+        .unwrap();
+    let row = again
+        .iter()
+        .find(|row| row["ms"].as_object().unwrap().len() > 1)
+        .unwrap();
+    let operation = row["operation"].as_str().unwrap();
+    let variants = row["ms"].as_object().unwrap().keys();
+    let other = variants
+        .into_iter()
+        .find(|name| row["by_rule"] != name.as_str())
+        .unwrap();
+    let mut contents: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    contents["operations"][operation]["choice"] = other.as_str().into();
+    std::fs::write(&file, contents.to_string()).unwrap();
+
+    let train = |out: &str, more: &[&str]| {
+        let args = [
+            "train",
+            "--preset",
+            "ring8",
+            "--batch",
+            "16",
+            "--steps",
+            "2",
+            "--json",
+            "--adapter",
+            &adapter,
+            "--out",
+            out,
+        ];
+        cached(here.path(), &[&args, more].concat());
+        TrainConfig::read(&here.path().join(out).join("config.toml"))
+            .unwrap()
+            .choices
+            .unwrap()
+    };
+    let tuned = train("tuned", &[]);
+    assert_eq!(tuned.get(operation), Some(other));
+    assert_eq!(train("plain", &["--no-tune"]), [].into());
+    // The run goes on with what it recorded, whatever the cache says by now.
+    std::fs::remove_dir_all(&cache).unwrap();
+    cached(
+        here.path(),
+        &["train", "--resume", "tuned", "--steps", "3", "--json"],
+    );
+    let resumed = TrainConfig::read(&here.path().join("tuned/config.toml")).unwrap();
+    assert_eq!(resumed.choices, Some(tuned));
+    let error = refused(here.path(), &["train", "--resume", "tuned", "--no-tune"]);
+    assert!(
+        error.contains("--no-tune cannot be changed with --resume"),
+        "{error}"
+    );
+    let error = refused(here.path(), &["tune"]);
+    assert!(
+        error.contains("--preset") && error.contains("--model"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use gan_gpu::data::toy::ToySet;
 use gan_gpu::gan::config::GanConfig;
 use gan_gpu::gan::trainer::{Data, Trainer};
+use gan_gpu::gpu::CacheFolder;
 use gan_gpu::gpu::testing::gpu;
 use gan_gpu::nn::model_by_name_or_file;
 use gan_gpu::run::checkpoint::Checkpoint;
@@ -123,7 +124,7 @@ impl Story {
         let mut config: TrainConfig = toml::from_str(&text).unwrap();
         config.seed = seed;
         config.adapter = std::env::var("GAN_GPU_ADAPTER").unwrap_or_else(|_| "auto".into());
-        engine::open(&config).unwrap()
+        engine::open(&config, &CacheFolder::default()).unwrap()
     }
     /// The engine's checkpoint as a file; what names the temporary folder is left out, so that processes can be compared too.
     fn save(&self, engine: &mut dyn Engine, name: &str) -> PathBuf {

@@ -1,5 +1,6 @@
 //! `gan-gpu bench`: times parts of the program against known baselines.
 use super::{CliError, parse, print_json, print_line};
+use crate::gpu::CacheFolder;
 use crate::run::bench::{
     BENCH_MODELS, BenchBudget, BenchModel, BenchRequest, BenchResult, measure,
 };
@@ -75,6 +76,9 @@ struct StepArgs {
     /// Say what the step takes on the adapter instead of running it
     #[arg(long)]
     dry_run: bool,
+    /// Choose variants of kernels by rule, whatever was measured on this adapter
+    #[arg(long)]
+    no_tune: bool,
     /// Print one JSON object per model
     #[arg(long)]
     json: bool,
@@ -142,6 +146,7 @@ fn steps(args: &StepArgs) -> Result<ExitCode, CliError> {
             model,
             batch,
             adapter: args.adapter.clone(),
+            tune: !args.no_tune,
         };
         if args.dry_run {
             let found = fit::dry_bench(&request)?;
@@ -154,7 +159,7 @@ fn steps(args: &StepArgs) -> Result<ExitCode, CliError> {
             }
             continue;
         }
-        let mut bench = engine::open_bench(&request)?;
+        let mut bench = engine::open_bench(&request, &CacheFolder::of_user())?;
         let result = measure(&request, &budget, &mut *bench)?;
         match args.json {
             true => print_json(&result, false)?,
@@ -164,7 +169,7 @@ fn steps(args: &StepArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn models(names: &[String]) -> Result<Vec<BenchModel>, CliError> {
+pub(super) fn models(names: &[String]) -> Result<Vec<BenchModel>, CliError> {
     if names.iter().any(|name| name == "all") {
         return Ok(BENCH_MODELS.to_vec());
     }

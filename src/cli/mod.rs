@@ -9,6 +9,7 @@ mod profile;
 mod sample;
 mod train;
 mod train_flags;
+mod tune;
 
 pub use error::CliError;
 
@@ -41,6 +42,7 @@ enum Verb {
     Sample(sample::Args),
     Bench(bench::Args),
     Profile(profile::Args),
+    Tune(tune::Args),
 }
 
 /// Runs the verb on the command line and gives its exit code.
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
         Verb::Sample(args) => sample::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Profile(args) => profile::run(&args),
+        Verb::Tune(args) => tune::run(&args),
     };
     match outcome {
         Ok(code) => code,

@@ -1,5 +1,6 @@
 //! `gan-gpu profile`: where the time of a training step goes.
 use super::{CliError, bench, print_json, print_line};
+use crate::gpu::CacheFolder;
 use crate::run::bench::BenchRequest;
 use crate::run::presets::preset;
 use crate::run::profile::{Profile, Row, Subject, profile};
@@ -48,7 +49,12 @@ enum By {
 
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let subject = subject(args)?;
-    let found = profile(&subject, args.warmup as usize, args.steps as usize)?;
+    let found = profile(
+        &subject,
+        &CacheFolder::of_user(),
+        args.warmup as usize,
+        args.steps as usize,
+    )?;
     if args.json {
         print_json(&found, true)?;
         return Ok(ExitCode::SUCCESS);
@@ -77,6 +83,7 @@ fn subject(args: &Args) -> Result<Subject, CliError> {
         batch: args.batch.map_or(model.batch, |batch| batch as usize),
         model,
         adapter: args.adapter.clone(),
+        tune: true,
     }))
 }
 

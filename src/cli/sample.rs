@@ -1,5 +1,6 @@
 //! `gan-gpu sample`: draws from a run's checkpoint.
 use super::{CliError, parse, print_json, print_line};
+use crate::gpu::CacheFolder;
 use crate::run::checkpoint::{Checkpoint, CheckpointStore};
 use crate::run::config::TrainConfig;
 use crate::run::engine;
@@ -54,8 +55,11 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         TrainConfig::from_toml(&checkpoint_path.display().to_string(), &checkpoint.config)?
             .resolve()?;
     let plan = Plan::new(args, &config)?;
-    let mut sampler =
-        engine::open_sampler(&config, args.adapter.as_ref().unwrap_or(&config.adapter))?;
+    let mut sampler = engine::open_sampler(
+        &config,
+        args.adapter.as_ref().unwrap_or(&config.adapter),
+        &CacheFolder::of_user(),
+    )?;
     sampler
         .restore(&checkpoint.data)
         .map_err(|source| crate::run::RunError::Restore {

@@ -3,6 +3,7 @@ use super::method_flags::MethodFlags;
 use super::train_flags::{BudgetFlags, DataFlags, ModelFlags, ReportFlags, RunFlags};
 use super::{CliError, print_json, print_line};
 use crate::data::{DataError, FORMATS, Source};
+use crate::gpu::CacheFolder;
 use crate::metrics::toy::ToyReport;
 use crate::run::RunError;
 use crate::run::checkpoint::CheckpointStore;
@@ -18,6 +19,7 @@ use crate::run::suggest::suggestion;
 use crate::run::summary::{Outcome, Summary};
 use crate::run::toy::ToySummary;
 use crate::run::train::{Job, Place, Surroundings, SystemClock, run as train};
+use crate::run::tune::NamedChoices;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -107,7 +109,8 @@ pub fn run(args: &Args, given: &[String]) -> Result<ExitCode, CliError> {
         interrupt: &interrupt,
         clock: &clock,
     };
-    let summary = train(&job, engine::open, around)?;
+    let cache = CacheFolder::of_user();
+    let summary = train(&job, |config| engine::open(config, &cache), around)?;
     if args.run.json {
         print_json(&summary, false)?;
     } else {
@@ -153,6 +156,9 @@ fn configure(preset: &Preset, args: &Args) -> Result<TrainConfig, CliError> {
     args.method.apply(&mut config.method)?;
     args.budget.apply(&mut config);
     args.report.apply(&mut config);
+    if args.run.no_tune {
+        config.choices = Some(NamedChoices::new());
+    }
     Ok(config.resolve()?)
 }
 
@@ -218,6 +224,8 @@ fn resume(args: &Args, name: &Path, given: &[String]) -> Result<(TrainConfig, Pl
         }
     };
     let mut config = TrainConfig::read(&folder.config())?;
+    // A run of an older version went by the rules.
+    config.choices.get_or_insert_default();
     if let Some(adapter) = &args.model.adapter {
         config.adapter = adapter.clone();
     }

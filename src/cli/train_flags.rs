@@ -183,6 +183,9 @@ pub struct RunFlags {
     /// Go on from a run's newest checkpoint: a run folder, a checkpoint file in one, or `latest`
     #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = crate::run::folder::LATEST, conflicts_with = "preset")]
     pub resume: Option<PathBuf>,
+    /// Choose variants of kernels by rule, whatever was measured on this adapter
+    #[arg(long)]
+    pub no_tune: bool,
     /// Print the complete configuration and sizes, and stop
     #[arg(long)]
     pub dry_run: bool,

@@ -75,6 +75,8 @@ pub struct BenchRequest {
     pub batch: usize,
     /// As `--adapter` takes it.
     pub adapter: String,
+    /// Use measured choices of variants; otherwise their rules.
+    pub tune: bool,
 }
 
 /// A model ready to be stepped.
@@ -325,6 +327,7 @@ mod tests {
             model: BENCH_MODELS[0].clone(),
             batch: 64,
             adapter: "auto".into(),
+            tune: false,
         };
         let budget = BenchBudget {
             warmup: 4,

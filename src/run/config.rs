@@ -2,6 +2,7 @@
 //!
 //! It reproduces the run: the networks stand in it layer by layer, and nothing in it depends on where the run folder is.
 use super::session::EngineFacts;
+use super::tune::NamedChoices;
 use crate::data::{self, ImageOptions, Source};
 use crate::gan::{GanConfig, GanError};
 use crate::nn::{Extent, ModelSpec, NetworkSpec, NnError, model_by_name_or_file};
@@ -57,6 +58,10 @@ pub struct TrainConfig {
     pub report: Report,
     pub method: GanConfig,
     pub model: ModelConfig,
+    /// Variants of matrix products and convolutions that do not follow their rule, by operation. What a run was started with is what
+    /// it is resumed with; without the table, what was measured on this adapter before is used, and written here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choices: Option<NamedChoices>,
 }
 
 fn auto() -> String {

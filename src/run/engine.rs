@@ -2,24 +2,30 @@
 use super::bench::{BenchFacts, BenchRequest, N_CRITIC, StepBench, model_flops};
 use super::checkpoint::CheckpointData;
 use super::config::TrainConfig;
-use super::fit::{self, Target};
+use super::fit;
 use super::session::{
     Engine, EngineError, EngineFacts, EngineTraffic, Latents, SampleRequest, SampleShape,
     SampleValues, Sampler, Samples, StepReport,
 };
+use super::tune::{self, Decision, NamedChoices, Policy};
 use crate::data::{self, Source};
 use crate::gan::config::{Adam, GanConfig, Optimiser, Optimisers, Penalty, Prior};
-use crate::gan::trainer::{Data, Generator, Round, Sampled, State, StateTensor, Trainer};
+use crate::gan::trainer::{
+    Data, Generator, Round, Sampled, State, StateTensor, Trainer, contractions,
+};
 use crate::gan::{GanError, Objective, Regulariser};
 use crate::gpu::{AdapterChoice, AdapterClass, CacheFolder, CompileAhead, DeviceOptions, Gpu};
+use crate::graph::plan::Target;
+use crate::kernels::gemm::Choices;
 use crate::nn::{Extent, Model, model_by_name_or_file};
 use std::path::Path;
 
-pub(super) fn open_gpu(adapter: &str) -> Result<Gpu, EngineError> {
+/// `cache`: where compiled pipelines are kept.
+pub(super) fn open_gpu(adapter: &str, cache: &CacheFolder) -> Result<Gpu, EngineError> {
     let choice: AdapterChoice = adapter.parse().map_err(EngineError::input)?;
     let options = DeviceOptions {
         checked: false,
-        cache: CacheFolder::of_user(),
+        cache: cache.clone(),
     };
     Gpu::open(&choice, options).map_err(|e| EngineError::adapter(e.to_string()))
 }
@@ -40,21 +46,26 @@ pub(super) fn build_model(config: &TrainConfig) -> Result<Model, EngineError> {
     spec.build().map_err(|e| EngineError::input(e.to_string()))
 }
 
-/// The trainer for a resolved configuration: loads the data, opens the adapter, compiles everything.
+/// The trainer for a resolved configuration: loads the data, opens the adapter, compiles everything. `cache`: where compiled
+/// pipelines and measured choices are kept.
 ///
 /// # Errors
 /// [`EngineError::Input`], [`EngineError::Adapter`], [`EngineError::Device`].
-pub fn open(config: &TrainConfig) -> Result<Box<dyn Engine>, EngineError> {
-    Ok(Box::new(trainer(config)?))
+pub fn open(config: &TrainConfig, cache: &CacheFolder) -> Result<Box<dyn Engine>, EngineError> {
+    Ok(Box::new(trainer(config, cache)?))
 }
 
 /// As [`open`], for those who look into the trainer.
-pub(super) fn trainer(config: &TrainConfig) -> Result<TrainerEngine, EngineError> {
+pub(super) fn trainer(
+    config: &TrainConfig,
+    cache: &CacheFolder,
+) -> Result<TrainerEngine, EngineError> {
     let model = build_model(config)?;
     let data = load_data(config)?;
     let data_len = data.count();
-    let gpu = open_gpu(&config.adapter)?;
-    fit::check(&target(&gpu), &model, &config.method, &data)?;
+    let gpu = open_gpu(&config.adapter, cache)?;
+    fit::check(&measure_of(&gpu), &model, &config.method, &data)?;
+    let decision = decide(&gpu, &model, &config.method, config.choices.as_ref(), cache)?;
     let facts = EngineFacts {
         adapter: gpu.report().name.clone(),
         params_g: model.generator.param_count() as u64,
@@ -62,8 +73,11 @@ pub(super) fn trainer(config: &TrainConfig) -> Result<TrainerEngine, EngineError
         sample_shape: sample_shape(&model),
         images_per_step: (config.method.batch * config.method.d_steps) as u64,
         data_len,
+        choices: Some(decision.named),
     };
-    let trainer = Trainer::new(&gpu, model, config.method.clone(), data, config.seed)
+    let target = target(&gpu, decision.choices);
+    let method = config.method.clone();
+    let trainer = Trainer::with_target(&gpu, &target, model, method, data, config.seed)
         .map_err(engine_error)?;
     let ahead = start(&trainer);
     Ok(TrainerEngine {
@@ -87,10 +101,34 @@ pub(super) fn load_data(config: &TrainConfig) -> Result<Data, EngineError> {
 }
 
 /// An open device as [`fit`] sees it.
-fn target(gpu: &Gpu) -> Target {
-    Target {
+fn measure_of(gpu: &Gpu) -> fit::Target {
+    fit::Target {
         name: gpu.report().name.clone(),
         caps: gpu.caps().clone(),
+    }
+}
+
+/// What was recorded, where something was; else what was measured on this adapter.
+fn decide(
+    gpu: &Gpu,
+    model: &Model,
+    method: &GanConfig,
+    recorded: Option<&NamedChoices>,
+    cache: &CacheFolder,
+) -> Result<Decision, EngineError> {
+    let target = Target::of(gpu.caps());
+    let contractions = contractions(&target, model, method).map_err(engine_error)?;
+    match recorded {
+        Some(named) => Ok(Decision::recorded(&target, &contractions, named)),
+        None => tune::decide(gpu, &target, &contractions, cache, Policy::FirstUse, |_| ())
+            .map_err(EngineError::device),
+    }
+}
+
+fn target(gpu: &Gpu, choices: Choices) -> Target {
+    Target {
+        choices,
+        ..Target::of(gpu.caps())
     }
 }
 
@@ -254,14 +292,18 @@ impl Sampler for GeneratorSampler {
     }
 }
 
-/// Only the generator of a resolved configuration; reads no data. `adapter` is as `--adapter` takes it.
+/// Only the generator of a resolved configuration; reads no data. `adapter` is as `--adapter` takes it, `cache` as for [`open`].
 ///
 /// # Errors
 /// [`EngineError::Input`], [`EngineError::Adapter`], [`EngineError::Device`].
-pub fn open_sampler(config: &TrainConfig, adapter: &str) -> Result<Box<dyn Sampler>, EngineError> {
+pub fn open_sampler(
+    config: &TrainConfig,
+    adapter: &str,
+    cache: &CacheFolder,
+) -> Result<Box<dyn Sampler>, EngineError> {
     let model = build_model(config)?;
     let shape = sample_shape(&model);
-    let gpu = open_gpu(adapter)?;
+    let gpu = open_gpu(adapter, cache)?;
     let generator = Generator::new(&gpu, model, config.method.clone()).map_err(engine_error)?;
     Ok(Box::new(GeneratorSampler { generator, shape }))
 }
@@ -289,12 +331,15 @@ impl StepBench for TrainerBench {
     }
 }
 
-/// A baseline model, ready to be timed: a fixed batch of uniform noise on the device, latents drawn there.
+/// A baseline model, ready to be timed: a fixed batch of uniform noise on the device, latents drawn there. `cache` as for [`open`].
 ///
 /// # Errors
 /// [`EngineError::Input`], [`EngineError::Adapter`], [`EngineError::Device`].
-pub fn open_bench(request: &BenchRequest) -> Result<Box<dyn StepBench>, EngineError> {
-    Ok(Box::new(bench_trainer(request)?))
+pub fn open_bench(
+    request: &BenchRequest,
+    cache: &CacheFolder,
+) -> Result<Box<dyn StepBench>, EngineError> {
+    Ok(Box::new(bench_trainer(request, cache)?))
 }
 
 /// Networks and method of a baseline model.
@@ -341,9 +386,15 @@ pub(super) fn bench_parts(request: &BenchRequest) -> Result<(Model, GanConfig), 
 }
 
 /// As [`open_bench`], for those who look into the trainer.
-pub(super) fn bench_trainer(request: &BenchRequest) -> Result<TrainerBench, EngineError> {
-    let gpu = open_gpu(&request.adapter)?;
+pub(super) fn bench_trainer(
+    request: &BenchRequest,
+    cache: &CacheFolder,
+) -> Result<TrainerBench, EngineError> {
+    let gpu = open_gpu(&request.adapter, cache)?;
     let (model, config) = bench_parts(request)?;
+    let rules = NamedChoices::new();
+    let recorded = (!request.tune).then_some(&rules);
+    let decision = decide(&gpu, &model, &config, recorded, cache)?;
     let facts = BenchFacts {
         adapter: gpu.report().name.clone(),
         software: gpu.caps().class == AdapterClass::Software,
@@ -360,8 +411,10 @@ pub(super) fn bench_trainer(request: &BenchRequest) -> Result<TrainerBench, Engi
     let count = model.discriminator.input_shape(request.batch).numel() as u32;
     let noise = (0..count).map(|i| 2.0 * data::rng::uniform01(stream.block(i, 0)[0]) - 1.0);
     let data = Data::FixedBatch(noise.collect());
-    fit::check(&target(&gpu), &model, &config, &data)?;
-    let trainer = Trainer::new(&gpu, model, config, data, 0).map_err(engine_error)?;
+    fit::check(&measure_of(&gpu), &model, &config, &data)?;
+    let target = target(&gpu, decision.choices);
+    let trainer =
+        Trainer::with_target(&gpu, &target, model, config, data, 0).map_err(engine_error)?;
     let ahead = start(&trainer);
     Ok(TrainerBench {
         trainer,

@@ -318,6 +318,7 @@ mod tests {
             model: model.unwrap().clone(),
             batch: 128,
             adapter: "auto".into(),
+            tune: false,
         };
         let (model, config) = bench_parts(&request).unwrap();
         let data = Data::FixedBatch(vec![0.0; 128 * 3 * 64 * 64]);

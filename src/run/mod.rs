@@ -27,5 +27,6 @@ pub mod toy;
 pub mod train;
 #[cfg(test)]
 mod train_tests;
+pub mod tune;
 
 pub use error::RunError;

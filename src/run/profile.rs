@@ -5,6 +5,7 @@ use super::config::TrainConfig;
 use super::engine::{bench_trainer, engine_error, trainer};
 use super::session::EngineError;
 use crate::gan::trainer::{TimedStep, Trainer};
+use crate::gpu::CacheFolder;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -59,13 +60,18 @@ pub struct Profile {
 ///
 /// # Errors
 /// Those of opening the subject; where the adapter has no timestamps; those of the device.
-pub fn profile(subject: &Subject, warmup: usize, steps: usize) -> Result<Profile, EngineError> {
+pub fn profile(
+    subject: &Subject,
+    cache: &CacheFolder,
+    warmup: usize,
+    steps: usize,
+) -> Result<Profile, EngineError> {
     let (name, mut trainer) = match subject {
         Subject::Bench(request) => (
             request.model.name.to_string(),
-            bench_trainer(request)?.trainer,
+            bench_trainer(request, cache)?.trainer,
         ),
-        Subject::Train(config) => (config.model.name.clone(), trainer(config)?.trainer),
+        Subject::Train(config) => (config.model.name.clone(), trainer(config, cache)?.trainer),
     };
     let ceilings = ceilings::measure(trainer.gpu())?;
     let measured = measure(&mut trainer, warmup, steps.max(1)).map_err(engine_error)?;

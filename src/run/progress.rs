@@ -232,6 +232,7 @@ mod tests {
             },
             images_per_step: 64,
             data_len: None,
+            choices: None,
         };
         let mut lines = Lines::new(&mut out, Duration::from_secs(10));
         lines.start(&Start {

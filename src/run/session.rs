@@ -3,6 +3,7 @@
 //! The loop decides when to stop, what to write and when; the engine owns the device. Nothing here depends on how long a
 //! block is: an engine that runs 10 rounds as one block or as ten must end in the same state.
 use super::checkpoint::CheckpointData;
+use super::tune::NamedChoices;
 use std::borrow::Cow;
 
 /// One round: the discriminator's updates followed by the generator's. A "step" everywhere in the program is one round.
@@ -147,6 +148,8 @@ pub struct EngineFacts {
     pub images_per_step: u64,
     /// Images in the data set; `None` if it is drawn without end.
     pub data_len: Option<u64>,
+    /// The variants chosen for this adapter, for the run's configuration.
+    pub choices: Option<NamedChoices>,
 }
 
 /// The trainer, as the loop sees it. Everything is synchronous: when a call returns, its results are on the host.

@@ -98,7 +98,10 @@ pub fn run<'a>(
         store.forget_after(data.step)?;
         last_good = Some(checkpoint.clone());
     }
-    let config_text = job.config.to_toml()?;
+    // With the variants that the engine runs, so that it is the same run when it is resumed.
+    let mut config = job.config.clone();
+    config.choices = facts.choices.clone().or(config.choices);
+    let config_text = config.to_toml()?;
     write(&folder.config(), config_text.as_bytes())?;
     let log = MetricsLog::open(&folder.metrics(), engine.step())?;
     let run = Run {

@@ -6,8 +6,9 @@ use super::{effects, kinds, sampler};
 use crate::gan::GanError;
 use crate::gan::config::GanConfig;
 use crate::gpu::Kernel;
-use crate::graph::plan::{Environment, Plan, Target};
+use crate::graph::plan::{Contraction, Environment, Plan, Target};
 use crate::nn::Model;
+use std::collections::HashSet;
 
 /// What a trainer binds to a device.
 pub struct Compiled {
@@ -42,10 +43,11 @@ pub fn compile(
     );
     let bound = source::bind(caps, &mut table, model, config, data, seed)?;
     let sampler = sampler::Buffers::new(&mut table, model);
-    let environment = || Environment::new(target.clone(), table.bound(), table.counters, seed);
+    let environment =
+        |target: &Target| Environment::new(target.clone(), table.bound(), table.counters, seed);
     let mut programs = vec![];
     for kind in kinds(config) {
-        let mut env = environment();
+        let mut env = environment(target);
         let builder = Builder {
             model,
             config,
@@ -61,7 +63,9 @@ pub fn compile(
         }
         programs.push((kind, Plan::compile(&graph, &stages, &env)?));
     }
-    let sample_plans = sampler::compile(model, &table, &sampler, environment)?;
+    // By rule, as `Generator` does: a sample does not depend on what was measured for training.
+    let by_rule = Target::with_form(caps, target.form);
+    let sample_plans = sampler::compile(model, &table, &sampler, || environment(&by_rule))?;
     Ok(Compiled {
         table,
         host: bound.host,
@@ -69,6 +73,22 @@ pub fn compile(
         sampler,
         sample_plans,
     })
+}
+
+/// The distinct products and convolutions of the training programs, in order of first use: what there is to choose variants for.
+///
+/// # Errors
+/// As for [`super::Trainer::new`], those of the device left out.
+pub fn contractions(
+    target: &Target,
+    model: &Model,
+    config: &GanConfig,
+) -> Result<Vec<Contraction>, GanError> {
+    let compiled = compile(target, model, config, &Data::Host, 0)?;
+    let mut seen = HashSet::new();
+    let plans = compiled.programs.into_iter().map(|(_, plan)| plan);
+    let all = plans.flat_map(|plan| plan.contractions);
+    Ok(all.filter(|c| seen.insert((c.op, c.formats))).collect())
 }
 
 /// The kernels of every program that a trainer with these settings runs, in order and with repetitions: what `target` would have

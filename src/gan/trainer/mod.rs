@@ -18,7 +18,7 @@ use crate::gpu::{Dispatch, Gpu, Kernel, Submission, Traffic};
 use crate::graph::plan::{Attribution, Plan, Target};
 use crate::nn::Model;
 use compile::Compiled;
-pub use compile::kernels;
+pub use compile::{contractions, kernels};
 pub use footprint::{Footprint, Holding, footprint};
 pub use programs::Kind;
 pub use sampler::{Generator, Sampled};

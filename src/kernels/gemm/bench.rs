@@ -1,6 +1,6 @@
 //! Timing of the GEMM family on the shapes that GANs meet, for `gan-gpu bench kernels`.
 use super::{Call, ConvShape, GemmOp, Operand, Variant, lower};
-use crate::gpu::{AdapterClass, Caps, Dispatch, Gpu, GpuError};
+use crate::gpu::{AdapterClass, Buffer, Caps, Dispatch, Gpu, GpuError};
 use crate::kernels::{KernelError, Scalar};
 use std::time::{Duration, Instant};
 
@@ -205,46 +205,14 @@ pub fn run(
     budget: Duration,
 ) -> Result<BenchResult, BenchError> {
     const SUBMISSION: Duration = Duration::from_millis(50);
-    let call = Call {
-        formats: case.formats,
-        ..Call::plain(&case.op)
-    };
-    let passes = lower(gpu.caps(), variant, &call)?;
-    // Small numbers, neither zero nor denormal, which some machines compute at another speed.
-    let operand = |label, len: u64, format| match format {
-        Scalar::F32 => {
-            let values: Vec<f32> = (0..len).map(|i| (i % 251) as f32 / 251.0 - 0.5).collect();
-            gpu.buffer_from(label, bytemuck::cast_slice(&values))
-        }
-        // Between 0.5 and 1, of either sign.
-        Scalar::F16 => {
-            let half = |i: u64| (i as u16 & 1) << 15 | 0x3800 | (i % 251) as u16;
-            let halves: Vec<u16> = (0..len.next_multiple_of(2)).map(half).collect();
-            gpu.buffer_from(label, bytemuck::cast_slice(&halves))
-        }
-    };
-    let ([a, b, c], [fa, fb, fc]) = (case.op.lens(), case.formats);
-    let (a, b) = (operand("a", a, fa)?, operand("b", b, fb)?);
-    let c = gpu.buffer("c", (c * fc.bytes()).next_multiple_of(4))?;
-    let scratch = gpu.buffer("scratch", variant.scratch(&case.op).max(1) * 4)?;
-    let bind = |pass: &super::Pass| {
-        let buffers = pass.operands.iter().map(|operand| match operand {
-            Operand::A => &a,
-            Operand::B => &b,
-            Operand::Scratch => &scratch,
-            Operand::C | Operand::Extra(_) => &c,
-        });
-        gpu.prepare(&pass.kernel, &buffers.collect::<Vec<_>>())
-    };
-    let dispatches = passes.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
-
-    let first = time(gpu, &dispatches, 1)?;
-    let once = time(gpu, &dispatches, 1)?;
+    let bench = Bench::new(gpu, &case.op, case.formats, variant)?;
+    let first = bench.seconds(1)?;
+    let once = bench.seconds(1)?;
     let repeats = (SUBMISSION.as_secs_f64() / once.max(1e-6)).clamp(1.0, 1000.0) as usize;
     let start = Instant::now();
     let mut seconds = Vec::new();
     while seconds.len() < 3 || start.elapsed() < budget {
-        seconds.push(time(gpu, &dispatches, repeats)? / repeats as f64);
+        seconds.push(bench.seconds(repeats)? / repeats as f64);
     }
     seconds.sort_by(f64::total_cmp);
     let median = seconds[seconds.len() / 2];
@@ -258,12 +226,68 @@ pub fn run(
     })
 }
 
-/// Seconds of one submission of `repeats` times these dispatches.
-fn time(gpu: &Gpu, dispatches: &[Dispatch], repeats: usize) -> Result<f64, GpuError> {
-    let start = Instant::now();
-    let submission = gpu.submit(std::iter::repeat_n(dispatches, repeats).flatten())?;
-    gpu.wait(&submission)?;
-    Ok(start.elapsed().as_secs_f64())
+/// One operation in one variant, bound to operands of its own.
+pub(super) struct Bench {
+    gpu: Gpu,
+    dispatches: Vec<Dispatch>,
+}
+
+impl Bench {
+    pub fn new(
+        gpu: &Gpu,
+        op: &GemmOp,
+        formats: [Scalar; 3],
+        variant: Variant,
+    ) -> Result<Self, BenchError> {
+        let call = Call {
+            formats,
+            ..Call::plain(op)
+        };
+        let passes = lower(gpu.caps(), variant, &call)?;
+        let [len_a, len_b, len_c] = op.lens();
+        let [a, b, c] = formats;
+        let (a, b) = (operand(gpu, "a", len_a, a)?, operand(gpu, "b", len_b, b)?);
+        let c = gpu.buffer("c", (len_c * c.bytes()).next_multiple_of(4))?;
+        let scratch = gpu.buffer("scratch", variant.scratch(op).max(1) * 4)?;
+        let bind = |pass: &super::Pass| {
+            let buffers = pass.operands.iter().map(|operand| match operand {
+                Operand::A => &a,
+                Operand::B => &b,
+                Operand::Scratch => &scratch,
+                Operand::C | Operand::Extra(_) => &c,
+            });
+            gpu.prepare(&pass.kernel, &buffers.collect::<Vec<_>>())
+        };
+        Ok(Self {
+            gpu: gpu.clone(),
+            dispatches: passes.iter().map(bind).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Of one submission of `repeats` executions.
+    pub fn seconds(&self, repeats: usize) -> Result<f64, GpuError> {
+        let start = Instant::now();
+        let all = std::iter::repeat_n(&self.dispatches, repeats).flatten();
+        self.gpu.wait(&self.gpu.submit(all)?)?;
+        Ok(start.elapsed().as_secs_f64())
+    }
+}
+
+/// Small numbers, neither zero nor denormal, which some machines compute at another speed.
+fn operand(gpu: &Gpu, label: &str, len: u64, format: Scalar) -> Result<Buffer, GpuError> {
+    let ramp = (0..len).map(|i| (i % 251) as u16);
+    let mut bytes: Vec<u8> = match format {
+        Scalar::F32 => {
+            let value = |i| f32::from(i) / 251.0 - 0.5;
+            ramp.flat_map(|i| value(i).to_le_bytes()).collect()
+        }
+        // Between 0.5 and 1, of either sign.
+        Scalar::F16 => ramp
+            .flat_map(|i| ((i & 1) << 15 | 0x3800 | i).to_le_bytes())
+            .collect(),
+    };
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    gpu.buffer_from(label, &bytes)
 }
 
 #[cfg(test)]

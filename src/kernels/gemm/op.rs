@@ -1,5 +1,6 @@
 //! What can be asked of the GEMM family.
 use crate::kernels::KernelError;
+use std::fmt;
 
 /// A padded, strided 2-D convolution, after PyTorch's Conv2d without dilation and groups.
 ///
@@ -159,6 +160,32 @@ impl GemmOp {
             Self::Conv2d(s) | Self::Conv2dInputGrad(s) | Self::Conv2dWeightGrad(s) => {
                 s.y_len().saturating_mul(product([2, s.ci, s.kh, s.kw]))
             }
+        }
+    }
+}
+
+/// Every parameter, as text: `matmul m1024 n64 k784 batch1`, `conv2d n64 ci1 28x28 co64 k4x4 s2x2 p1x1`.
+impl fmt::Display for GemmOp {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.name())?;
+        match self {
+            Self::Matmul {
+                m,
+                n,
+                k,
+                batch,
+                trans_a,
+                trans_b,
+            } => {
+                write!(f, " m{m} n{n} k{k} batch{batch}")?;
+                f.write_str(if *trans_a { " a_trans" } else { "" })?;
+                f.write_str(if *trans_b { " b_trans" } else { "" })
+            }
+            Self::Conv2d(s) | Self::Conv2dInputGrad(s) | Self::Conv2dWeightGrad(s) => write!(
+                f,
+                " n{} ci{} {}x{} co{} k{}x{} s{}x{} p{}x{}",
+                s.n, s.ci, s.h, s.w, s.co, s.kh, s.kw, s.stride[0], s.stride[1], s.pad[0], s.pad[1]
+            ),
         }
     }
 }

@@ -4,7 +4,7 @@ mod plans;
 mod products;
 
 use super::session::EngineError;
-use crate::gpu::{Buffer, Dispatch, Gpu, GpuError, Kernel};
+use crate::gpu::{Buffer, CacheFolder, Dispatch, Gpu, GpuError, Kernel};
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -102,7 +102,8 @@ pub struct KernelResult {
 /// # Errors
 /// [`EngineError::Adapter`].
 pub fn open(adapter: &str) -> Result<Gpu, EngineError> {
-    super::engine::open_gpu(adapter)
+    // No cache: what compilation takes is among the figures.
+    super::engine::open_gpu(adapter, &CacheFolder::default())
 }
 
 /// Cases whose name or variant contains `filter`; those of other classes of adapters only if `all_variants`.

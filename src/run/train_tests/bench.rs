@@ -9,6 +9,7 @@ use crate::run::progress::{Reporter, Silent};
 use crate::run::session::*;
 use crate::run::summary::Summary;
 use crate::run::train::{Clock, Job, Place, Surroundings, run};
+use crate::run::tune::NamedChoices;
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -174,6 +175,8 @@ pub struct Bench {
     pub infinite_weight_at: Option<u64>,
     pub interrupt_at: Option<u64>,
     pub sample_shape: SampleShape,
+    /// What the engine has chosen.
+    pub choices: Option<NamedChoices>,
 }
 
 impl Bench {
@@ -199,6 +202,7 @@ impl Bench {
             nan_at: None,
             infinite_weight_at: None,
             interrupt_at: None,
+            choices: None,
             sample_shape: SampleShape::Image {
                 channels: 1,
                 height: 2,
@@ -220,6 +224,7 @@ impl Bench {
                 sample_shape: self.sample_shape,
                 images_per_step: 30,
                 data_len: Some(600),
+                choices: self.choices.clone(),
             },
             step: 0,
             weight: 0.5,

@@ -19,6 +19,33 @@ fn bytes(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
 
+/// The engine's choices are part of the run: they stand in its configuration and its checkpoints, and it is resumed with them.
+#[test]
+fn chosen_variants_are_recorded() {
+    let mut bench = Bench::new(50);
+    bench.train("by-rule").unwrap();
+    let read = |bench: &Bench, run: &str| {
+        let checkpoints = bench.path(&format!("{run}/checkpoints"));
+        let newest = checkpoints.join("step-00000050.safetensors");
+        let checkpoint = Checkpoint::read(&newest).unwrap();
+        let config = TrainConfig::read(&bench.path(&format!("{run}/config.toml"))).unwrap();
+        assert_eq!(
+            TrainConfig::from_toml("checkpoint", &checkpoint.config).unwrap(),
+            config
+        );
+        config.choices
+    };
+    assert_eq!(read(&bench, "by-rule"), None);
+    let chosen = [("an operation".to_string(), "a variant".to_string())];
+    bench.choices = Some(chosen.clone().into());
+    bench.train("chosen").unwrap();
+    assert_eq!(read(&bench, "chosen"), Some(chosen.into()));
+    // That there is nothing but rules is a choice too.
+    bench.choices = Some([].into());
+    bench.train("nothing").unwrap();
+    assert_eq!(read(&bench, "nothing"), Some([].into()));
+}
+
 #[test]
 fn a_whole_run_leaves_the_contract_s_files_and_figures() {
     let bench = Bench::new(130);
