@@ -2,7 +2,8 @@
 // outputs lie together in memory while the summed elements are far apart.
 //
 // Joined behind a generated prelude that declares the bindings, `value` (f32, or vec4<f32> for four consecutive outputs),
-// `element(q, r) -> value`, `finish(value, q) -> value`, `store(q, value)` and the constants COUNT (values), REDUCED, WG.
+// `element(q, r) -> value`, `finish(value, q) -> value`, `store(q, value)`, the constant WG (lanes) and the
+// immediates `im.count` (values), `im.inner` (elements per sum).
 
 @compute @workgroup_size(WG)
 fn main(
@@ -11,9 +12,9 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let q = (group.y * groups.x + group.x) * WG + lane;
-    if (q < COUNT) {
+    if (q < im.count) {
         var sum = value(0.0);
-        for (var r = 0u; r < REDUCED; r++) {
+        for (var r = 0u; r < im.inner; r++) {
             sum += element(q, r);
         }
         store(q, finish(sum, q));

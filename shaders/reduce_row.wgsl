@@ -1,8 +1,8 @@
 // y[o] = finish(sum over r of element(o, r), o): the lanes of one workgroup share the sum of one output.
 //
 // Joined behind a generated prelude that declares the bindings, `value` (f32, or vec4<f32> for four consecutive r),
-// `element(o, q) -> value`, `horizontal(value) -> f32`, `finish(f32, o) -> f32`, `store(o, f32)` and the constants
-// OUTPUTS, REDUCED (values per output), WG (lanes, a power of two). The order of additions is fixed: results repeat.
+// `element(o, q) -> value`, `horizontal(value) -> f32`, `finish(f32, o) -> f32`, `store(o, f32)`, the constant
+// WG (lanes, a power of two) and the immediates `im.count` (outputs), `im.inner` (values per output). The order of additions is fixed: results repeat.
 
 var<workgroup> partial: array<f32, WG>;
 
@@ -14,8 +14,8 @@ fn main(
 ) {
     let o = group.y * groups.x + group.x;
     var sum = value(0.0);
-    if (o < OUTPUTS) {
-        for (var q = lane; q < REDUCED; q += WG) {
+    if (o < im.count) {
+        for (var q = lane; q < im.inner; q += WG) {
             sum += element(o, q);
         }
     }
@@ -27,7 +27,7 @@ fn main(
         }
         workgroupBarrier();
     }
-    if (lane == 0u && o < OUTPUTS) {
+    if (lane == 0u && o < im.count) {
         store(o, finish(partial[0], o));
     }
 }

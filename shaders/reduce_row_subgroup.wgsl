@@ -9,8 +9,8 @@ fn main(
 ) {
     let o = group.y * groups.x + group.x;
     var sum = value(0.0);
-    if (o < OUTPUTS) {
-        for (var q = lane; q < REDUCED; q += WG) {
+    if (o < im.count) {
+        for (var q = lane; q < im.inner; q += WG) {
             sum += element(o, q);
         }
     }
@@ -18,7 +18,7 @@ fn main(
     total += subgroupShuffleXor(total, 1u);
     total += subgroupShuffleXor(total, 2u);
     total += subgroupShuffleXor(total, 4u);
-    if (lane == 0u && o < OUTPUTS) {
+    if (lane == 0u && o < im.count) {
         store(o, finish(total, o));
     }
 }

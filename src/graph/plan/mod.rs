@@ -139,8 +139,11 @@ impl Plan {
                 computed.filter(|&e| graph.leaf_id(e).is_none()).collect()
             })
             .collect();
+        // One binding and three immediates are the result's (see `text::bindings`).
+        let offsets = (env.target.caps.max_immediate_bytes / 4) as usize;
         let max_reads = (env.target.caps.max_storage_buffers as usize)
             .saturating_sub(1)
+            .min(offsets.saturating_sub(3))
             .max(4);
         let lowering = Lowering::new(graph, &outputs, max_reads)?;
         let schedule = memory::schedule(&lowering, stages, env)?;

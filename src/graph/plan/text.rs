@@ -36,6 +36,7 @@ struct Bindings {
 }
 
 /// `result` is the written region; it becomes the last binding, and tensors that lie in the same buffer are read through it.
+/// Its kernel has the immediates `count` and `inner` behind the offsets: the caller appends their values.
 fn bindings(
     reads: &[Read],
     place: &dyn Fn(Expr) -> Region,
@@ -85,7 +86,7 @@ fn bindings(
             let _ = write!(text, "o{k}: u32, ");
             immediates.push(places[k].offset as u32);
         }
-        text.push_str("out: u32 }\nvar<immediate> im: Offsets;\n");
+        text.push_str("out: u32, count: u32, inner: u32 }\nvar<immediate> im: Offsets;\n");
         immediates.push(region.offset as u32);
     }
     for (k, region) in places.iter().enumerate() {
@@ -169,6 +170,8 @@ pub fn elementwise(
         Form::Gpu => (64, 1),
     };
     let mut text = declared.text;
+    let mut immediates = declared.immediates;
+    immediates.extend([values as u32, items as u32]);
     let (ty, start) = if wide {
         (
             "vec4<f32>",
@@ -179,7 +182,7 @@ pub fn elementwise(
     };
     let _ = write!(
         text,
-        "alias value = {ty};\nconst COUNT = {values}u;\nconst WG = {lanes}u;\nconst ITEMS = {items}u;\n\
+        "alias value = {ty};\nconst WG = {lanes}u;\n\
          fn element(q: u32) -> value {{\n{start}{}  return {};\n}}\n{ELEMENTWISE}",
         body.statements, body.result
     );
@@ -188,7 +191,7 @@ pub fn elementwise(
             label: format!("elementwise {}", summary(lowering.graph, root)),
             source: text.into(),
             grid: fold_grid(values.div_ceil(lanes * items), caps.max_workgroups_per_dim),
-            immediates: declared.immediates,
+            immediates,
         },
         buffers: declared.buffers,
     }
@@ -268,7 +271,7 @@ pub fn reduce(
         format!("  let {name} = q * 4u;\n  let {name}4 = vec4<u32>({name}) + {QUAD};\n")
     };
     let _ = write!(text, "alias value = {value};\nconst WG = {lanes}u;\n");
-    let (body, outputs_per_group) = if along_reduced {
+    let (body, bounds, outputs_per_group) = if along_reduced {
         let (start, reduced) = match wide {
             Some(_) => (quad("r"), extents.reduced / 4),
             None => ("  let r = q;\n".to_string(), extents.reduced),
@@ -280,18 +283,17 @@ pub fn reduce(
         };
         let _ = write!(
             text,
-            "const OUTPUTS = {}u;\nconst REDUCED = {reduced}u;\n\
-             fn horizontal(v: value) -> f32 {{ return {horizontal}; }}\n\
+            "fn horizontal(v: value) -> f32 {{ return {horizontal}; }}\n\
              fn element(i: u32, q: u32) -> value {{\n{start}{}  return {};\n}}\n\
              fn finish(acc: f32, i: u32) -> f32 {{\n{finish_text}}}\n",
-            extents.out, before.statements, before.result
+            before.statements, before.result
         );
         let body = if subgroups {
             REDUCE_ROW_SUBGROUP
         } else {
             REDUCE_ROW
         };
-        (body, 1)
+        (body, [extents.out, reduced], 1)
     } else {
         let (start, count) = match wide {
             Some(_) => (quad("i"), extents.out / 4),
@@ -299,14 +301,16 @@ pub fn reduce(
         };
         let _ = write!(
             text,
-            "const COUNT = {count}u;\nconst REDUCED = {}u;\n\
-             fn element(q: u32, r: u32) -> value {{\n{start}{}  return {};\n}}\n\
+            "fn element(q: u32, r: u32) -> value {{\n{start}{}  return {};\n}}\n\
              fn finish(acc: value, q: u32) -> value {{\n{start}{finish_text}}}\n",
-            extents.reduced, before.statements, before.result
+            before.statements, before.result
         );
-        (REDUCE_COLUMN, lanes * if wide.is_some() { 4 } else { 1 })
+        let outputs_per_group = lanes * if wide.is_some() { 4 } else { 1 };
+        (REDUCE_COLUMN, [count, extents.reduced], outputs_per_group)
     };
     text.push_str(body);
+    let mut immediates = declared.immediates;
+    immediates.extend(bounds.map(|bound| bound as u32));
     Bound {
         kernel: Kernel {
             label: format!("sum {}", summary(graph, root)),
@@ -315,7 +319,7 @@ pub fn reduce(
                 extents.out.div_ceil(outputs_per_group),
                 caps.max_workgroups_per_dim,
             ),
-            immediates: declared.immediates,
+            immediates,
         },
         buffers: declared.buffers,
     }
