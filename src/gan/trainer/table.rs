@@ -147,8 +147,7 @@ impl Table {
                 None => gpu.buffer(label, planned.bytes)?,
             });
         }
-        for (k, &floats) in pool_slots(plans).iter().enumerate() {
-            let bytes = floats as u64 * 4;
+        for (k, &bytes) in pool_slots(plans).iter().enumerate() {
             self.buffers
                 .push(gpu.buffer(&format!("temporary {k}"), bytes)?);
         }

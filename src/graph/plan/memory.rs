@@ -2,15 +2,19 @@
 //! temporary slots that are reused as soon as the last reader has run.
 use super::contraction;
 use super::lower::{Lowering, is_contraction};
-use super::text::Region;
+use super::precision::Storage;
+use super::text::{Place, Region};
 use super::{Effect, Environment, Stage, too_large};
 use crate::graph::{Expr, GraphError, Op, Result};
-use std::collections::HashMap;
+use crate::kernels::Scalar;
+use std::collections::{HashMap, HashSet};
 
 /// One thing to run.
 pub enum Item {
     /// Index of a kernel of the lowering.
     Kernel(usize),
+    /// Makes the f16 copy of an expression that contractions read.
+    Cast(Expr),
     Copy {
         from: Expr,
         to: Region,
@@ -21,9 +25,13 @@ pub enum Item {
 /// The order of execution, and where every stored expression lies.
 pub struct Schedule<'g> {
     pub items: Vec<Item>,
-    /// Elements of each temporary slot, largest first.
-    pub slots: Vec<usize>,
+    /// Bytes of each temporary slot, largest first.
+    pub slots: Vec<u64>,
+    /// How everything is stored.
+    pub storage: Storage,
     regions: HashMap<Expr, Region>,
+    /// By expression: the slot of its f16 copy.
+    casts: HashMap<Expr, usize>,
     /// By kernel: the slot that its passes share.
     scratch: HashMap<usize, usize>,
     graph: &'g crate::graph::Graph,
@@ -31,10 +39,29 @@ pub struct Schedule<'g> {
 
 impl Schedule<'_> {
     /// Where a stored expression lies.
-    pub fn place(&self, e: Expr, env: &Environment) -> Region {
-        match self.graph.node(e).op {
+    pub fn place(&self, e: Expr, env: &Environment) -> Place {
+        let region = match self.graph.node(e).op {
             Op::Leaf(id) => env.leaves[&id],
             _ => self.regions[&e],
+        };
+        let scalar = self.storage.scalar(e);
+        Place { region, scalar }
+    }
+
+    /// Where the f16 copy of an expression lies.
+    pub fn copy(&self, e: Expr, env: &Environment) -> Place {
+        let buffer = env.bound_buffers + self.casts[&e];
+        Place {
+            region: Region { buffer, offset: 0 },
+            scalar: Scalar::F16,
+        }
+    }
+
+    /// Where kernel k's contraction reads its operand `e`.
+    pub fn operand(&self, k: usize, e: Expr, env: &Environment) -> Place {
+        match self.storage.copied(k).contains(&e) {
+            true => self.copy(e, env),
+            false => self.place(e, env),
         }
     }
 
@@ -83,49 +110,65 @@ pub fn schedule<'g>(
             }
         }
     }
+    let outputs = stages.iter().flat_map(|s| &s.outputs).map(|(e, _)| *e);
+    let storage = Storage::new(lowering, &outputs.collect(), env.target.precision);
     let mut items = vec![];
+    let mut cast: HashSet<Expr> = HashSet::new();
     for (s, stage) in stages.iter().enumerate() {
-        let own = (0..lowering.kernels.len()).filter(|&k| lowering.kernels[k].stage == s);
-        items.extend(own.map(Item::Kernel));
+        for k in (0..lowering.kernels.len()).filter(|&k| lowering.kernels[k].stage == s) {
+            let new = storage.copied(k).iter().filter(|&&e| cast.insert(e));
+            items.extend(new.map(|&e| Item::Cast(e)));
+            items.push(Item::Kernel(k));
+        }
         items.extend(copies[s].iter().map(|&(from, to)| Item::Copy { from, to }));
         items.extend(stage.effects.iter().cloned().map(Item::Effect));
     }
     let mut last_read: HashMap<Expr, usize> = HashMap::new();
+    let mut last_read_copy: HashMap<Expr, usize> = HashMap::new();
     for (at, item) in items.iter().enumerate() {
         match item {
             Item::Kernel(k) => {
                 for &r in &lowering.kernels[*k].reads {
                     last_read.insert(r, at);
                 }
+                let copied = storage.copied(*k).iter();
+                last_read_copy.extend(copied.map(|&e| (e, at)));
             }
-            Item::Copy { from, .. } => {
+            Item::Copy { from, .. } | Item::Cast(from) => {
                 last_read.insert(*from, at);
             }
             Item::Effect(_) => {}
         }
     }
     let mut regions = direct;
-    let mut slots: Vec<usize> = vec![];
+    let mut slots: Vec<u64> = vec![];
     let mut free: Vec<usize> = vec![];
     let mut expiring: HashMap<usize, Vec<usize>> = HashMap::new();
     let mut slot_of: HashMap<Expr, usize> = HashMap::new();
     let mut scratch: HashMap<usize, usize> = HashMap::new();
+    let mut casts: HashMap<Expr, usize> = HashMap::new();
+    let bytes = |e: Expr, scalar: Scalar| graph.shape(e).numel() as u64 * scalar.bytes();
     for (at, item) in items.iter().enumerate() {
         if let Item::Kernel(k) = item {
-            let elements = scratch_len(lowering, *k, env)?;
-            if elements > 0 {
-                let slot = take_slot(&mut slots, &mut free, elements);
+            let floats = scratch_len(lowering, *k, &storage, env)?;
+            if floats > 0 {
+                let slot = take_slot(&mut slots, &mut free, 4 * floats);
                 scratch.insert(*k, slot);
                 expiring.entry(at).or_default().push(slot);
             }
             let root = lowering.kernels[*k].root;
             if !regions.contains_key(&root) {
-                let elements = graph.shape(root).numel().next_multiple_of(4);
-                let slot = take_slot(&mut slots, &mut free, elements);
+                let bytes = bytes(root, storage.scalar(root));
+                let slot = take_slot(&mut slots, &mut free, bytes);
                 slot_of.insert(root, slot);
                 let end = last_read.get(&root).copied().unwrap_or(at);
                 expiring.entry(end).or_default().push(slot);
             }
+        } else if let Item::Cast(e) = item {
+            let slot = take_slot(&mut slots, &mut free, bytes(*e, Scalar::F16));
+            casts.insert(*e, slot);
+            let end = last_read_copy.get(e).copied().unwrap_or(at);
+            expiring.entry(end).or_default().push(slot);
         }
         free.extend(expiring.remove(&at).unwrap_or_default());
     }
@@ -140,44 +183,48 @@ pub fn schedule<'g>(
         let buffer = env.bound_buffers + rank[slot];
         regions.insert(e, Region { buffer, offset: 0 });
     }
-    for slot in scratch.values_mut() {
+    for slot in scratch.values_mut().chain(casts.values_mut()) {
         *slot = rank[*slot];
     }
     let slots = order.iter().map(|&k| slots[k]).collect();
     Ok(Schedule {
         items,
         slots,
+        storage,
         regions,
+        casts,
         scratch,
         graph,
     })
 }
 
-/// Elements of scratch memory that a kernel needs; within the adapter's limit, or the variant would be refused later.
-fn scratch_len(lowering: &Lowering, k: usize, env: &Environment) -> Result<usize> {
+/// Floats of scratch memory that a kernel needs; within the adapter's limit, or the variant would be refused later.
+fn scratch_len(lowering: &Lowering, k: usize, storage: &Storage, env: &Environment) -> Result<u64> {
     let graph = lowering.graph;
     let core = lowering.kernels[k].core;
     let Some(core) = core.filter(|&c| is_contraction(&graph.node(c).op)) else {
         return Ok(0);
     };
-    let chosen = contraction::choose(graph, core, env)?;
-    Ok(chosen.variant.scratch(&chosen.op) as usize)
+    let chosen = contraction::choose(lowering, (k, core), storage, env)?;
+    Ok(chosen.variant.scratch(&chosen.op))
 }
 
 /// The smallest free slot that is large enough; else the largest free one, grown; else a new one.
-fn take_slot(slots: &mut Vec<usize>, free: &mut Vec<usize>, elements: usize) -> usize {
+/// Whole vectors of four f32.
+fn take_slot(slots: &mut Vec<u64>, free: &mut Vec<usize>, bytes: u64) -> usize {
+    let bytes = bytes.next_multiple_of(16);
     let fitting = (0..free.len())
-        .filter(|&f| slots[free[f]] >= elements)
+        .filter(|&f| slots[free[f]] >= bytes)
         .min_by_key(|&f| (slots[free[f]], free[f]));
     let growing = || (0..free.len()).max_by_key(|&f| (slots[free[f]], free[f]));
     match fitting.or_else(growing) {
         Some(f) => {
             let slot = free.swap_remove(f);
-            slots[slot] = slots[slot].max(elements);
+            slots[slot] = slots[slot].max(bytes);
             slot
         }
         None => {
-            slots.push(elements);
+            slots.push(bytes);
             slots.len() - 1
         }
     }
