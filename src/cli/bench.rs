@@ -3,6 +3,7 @@ use super::{CliError, parse, print_json, print_line};
 use crate::run::bench::{
     BENCH_MODELS, BenchBudget, BenchModel, BenchRequest, BenchResult, measure,
 };
+use crate::run::config::Precision;
 use crate::run::engine;
 use crate::run::suggest::suggestion;
 use std::process::ExitCode;
@@ -49,6 +50,9 @@ struct StepArgs {
     /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name
     #[arg(long, default_value = "auto", value_name = "ADAPTER")]
     adapter: String,
+    /// How activations and their gradients are stored; f16 also scales losses, as training does
+    #[arg(long, default_value = "f32", value_name = "f32|f16", value_enum)]
+    precision: Precision,
     /// Print one JSON object per model
     #[arg(long)]
     json: bool,
@@ -68,6 +72,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             model,
             batch,
             adapter: args.adapter.clone(),
+            precision: args.precision,
         };
         let mut bench = engine::open_bench(&request)?;
         let result = measure(&request, &budget, &mut *bench)?;

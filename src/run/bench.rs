@@ -6,6 +6,7 @@
 use super::session::EngineError;
 use crate::gan::Regulariser;
 use crate::gan::flops::{Iteration, iteration_flops};
+use crate::graph::plan::Precision;
 use crate::nn::Network;
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -62,6 +63,7 @@ pub struct BenchRequest {
     pub batch: usize,
     /// As `--adapter` takes it.
     pub adapter: String,
+    pub precision: Precision,
 }
 
 /// A model ready to be stepped.
@@ -183,7 +185,10 @@ pub fn measure(
         model: request.model.name,
         batch: request.batch,
         adapter: facts.adapter,
-        dtype: "fp32",
+        dtype: match request.precision {
+            Precision::F32 => "fp32",
+            Precision::F16 => "fp16",
+        },
         ms_per_iter: rounded(timed.median * 1e3, 4),
         ms_min: rounded(timed.min * 1e3, 4),
         ms_p90: rounded(timed.p90 * 1e3, 4),
@@ -312,6 +317,7 @@ mod tests {
             model: BENCH_MODELS[0],
             batch: 64,
             adapter: "auto".into(),
+            precision: Precision::F32,
         };
         let budget = BenchBudget {
             warmup: 4,

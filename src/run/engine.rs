@@ -11,6 +11,7 @@ use crate::gan::config::{Adam, GanConfig, Optimiser, Optimisers, Penalty, Prior}
 use crate::gan::trainer::{Data, Generator, Round, Sampled, State, StateTensor, Trainer};
 use crate::gan::{GanError, Objective, Regulariser};
 use crate::gpu::{AdapterChoice, AdapterClass, DeviceOptions, Gpu};
+use crate::graph::plan::{Precision, Target};
 use crate::nn::{Extent, Model, model_by_name_or_file};
 use std::path::Path;
 
@@ -18,6 +19,22 @@ fn open_gpu(adapter: &str) -> Result<Gpu, EngineError> {
     let choice: AdapterChoice = adapter.parse().map_err(EngineError::input)?;
     Gpu::open(&choice, DeviceOptions { checked: false })
         .map_err(|e| EngineError::adapter(e.to_string()))
+}
+
+/// What programs are compiled for.
+///
+/// # Errors
+/// [`EngineError::Adapter`] where the adapter cannot store numbers so.
+fn target(gpu: &Gpu, precision: Precision) -> Result<Target, EngineError> {
+    if precision == Precision::F16 && !gpu.caps().f16 {
+        let report = gpu.report();
+        return Err(EngineError::adapter(format!(
+            "{} ({}) has no 16-bit floats in shaders, which --precision f16 needs; train in f32 (leave --precision out), or choose \
+             an adapter that `gan-gpu adapters` lists with f16",
+            report.name, report.backend
+        )));
+    }
+    Ok(Target::of(gpu.caps()).with_precision(precision))
 }
 
 /// By who can do something about it: the device's own failures are nobody's input.
@@ -61,7 +78,9 @@ pub fn open(config: &TrainConfig) -> Result<Box<dyn Engine>, EngineError> {
         images_per_step: (config.method.batch * config.method.d_steps) as u64,
         data_len,
     };
-    let trainer = Trainer::new(&gpu, model, config.method.clone(), data, config.seed)
+    let target = target(&gpu, config.precision)?;
+    let method = config.method.clone();
+    let trainer = Trainer::with_target(&gpu, &target, model, method, data, config.seed)
         .map_err(engine_error)?;
     Ok(Box::new(TrainerEngine { trainer, facts }))
 }
@@ -314,7 +333,9 @@ pub fn open_bench(request: &BenchRequest) -> Result<Box<dyn StepBench>, EngineEr
     let count = model.discriminator.input_shape(request.batch).numel() as u32;
     let noise = (0..count).map(|i| 2.0 * data::rng::uniform01(stream.block(i, 0)[0]) - 1.0);
     let data = Data::FixedBatch(noise.collect());
-    let trainer = Trainer::new(&gpu, model, config, data, 0).map_err(engine_error)?;
+    let target = target(&gpu, request.precision)?;
+    let trainer =
+        Trainer::with_target(&gpu, &target, model, config, data, 0).map_err(engine_error)?;
     Ok(Box::new(TrainerBench {
         trainer,
         facts,

@@ -6,7 +6,7 @@ use super::{effects, kinds, sampler};
 use crate::gan::GanError;
 use crate::gan::config::GanConfig;
 use crate::gpu::Kernel;
-use crate::graph::plan::{Environment, Plan, Target};
+use crate::graph::plan::{Environment, Plan, Precision, Target};
 use crate::nn::Model;
 
 /// What a trainer binds to a device.
@@ -35,9 +35,14 @@ pub fn compile(
     let caps = &target.caps;
     let scalars = FIRST_PENALTY + config.regularisers.len();
     let mut table = Table::new(&model.generator, &model.discriminator, scalars);
+    if target.precision == Precision::F16 {
+        table.scale_losses();
+    }
     let bound = source::bind(caps, &mut table, model, config, data, seed)?;
     let sampler = sampler::Buffers::new(&mut table, model);
-    let environment = || Environment::new(target.clone(), table.bound(), table.counters, seed);
+    let environment_for =
+        |target: Target| Environment::new(target, table.bound(), table.counters, seed);
+    let environment = || environment_for(target.clone());
     let mut programs = vec![];
     for kind in kinds(config) {
         let mut env = environment();
@@ -56,7 +61,9 @@ pub fn compile(
         }
         programs.push((kind, Plan::compile(&graph, &stages, &env)?));
     }
-    let sample_plans = sampler::compile(model, &table, &sampler, environment)?;
+    // Samples are what another program would make of the same weights, whatever the precision of training.
+    let exact = || environment_for(target.clone().with_precision(Precision::F32));
+    let sample_plans = sampler::compile(model, &table, &sampler, exact)?;
     Ok(Compiled {
         table,
         host: bound.host,

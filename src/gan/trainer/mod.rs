@@ -15,6 +15,7 @@ use crate::gan::GanError;
 use crate::gan::config::GanConfig;
 use crate::gpu::{Dispatch, Gpu, Submission, Traffic};
 use crate::graph::plan::{Plan, Target};
+use crate::kernels::scaler;
 use crate::nn::Model;
 use compile::Compiled;
 pub use compile::kernels;
@@ -152,6 +153,9 @@ impl Trainer {
             (t.ema_state, &g_state),
         ] {
             self.write(buffer, values)?;
+        }
+        for state in [t.g.scaler, t.d.scaler].into_iter().flatten() {
+            self.write(state, &scaler::INITIAL)?;
         }
         Ok(())
     }

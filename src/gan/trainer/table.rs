@@ -1,6 +1,7 @@
 //! The trainer's device memory: arenas of both networks, counters, scalars, the ring of results.
 use crate::gpu::{Buffer, Gpu, GpuError};
 use crate::graph::plan::{Plan, Region, pool_slots};
+use crate::kernels::scaler;
 use crate::nn::Network;
 
 /// Scalars that a program reports per execution, in this order; further ones are the regularisers' penalties.
@@ -36,6 +37,8 @@ pub struct NetworkArenas {
     /// First and second optimiser moments, as far as the optimiser has them.
     pub moments: [usize; 2],
     pub state: usize,
+    /// The state of its loss scaling, where the losses are scaled ([`Table::scale_losses`]).
+    pub scaler: Option<usize>,
 }
 
 /// A buffer of the table before it is allocated.
@@ -83,6 +86,7 @@ impl Table {
                     add(&format!("{name}.moment2"), len),
                 ],
                 state: add(&format!("{name}.state"), net.state_len()),
+                scaler: None,
             }
         };
         let g = arenas("g", generator);
@@ -100,6 +104,14 @@ impl Table {
             ema_params,
             ema_state,
             row,
+        }
+    }
+
+    /// Places the state of loss scaling: for programs with gradients in f16.
+    pub fn scale_losses(&mut self) {
+        for (name, network) in [("g", &mut self.g), ("d", &mut self.d)] {
+            let label = format!("{name}.scaler");
+            network.scaler = Some(plan(&mut self.planned, &label, scaler::INITIAL.len()));
         }
     }
 

@@ -17,6 +17,7 @@ pub enum EvaluateError {
 pub struct Options {
     /// Kernels of this form, whatever the adapter's class; None follows the class.
     pub form: Option<Form>,
+    /// How large temporaries are stored.
     pub precision: Precision,
     /// Seed and execution number of random tensors.
     pub seed: u64,
