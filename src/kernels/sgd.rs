@@ -149,6 +149,7 @@ mod tests {
                 offsets: [0; 2],
                 lr: 0.1,
                 momentum,
+                skip: Skip::Never,
             };
             for g in [[0.5, -0.25, 2.0], [-1.0, -0.125, 0.0], [0.75, 1e-4, -3.0]] {
                 let g = Region::new(&gpu, "g", 0, &g);
