@@ -10,7 +10,7 @@ use crate::data::{self, Source};
 use crate::gan::config::{Adam, GanConfig, Optimiser, Optimisers, Penalty, Prior};
 use crate::gan::trainer::{Data, Generator, Round, Sampled, State, StateTensor, Trainer};
 use crate::gan::{GanError, Objective, Regulariser};
-use crate::gpu::{AdapterChoice, AdapterClass, DeviceOptions, Gpu};
+use crate::gpu::{AdapterChoice, AdapterClass, AdapterReport, DeviceOptions, Gpu};
 use crate::graph::plan::{Precision, Target};
 use crate::nn::{Extent, Model, model_by_name_or_file};
 use std::path::Path;
@@ -25,16 +25,15 @@ fn open_gpu(adapter: &str) -> Result<Gpu, EngineError> {
 ///
 /// # Errors
 /// [`EngineError::Adapter`] where the adapter cannot store numbers so.
-fn target(gpu: &Gpu, precision: Precision) -> Result<Target, EngineError> {
-    if precision == Precision::F16 && !gpu.caps().f16 {
-        let report = gpu.report();
+fn target(report: &AdapterReport, precision: Precision) -> Result<Target, EngineError> {
+    if precision == Precision::F16 && !report.caps.f16 {
         return Err(EngineError::adapter(format!(
             "{} ({}) has no 16-bit floats in shaders, which --precision f16 needs; train in f32 (leave --precision out), or choose \
              an adapter that `gan-gpu adapters` lists with f16",
             report.name, report.backend
         )));
     }
-    Ok(Target::of(gpu.caps()).with_precision(precision))
+    Ok(Target::of(&report.caps).with_precision(precision))
 }
 
 /// By who can do something about it: the device's own failures are nobody's input.
@@ -78,7 +77,7 @@ pub fn open(config: &TrainConfig) -> Result<Box<dyn Engine>, EngineError> {
         images_per_step: (config.method.batch * config.method.d_steps) as u64,
         data_len,
     };
-    let target = target(&gpu, config.precision)?;
+    let target = target(gpu.report(), config.precision)?;
     let method = config.method.clone();
     let trainer = Trainer::with_target(&gpu, &target, model, method, data, config.seed)
         .map_err(engine_error)?;
@@ -333,7 +332,7 @@ pub fn open_bench(request: &BenchRequest) -> Result<Box<dyn StepBench>, EngineEr
     let count = model.discriminator.input_shape(request.batch).numel() as u32;
     let noise = (0..count).map(|i| 2.0 * data::rng::uniform01(stream.block(i, 0)[0]) - 1.0);
     let data = Data::FixedBatch(noise.collect());
-    let target = target(&gpu, request.precision)?;
+    let target = target(gpu.report(), request.precision)?;
     let trainer =
         Trainer::with_target(&gpu, &target, model, config, data, 0).map_err(engine_error)?;
     Ok(Box::new(TrainerBench {
@@ -341,4 +340,29 @@ pub fn open_bench(request: &BenchRequest) -> Result<Box<dyn StepBench>, EngineEr
         facts,
         last: [0.0; 2],
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::testing;
+
+    #[test]
+    fn an_adapter_without_f16_is_refused_with_what_to_do() {
+        let mut report = testing::gpu().report().clone();
+        for f16 in [false, true] {
+            report.caps.f16 = f16;
+            let plain = target(&report, Precision::F32).unwrap();
+            assert_eq!(plain.precision, Precision::F32);
+            match target(&report, Precision::F16) {
+                Ok(target) => assert!(f16 && target.precision == Precision::F16),
+                Err(EngineError::Adapter(error)) => {
+                    let error = error.to_string();
+                    assert!(!f16 && error.contains(&report.name), "{error}");
+                    assert!(error.contains("leave --precision out"), "{error}");
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
 }

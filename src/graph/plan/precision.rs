@@ -145,4 +145,67 @@ mod tests {
             assert!(!large(small), "{small:?}");
         }
     }
+
+    fn storage(graph: &Graph, outputs: &[Expr], precision: Precision) -> (Vec<Expr>, Storage) {
+        let lowering = Lowering::new(graph, &[outputs.to_vec()], 8).unwrap();
+        let kernels = lowering.kernels.iter().map(|k| k.root).collect();
+        let outputs = outputs.iter().copied().collect();
+        (kernels, Storage::new(&lowering, &outputs, precision))
+    }
+
+    #[test]
+    fn activations_are_f16_and_what_must_be_exact_is_not() {
+        let mut g = Graph::new();
+        let x = g.random(crate::graph::Distribution::Normal, [64, 128]);
+        let w = g.leaf("w", [256, 64]);
+        let y = g.matmul(w, x).unwrap();
+        let mean = g.mean(y, &[1]).unwrap();
+        let centred = g.sub(y, mean).unwrap();
+        let loss = g.square(centred).unwrap();
+        let loss = g.mean_all(loss).unwrap();
+        // Two passes that add up to one output of its size.
+        let first = g.matmul_t(y, x, false, true).unwrap();
+        let second = g.matmul_t(centred, x, false, true).unwrap();
+        let sum = g.add(first, second).unwrap();
+        let outputs = [loss, sum];
+        let (kernels, half) = storage(&g, &outputs, Precision::F16);
+        assert_eq!(half.scalar(y), Scalar::F16, "an activation");
+        assert_eq!(half.scalar(x), Scalar::F32, "random numbers");
+        assert_eq!(half.scalar(w), Scalar::F32, "a leaf");
+        let at = |e: Expr| kernels.iter().position(|&k| k == e).unwrap();
+        assert_eq!(half.copied(at(y)), [w, x]);
+        assert_eq!(half.operand(at(y), w), Scalar::F16);
+        let alone = kernels.iter().find(|&&k| k == first || k == second);
+        assert_eq!(half.scalar(*alone.unwrap()), Scalar::F32, "a summand");
+        assert_eq!(half.scalar(sum), Scalar::F32, "an output");
+        let statistic = kernels.iter().filter(|&&k| g.shape(k).numel() == 256);
+        assert!(statistic.clone().count() > 0);
+        assert!(
+            statistic
+                .into_iter()
+                .all(|&k| half.scalar(k) == Scalar::F32)
+        );
+
+        let (_, none) = storage(&g, &outputs, Precision::F32);
+        assert_eq!(none.scalar(y), Scalar::F32);
+        assert!((0..kernels.len()).all(|k| none.copied(k).is_empty()));
+    }
+
+    #[test]
+    fn indices_stay_f32() {
+        let mut g = Graph::new();
+        let table = g.leaf("table", [5000, 3]);
+        let noise = g.leaf("noise", [5000, 2]);
+        let scaled = g.scale(noise, 5000.0).unwrap();
+        let rows = g.floor(scaled);
+        let rows = g.exp(rows);
+        let again = g.tanh(rows);
+        let one = g.slice(rows, &[0, 0], &[5000, 1]).unwrap();
+        let one = g.reshape(one, [5000]).unwrap();
+        let picked = g.gather(table, one, 0).unwrap();
+        let other = g.sqrt(rows);
+        let (kernels, half) = storage(&g, &[picked, again, other], Precision::F16);
+        assert!(kernels.contains(&rows), "stored, as it has three readers");
+        assert_eq!(half.scalar(rows), Scalar::F32);
+    }
 }

@@ -95,7 +95,7 @@ fn assemble(
     let texts = [&types, &declaration, &constants, body, &epilogue.wgsl];
     Ok(Kernel {
         label: format!("{file} {}", op.name()),
-        source: shader::join(&texts.map(|t| &t[..])).into(),
+        source: shader::join(&texts).into(),
         grid,
         immediates: im.words(),
     })
