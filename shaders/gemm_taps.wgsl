@@ -7,6 +7,11 @@
 
 var<private> epilogue_row: u32;
 
+// The least tap that meets pixel `at` (padding included) in one of `windows` windows; the others follow at the stride.
+fn first_tap(at: u32, stride: u32, windows: u32) -> u32 {
+    return select(at % stride, at - (windows - 1u) * stride, at >= windows * stride);
+}
+
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let first = (group.x + group.y * im.grid_x) * (WG * ITEMS) + lane;
@@ -24,18 +29,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let n = outer - ci * im.batch;
         let base = ci * im.kernel_h * im.kernel_w * plane + n * im.oh * im.ow;
         var sum = 0.0;
-        for (var kh = y % im.stride_h; kh < im.kernel_h; kh += im.stride_h) {
-            // Above the first window the difference wraps round, to more than any oh.
-            let oh = (y - kh) / im.stride_h;
-            if (y < kh) | (oh >= im.oh) {
-                continue;
-            }
-            for (var kw = x % im.stride_w; kw < im.kernel_w; kw += im.stride_w) {
-                let ow = (x - kw) / im.stride_w;
-                if (x < kw) | (ow >= im.ow) {
-                    continue;
-                }
-                sum += scratch[base + (kh * im.kernel_w + kw) * plane + oh * im.ow + ow];
+        let last_h = min(y, im.kernel_h - 1u);
+        let last_w = min(x, im.kernel_w - 1u);
+        for (var kh = first_tap(y, im.stride_h, im.oh); kh <= last_h; kh += im.stride_h) {
+            let row = base + kh * im.kernel_w * plane + (y - kh) / im.stride_h * im.ow;
+            for (var kw = first_tap(x, im.stride_w, im.ow); kw <= last_w; kw += im.stride_w) {
+                sum += scratch[row + kw * plane + (x - kw) / im.stride_w];
             }
         }
         epilogue_row = ci;

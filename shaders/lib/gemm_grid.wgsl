@@ -14,7 +14,7 @@ fn gemm_block(group: vec3<u32>) -> GemmBlock {
 // The product at hand: C[m,n] = A[m,k] B[k,n], and where its operands start in their buffers (elements).
 // `i` is the linear index of C[0,0] in the whole output tensor.
 // Sums run over k_begin..k_end, which is 0..k unless k is split (lib/gemm_split.wgsl).
-struct Gemm { m: u32, n: u32, k: u32, a: u32, b: u32, c: u32, i: u32, k_begin: u32, k_end: u32 }
+struct Gemm { m: u32, n: u32, k: u32, a_row: u32, a: u32, b: u32, c: u32, i: u32, k_begin: u32, k_end: u32 }
 var<private> gemm: Gemm;
 
 // The row of C (output feature or channel) that epilogue() is called for.

@@ -5,6 +5,7 @@ fn gemm_begin(z: u32) {
     gemm.m = im.m;
     gemm.n = select(0u, im.n, z < im.depth);
     gemm.k = im.k;
+    gemm.a_row = im.k;
     gemm.a = im.a_offset;
     gemm.b = im.b_offset;
     gemm.i = 0u;

@@ -3,6 +3,7 @@ fn gemm_begin(z: u32) {
     gemm.m = im.m;
     gemm.n = select(0u, im.n, z < im.depth);
     gemm.k = im.k;
+    gemm.a_row = im.k;
     gemm.a = im.a_offset + z * im.m * im.k;
     gemm.b = im.b_offset + z * im.k * im.n;
     gemm.i = z * im.m * im.n;

@@ -5,14 +5,12 @@
 // stride_h * stride_w phases; z is the phase, and each is a product of its own without a wasted tap:
 //   ih = first_h + qh * stride_h,  kh = phase_h + jh * stride_h,  oh = start_h + qh - jh,
 //   M = ci,  N = n * (count of qh) * (count of qw),  K = co * (count of jh) * (count of jw).
+// gemm_pack_phases.wgsl has put each phase's weights together: A is [phase, ci, a_row], of which (co, jh, jw) fill the first K.
 // A phase may have no tap (stride > kernel): K = 0, and its part of dx is epilogue(0). Rows of x that no window reaches
 // ((h + 2 pad - kh) % stride != 0) fall out of the bound on oh.
 struct Phase { h: u32, w: u32, first_h: u32, first_w: u32 }
 var<private> phase: Phase;
 
-fn phase_taps(kernel: u32, stride: u32, phase: u32) -> u32 {
-    return select(0u, (kernel - phase + stride - 1u) / stride, kernel > phase);
-}
 // The smallest t with phase + t * stride >= pad.
 fn phase_start(pad: u32, stride: u32, phase: u32) -> u32 {
     return select(0u, (pad - phase + stride - 1u) / stride, pad > phase);
@@ -35,7 +33,8 @@ fn gemm_begin(z: u32) {
     gemm.m = im.m;
     gemm.n = select(0u, im.batch * count_h * count_w, z < im.depth);
     gemm.k = im.co * taps_h * taps_w;
-    gemm.a = im.a_offset;
+    gemm.a_row = im.a_row;
+    gemm.a = im.a_offset + z * im.m * im.a_row;
     gemm.b = im.b_offset;
     gemm.i = 0u;
     gemm.c = im.c_offset;

@@ -176,6 +176,20 @@ pub struct AdapterReport {
 }
 
 impl AdapterReport {
+    /// A name for files that are about this adapter and this version of its driver.
+    pub fn cache_key(&self) -> String {
+        use sha2::{Digest, Sha256};
+        let words = self.name.to_lowercase();
+        let words: Vec<&str> = words
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .collect();
+        let hash = Sha256::digest(format!("{}\n{}", self.name, self.driver));
+        let hash: String = hash.iter().take(4).map(|b| format!("{b:02x}")).collect();
+        let name: String = words.join("-").chars().take(48).collect();
+        format!("{}-{name}-{hash}", self.backend)
+    }
+
     /// One line: index, name, backend, class.
     pub fn summary(&self) -> String {
         let unusable = match &self.unusable {

@@ -1,5 +1,6 @@
 //! Opening one adapter's device, and the errors that it reports outside any call.
 use super::adapter::{self, AdapterReport, Caps};
+use super::cache::CacheFolder;
 use super::choice::{self, AdapterChoice};
 use super::error::GpuError;
 use super::pipeline::PipelineStore;
@@ -11,11 +12,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How a device is opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DeviceOptions {
     /// Keeps naga's run-time checks in the shaders: bounds, loop limits, zeroed workgroup memory, division.
     /// Tests run with them, release runs without.
     pub checked: bool,
+    /// Where compiled pipelines are kept from one process to the next. By default they are not.
+    pub cache: CacheFolder,
 }
 
 /// One open device. Cheap to clone; every clone is the same device. Not `Send`: submit and poll from one thread
@@ -104,7 +107,7 @@ impl Gpu {
         });
 
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-        let pipelines = PipelineStore::new(&device, &report.caps);
+        let pipelines = PipelineStore::new(&device, &report, &options);
         Ok(Gpu {
             inner: Rc::new(Inner {
                 id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
@@ -130,8 +133,8 @@ impl Gpu {
         &self.inner.report.caps
     }
 
-    pub fn options(&self) -> DeviceOptions {
-        self.inner.options
+    pub fn options(&self) -> &DeviceOptions {
+        &self.inner.options
     }
 
     pub fn traffic(&self) -> Traffic {

@@ -26,7 +26,7 @@ pub struct Dispatch {
     label: Rc<str>,
     pipeline: Rc<Pipeline>,
     bind_group: wgpu::BindGroup,
-    grid: [u32; 3],
+    pub(super) grid: [u32; 3],
     immediates: Vec<u8>,
     gpu_id: u64,
     /// Keeps the memory, and its count, alive.

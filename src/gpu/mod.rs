@@ -6,7 +6,9 @@
 //!
 //! A [`Gpu`] is not `Send`: wgpu is submitted to and polled from one thread, always.
 pub mod adapter;
+pub mod ahead;
 pub mod buffer;
+pub mod cache;
 pub mod choice;
 pub mod device;
 pub mod dispatch;
@@ -24,7 +26,9 @@ pub use adapter::{
     AdapterClass, AdapterReport, Caps, GpuBackend, MatrixScalar, MatrixTile,
     hush_device_select_layer, list_adapters,
 };
+pub use ahead::CompileAhead;
 pub use buffer::Buffer;
+pub use cache::CacheFolder;
 pub use choice::AdapterChoice;
 pub use device::{DeviceOptions, Gpu, Submission};
 pub use dispatch::{Dispatch, Kernel, Recorder};

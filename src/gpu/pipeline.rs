@@ -1,12 +1,16 @@
-//! Compute pipelines, one per WGSL text, made when first asked for and kept as long as the device.
-use super::adapter::Caps;
-use super::device::Gpu;
+//! Compute pipelines, one per WGSL text, made when first asked for and kept as long as the device; what the driver compiled for them
+//! is kept on disk, where the device's options name a folder.
+use super::adapter::AdapterReport;
+use super::cache::CacheFolder;
+use super::device::{DeviceOptions, Gpu};
+use super::dispatch::Kernel;
 use super::error::GpuError;
 use super::shader::{self, Access, Reflection, validate_for};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) struct Pipeline {
     pub raw: wgpu::ComputePipeline,
@@ -19,30 +23,90 @@ type LayoutKey = Vec<(Access, u64)>;
 
 pub(super) struct PipelineStore {
     by_source: RefCell<HashMap<Arc<str>, Rc<Pipeline>>>,
-    layouts: RefCell<HashMap<LayoutKey, wgpu::BindGroupLayout>>,
-    /// Lets the driver share work between pipelines. In memory only.
-    driver_cache: Option<wgpu::PipelineCache>,
+    maker: Maker,
 }
 
-impl PipelineStore {
-    pub(super) fn new(device: &wgpu::Device, caps: &Caps) -> Self {
-        let driver_cache = caps.pipeline_cache.then(|| {
-            // SAFETY: no data of an earlier cache is passed.
-            unsafe {
-                device.create_pipeline_cache(&wgpu::PipelineCacheDescriptor {
-                    label: Some("gan-gpu"),
-                    data: None,
-                    fallback: true,
-                })
-            }
-        });
+/// Makes pipelines, from any thread.
+struct Maker {
+    device: wgpu::Device,
+    report: AdapterReport,
+    checked: bool,
+    layouts: Mutex<HashMap<LayoutKey, wgpu::BindGroupLayout>>,
+    driver_cache: Option<DriverCache>,
+}
+
+/// What the driver has compiled, as wgpu gives it out. Drivers differ in what they put in: Mesa's software driver nothing (it has a
+/// cache of its own, of machine code, in `mesa_shader_cache`), those of GPUs whole pipelines.
+struct DriverCache {
+    raw: wgpu::PipelineCache,
+    folder: CacheFolder,
+    file: String,
+    /// Bytes of the newest contents that were read or written.
+    kept_bytes: AtomicUsize,
+}
+
+impl DriverCache {
+    fn open(device: &wgpu::Device, report: &AdapterReport, folder: &CacheFolder) -> Self {
+        let file = format!("pipelines-{}", report.cache_key());
+        let data = folder.read_sealed(&file);
+        // SAFETY: the data comes from `get_data` of this program: its checksum is right. wgpu compares its own header with the adapter
+        // and the driver's identity, and with `fallback` starts an empty cache where they differ.
+        let raw = unsafe {
+            device.create_pipeline_cache(&wgpu::PipelineCacheDescriptor {
+                label: Some("gan-gpu"),
+                data: data.as_deref(),
+                fallback: true,
+            })
+        };
         Self {
-            by_source: RefCell::default(),
-            layouts: RefCell::default(),
-            driver_cache,
+            raw,
+            folder: folder.clone(),
+            file,
+            kept_bytes: AtomicUsize::new(data.map_or(0, |data| data.len())),
+        }
+    }
+
+    /// Writes the file if there is more to keep than it holds.
+    fn save(&self) {
+        let Some(data) = self.raw.get_data() else {
+            return;
+        };
+        let kept = self.kept_bytes.load(Ordering::Relaxed);
+        if data.len() > kept && self.folder.write_sealed(&self.file, &data) {
+            self.kept_bytes.store(data.len(), Ordering::Relaxed);
         }
     }
 }
+
+impl Drop for DriverCache {
+    fn drop(&mut self) {
+        self.save();
+    }
+}
+
+impl PipelineStore {
+    pub(super) fn new(
+        device: &wgpu::Device,
+        report: &AdapterReport,
+        options: &DeviceOptions,
+    ) -> Self {
+        let cache = || DriverCache::open(device, report, &options.cache);
+        Self {
+            by_source: RefCell::default(),
+            maker: Maker {
+                device: device.clone(),
+                report: report.clone(),
+                checked: options.checked,
+                layouts: Mutex::default(),
+                driver_cache: report.caps.pipeline_cache.then(cache),
+            },
+        }
+    }
+}
+
+/// Threads that make pipelines at once, at most, and what is worth another thread.
+const MAX_THREADS: usize = 8;
+const PIPELINES_PER_THREAD: usize = 8;
 
 impl Gpu {
     /// The pipeline of a complete WGSL text.
@@ -51,27 +115,92 @@ impl Gpu {
         kernel: &str,
         source: &Arc<str>,
     ) -> Result<Rc<Pipeline>, GpuError> {
-        if let Some(pipeline) = self.inner.pipelines.by_source.borrow().get(source) {
+        let store = &self.inner.pipelines;
+        if let Some(pipeline) = store.by_source.borrow().get(source) {
             return Ok(Rc::clone(pipeline));
         }
-        let pipeline = Rc::new(self.create_pipeline(kernel, source)?);
-        self.inner.counters.update(|t| t.pipelines_created += 1);
-        self.inner
-            .pipelines
-            .by_source
-            .borrow_mut()
-            .insert(Arc::clone(source), Rc::clone(&pipeline));
-        Ok(pipeline)
+        let made = store.maker.create_pipeline(kernel, source)?;
+        self.healthy()?;
+        Ok(self.keep(source, made))
     }
 
+    fn keep(&self, source: &Arc<str>, pipeline: Pipeline) -> Rc<Pipeline> {
+        let pipeline = Rc::new(pipeline);
+        self.inner.counters.update(|t| t.pipelines_created += 1);
+        let mut known = self.inner.pipelines.by_source.borrow_mut();
+        known.insert(Arc::clone(source), Rc::clone(&pipeline));
+        pipeline
+    }
+
+    /// Makes the pipelines that `kernels` will need, on several threads where there are many: drivers of GPUs compile while a pipeline
+    /// is made. [`prepare`](Gpu::prepare) finds them then.
+    ///
+    /// # Errors
+    /// Those of [`prepare`](Gpu::prepare) about the kernel itself; of several the first in order.
+    pub fn prepare_pipelines<'a>(
+        &self,
+        kernels: impl IntoIterator<Item = &'a Kernel>,
+    ) -> Result<(), GpuError> {
+        let mut seen = HashSet::new();
+        let mut missing: Vec<&Kernel> = kernels.into_iter().collect();
+        missing.retain(|kernel| {
+            let known = self.inner.pipelines.by_source.borrow();
+            !known.contains_key(&kernel.source) && seen.insert(&kernel.source)
+        });
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let threads = (missing.len() / PIPELINES_PER_THREAD)
+            .min(cores)
+            .min(MAX_THREADS);
+        let (maker, next) = (&self.inner.pipelines.maker, AtomicUsize::new(0));
+        let work = || {
+            let take = || missing.get(next.fetch_add(1, Ordering::Relaxed)).copied();
+            std::iter::from_fn(take)
+                .map(|kernel| (kernel, maker.create_pipeline(&kernel.label, &kernel.source)))
+                .collect::<Vec<_>>()
+        };
+        let made = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let mut made = work();
+            for other in others {
+                made.extend(
+                    other
+                        .join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                );
+            }
+            made
+        });
+        let mut made: HashMap<_, _> = made
+            .into_iter()
+            .map(|(kernel, pipeline)| (&kernel.source, pipeline))
+            .collect();
+        for kernel in missing {
+            if let Some(pipeline) = made.remove(&kernel.source) {
+                self.keep(&kernel.source, pipeline?);
+            }
+        }
+        self.healthy()
+    }
+
+    /// Keeps what the driver has compiled so far for the next process; also done when the device is closed.
+    pub fn save_pipelines(&self) {
+        if let Some(cache) = &self.inner.pipelines.maker.driver_cache {
+            cache.save();
+        }
+    }
+}
+
+impl Maker {
     fn create_pipeline(&self, kernel: &str, source: &str) -> Result<Pipeline, GpuError> {
-        let reflection = validate_for(source, self.caps()).map_err(|source| GpuError::Shader {
-            kernel: kernel.into(),
-            source,
-        })?;
+        let reflection =
+            validate_for(source, &self.report.caps).map_err(|source| GpuError::Shader {
+                kernel: kernel.into(),
+                source,
+            })?;
         self.check_limits(kernel, &reflection)?;
 
-        let device = &self.inner.device;
+        let device = &self.device;
+        // Error scopes are a thread's own.
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let inner_scope = device.push_error_scope(wgpu::ErrorFilter::Internal);
         let layout = self.bind_group_layout(&reflection);
@@ -84,7 +213,7 @@ impl Gpu {
             label: Some(kernel),
             source: wgpu::ShaderSource::Wgsl(source.into()),
         };
-        let checked = self.inner.options.checked;
+        let checked = self.checked;
         let module = if checked {
             device.create_shader_module(module)
         } else {
@@ -103,7 +232,7 @@ impl Gpu {
                 zero_initialize_workgroup_memory: checked,
                 ..Default::default()
             },
-            cache: self.inner.pipelines.driver_cache.as_ref(),
+            cache: self.driver_cache.as_ref().map(|c| &c.raw),
         });
         let internal = pollster::block_on(inner_scope.pop());
         if let Some(error) = pollster::block_on(scope.pop()).or(internal) {
@@ -112,7 +241,6 @@ impl Gpu {
                 message: shader::chain(&error),
             });
         }
-        self.healthy()?;
         Ok(Pipeline {
             raw,
             layout,
@@ -126,7 +254,7 @@ impl Gpu {
             .iter()
             .map(|b| (b.access, b.min_bytes))
             .collect();
-        let mut layouts = self.inner.pipelines.layouts.borrow_mut();
+        let mut layouts = self.layouts.lock().unwrap_or_else(PoisonError::into_inner);
         let make = |key: &LayoutKey| {
             let entry =
                 |(index, &(access, bytes)): (usize, &(Access, u64))| wgpu::BindGroupLayoutEntry {
@@ -143,8 +271,7 @@ impl Gpu {
                     count: None,
                 };
             let entries: Vec<_> = key.iter().enumerate().map(entry).collect();
-            self.inner
-                .device
+            self.device
                 .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
                     label: None,
                     entries: &entries,
@@ -159,7 +286,7 @@ impl Gpu {
     }
 
     fn check_limits(&self, kernel: &str, reflection: &Reflection) -> Result<(), GpuError> {
-        let caps = self.caps();
+        let caps = &self.report.caps;
         let [x, y, z] = reflection.workgroup_size;
         let invocations = u64::from(x) * u64::from(y) * u64::from(z);
         let limits = [
@@ -202,12 +329,119 @@ impl Gpu {
         match limits.into_iter().find(|(_, got, limit)| got > limit) {
             Some((what, got, limit)) => Err(GpuError::KernelOverLimit {
                 kernel: kernel.into(),
-                adapter: self.report().name.clone(),
+                adapter: self.report.name.clone(),
                 what,
                 got,
                 limit,
             }),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::AdapterChoice;
+    use crate::gpu::testing::{gpu, nan_buffer, read_f32};
+
+    /// Opens the tests' adapter with this cache, runs one kernel and closes it; returns the bytes of the cache's file.
+    fn visit(folder: &CacheFolder) -> Option<Vec<u8>> {
+        let report = gpu().report().clone();
+        let options = DeviceOptions {
+            checked: true,
+            cache: folder.clone(),
+        };
+        let device = Gpu::open(&AdapterChoice::Index(report.index), options).unwrap();
+        let y = nan_buffer(&device, "y", 8);
+        let source = "
+            @group(0) @binding(0) var<storage, read_write> y: array<f32>;
+            @compute @workgroup_size(8) fn main(@builtin(local_invocation_index) i: u32) { y[i] = f32(i); }";
+        let kernel = Kernel {
+            label: "count".into(),
+            source: source.into(),
+            grid: [1, 1, 1],
+            immediates: vec![],
+        };
+        let dispatch = device.prepare(&kernel, &[&y]).unwrap();
+        device.submit([&dispatch]).unwrap();
+        assert_eq!(read_f32(&device, &y)[7], 7.0);
+        drop((dispatch, y, device));
+        folder.read(&format!("pipelines-{}", report.cache_key()))
+    }
+
+    #[test]
+    fn pipelines_are_kept_on_disk_and_damaged_files_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = CacheFolder::at(folder.path());
+        let written = visit(&cache);
+        assert_eq!(written.is_some(), gpu().caps().pipeline_cache);
+        let Some(written) = written else { return };
+        assert_eq!(
+            visit(&cache).unwrap(),
+            written,
+            "nothing new, nothing written"
+        );
+
+        let name = format!("pipelines-{}", gpu().report().cache_key());
+        let mut damaged = written.clone();
+        *damaged.last_mut().unwrap() ^= 0x40;
+        for bytes in [&damaged[..], &written[..20], b"", b"not ours at all"] {
+            assert!(cache.write(&name, bytes));
+            assert_eq!(visit(&cache).unwrap().len(), written.len());
+            assert!(cache.read_sealed(&name).is_some());
+        }
+        // Sealed by this program, but not what wgpu gave out: of another adapter or version, as far as it can tell.
+        assert!(cache.write_sealed(&name, b"short"));
+        assert!(visit(&cache).unwrap().len() >= written.len());
+    }
+
+    #[test]
+    fn without_a_folder_nothing_is_kept() {
+        assert_eq!(visit(&CacheFolder::default()), None);
+    }
+
+    fn numbered(k: usize) -> Kernel {
+        let source = format!(
+            "@group(0) @binding(0) var<storage, read_write> y: array<f32>;
+            @compute @workgroup_size(8) fn main(@builtin(local_invocation_index) i: u32) {{ y[i] = f32(i) + {k}.0; }}"
+        );
+        Kernel {
+            label: format!("count from {k}"),
+            source: source.into(),
+            grid: [1, 1, 1],
+            immediates: vec![],
+        }
+    }
+
+    #[test]
+    fn pipelines_made_on_several_threads_are_found_later() {
+        let gpu = gpu();
+        // Numbers that no other test of this thread's device uses; each twice.
+        let kernels: Vec<Kernel> = (0..80).map(|k| numbered(5000 + k / 2)).collect();
+        let before = gpu.traffic().pipelines_created;
+        gpu.prepare_pipelines(&kernels).unwrap();
+        assert_eq!(gpu.traffic().pipelines_created - before, 40);
+        for k in [0, 41, 79] {
+            let y = nan_buffer(&gpu, "y", 8);
+            gpu.submit([&gpu.prepare(&kernels[k], &[&y]).unwrap()])
+                .unwrap();
+            assert_eq!(read_f32(&gpu, &y)[3], 5003.0 + (k / 2) as f32);
+        }
+        assert_eq!(gpu.traffic().pipelines_created - before, 40);
+    }
+
+    #[test]
+    fn of_several_broken_kernels_the_first_is_named() {
+        let gpu = gpu();
+        let mut kernels: Vec<Kernel> = (0..60).map(|k| numbered(6000 + k)).collect();
+        for broken in [17, 18, 55] {
+            kernels[broken].source = kernels[broken].source.replace("f32(i)", "g32(i)").into();
+        }
+        let error = gpu.prepare_pipelines(&kernels).unwrap_err();
+        assert!(
+            matches!(&error, GpuError::Shader { kernel, .. } if kernel == "count from 6017"),
+            "{error}"
+        );
     }
 }

@@ -28,7 +28,11 @@ pub fn gpu() -> Gpu {
 fn open() -> Gpu {
     let wanted = std::env::var("GAN_GPU_ADAPTER").unwrap_or_default();
     let Ok(choice) = wanted.parse::<AdapterChoice>();
-    let gpu = match Gpu::open(&choice, DeviceOptions { checked: true }) {
+    let options = DeviceOptions {
+        checked: true,
+        ..DeviceOptions::default()
+    };
+    let gpu = match Gpu::open(&choice, options) {
         Ok(gpu) => gpu,
         Err(error @ GpuError::NoAdapter { .. }) => panic!(
             "{error}\nThis test needs a GPU or a software one. On Debian and Ubuntu: apt-get install mesa-vulkan-drivers libvulkan1 (tools/test does it); GAN_GPU_ADAPTER picks one of several."

@@ -10,15 +10,20 @@ use crate::data::{self, Source};
 use crate::gan::config::{Adam, GanConfig, Optimiser, Optimisers, Penalty, Prior};
 use crate::gan::trainer::{Data, Generator, Round, Sampled, State, StateTensor, Trainer};
 use crate::gan::{GanError, Objective, Regulariser};
-use crate::gpu::{AdapterChoice, AdapterClass, AdapterReport, DeviceOptions, Gpu};
+use crate::gpu::{
+    AdapterChoice, AdapterClass, AdapterReport, CacheFolder, CompileAhead, DeviceOptions, Gpu,
+};
 use crate::graph::plan::{Precision, Target};
 use crate::nn::{Extent, Model, model_by_name_or_file};
 use std::path::Path;
 
 fn open_gpu(adapter: &str) -> Result<Gpu, EngineError> {
     let choice: AdapterChoice = adapter.parse().map_err(EngineError::input)?;
-    Gpu::open(&choice, DeviceOptions { checked: false })
-        .map_err(|e| EngineError::adapter(e.to_string()))
+    let options = DeviceOptions {
+        checked: false,
+        cache: CacheFolder::of_user(),
+    };
+    Gpu::open(&choice, options).map_err(|e| EngineError::adapter(e.to_string()))
 }
 
 /// What programs are compiled for.
@@ -81,7 +86,12 @@ pub fn open(config: &TrainConfig) -> Result<Box<dyn Engine>, EngineError> {
     let method = config.method.clone();
     let trainer = Trainer::with_target(&gpu, &target, model, method, data, config.seed)
         .map_err(engine_error)?;
-    Ok(Box::new(TrainerEngine { trainer, facts }))
+    let ahead = start(&trainer);
+    Ok(Box::new(TrainerEngine {
+        trainer,
+        facts,
+        _ahead: ahead,
+    }))
 }
 
 fn sample_shape(model: &Model) -> SampleShape {
@@ -99,9 +109,16 @@ fn sample_shape(model: &Model) -> SampleShape {
     }
 }
 
+/// Keeps what set-up compiled, and lets idle cores compile what the driver left for the first step.
+fn start(trainer: &Trainer) -> CompileAhead {
+    trainer.gpu().save_pipelines();
+    trainer.gpu().compile_ahead(trainer.kernels())
+}
+
 struct TrainerEngine {
     trainer: Trainer,
     facts: EngineFacts,
+    _ahead: CompileAhead,
 }
 
 impl TrainerEngine {
@@ -253,6 +270,7 @@ struct TrainerBench {
     trainer: Trainer,
     facts: BenchFacts,
     last: [f32; 2],
+    _ahead: CompileAhead,
 }
 
 impl StepBench for TrainerBench {
@@ -335,10 +353,12 @@ pub fn open_bench(request: &BenchRequest) -> Result<Box<dyn StepBench>, EngineEr
     let target = target(gpu.report(), request.precision)?;
     let trainer =
         Trainer::with_target(&gpu, &target, model, config, data, 0).map_err(engine_error)?;
+    let ahead = start(&trainer);
     Ok(Box::new(TrainerBench {
         trainer,
         facts,
         last: [0.0; 2],
+        _ahead: ahead,
     }))
 }
 

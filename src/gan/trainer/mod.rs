@@ -13,7 +13,7 @@ pub mod table;
 use crate::data::rng;
 use crate::gan::GanError;
 use crate::gan::config::GanConfig;
-use crate::gpu::{Dispatch, Gpu, Submission, Traffic};
+use crate::gpu::{Dispatch, Gpu, Kernel, Submission, Traffic};
 use crate::graph::plan::{Plan, Target};
 use crate::kernels::scaler;
 use crate::nn::Model;
@@ -198,6 +198,14 @@ impl Trainer {
             .iter()
             .map(|(kind, p)| format!("{kind:?}\n{}", p.plan.listing()))
             .collect()
+    }
+    /// The kernels of the training programs in the order of their first use, with repetitions.
+    pub fn kernels(&self) -> Vec<Kernel> {
+        let mut kinds = self.schedule(self.step == 0);
+        kinds.extend(self.programs.iter().map(|(kind, _)| *kind));
+        let programs = kinds.into_iter().filter_map(|kind| self.program(kind));
+        let steps = programs.flat_map(|p| &p.plan.steps);
+        steps.map(|s| s.kernel.clone()).collect()
     }
     /// The programs of one round, in order; `first` is the very first round of a run.
     fn schedule(&self, first: bool) -> Vec<Kind> {

@@ -323,11 +323,7 @@ fn a_workgroup_over_the_limits_is_refused_before_the_driver_sees_it() {
 #[test]
 fn unchecked_devices_compute_the_same() {
     let index = gpu().report().index;
-    let gpu = Gpu::open(
-        &AdapterChoice::Index(index),
-        DeviceOptions { checked: false },
-    )
-    .unwrap();
+    let gpu = Gpu::open(&AdapterChoice::Index(index), DeviceOptions::default()).unwrap();
     let (a, b) = (buffer_of(&gpu, "a", &ramp(130)), nan_buffer(&gpu, "b", 130));
     gpu.submit([&gpu.prepare(&scale(130, 0.5), &[&a, &b]).unwrap()])
         .unwrap();

@@ -100,7 +100,8 @@ fn kernel_error(graph: &Graph, core: Expr, error: &KernelError) -> GraphError {
     }
 }
 
-/// The dispatches of the contraction `core` of kernel k, with the kernel's tree as its epilogue where that is another expression.
+/// The dispatches of the contraction `core` of kernel k, with the kernel's tree as its epilogue where that is another expression. With
+/// each comes whether it is the one that multiplies.
 ///
 /// # Errors
 /// [`GraphError::Kernel`].
@@ -109,7 +110,7 @@ pub fn passes(
     (k, core): (usize, Expr),
     schedule: &Schedule,
     env: &Environment,
-) -> Result<(Contraction, Vec<Bound>)> {
+) -> Result<(Contraction, Vec<(Bound, bool)>)> {
     let graph = lowering.graph;
     let root = lowering.kernels[k].root;
     let contraction = choose(lowering, (k, core), &schedule.storage, env)?;
@@ -143,9 +144,11 @@ pub fn passes(
         },
         Operand::Extra(k) => extra[k],
     };
-    let bind = |pass: gemm::Pass| Bound {
-        buffers: pass.operands.iter().map(buffer).collect(),
-        kernel: pass.kernel,
+    let bind = |pass: gemm::Pass| {
+        let multiplies = pass.operands.contains(&Operand::B);
+        let buffers = pass.operands.iter().map(buffer).collect();
+        let kernel = pass.kernel;
+        (Bound { kernel, buffers }, multiplies)
     };
     Ok((contraction, passes.into_iter().map(bind).collect()))
 }

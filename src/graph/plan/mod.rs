@@ -181,11 +181,13 @@ impl Plan {
                         Some(core) => {
                             let (contraction, passes) =
                                 contraction::passes(&lowering, (*k, core), &schedule, env)?;
-                            // What a second pass moves is the scratch memory.
+                            // What a small pass moves is the scratch memory.
                             let moved = 8 * contraction.variant.scratch(&contraction.op);
-                            let costs = [(flops(graph, core), bytes), (0, moved)];
-                            for (bound, (flops, bytes)) in passes.into_iter().zip(costs) {
-                                step(bound, flops, bytes);
+                            for (bound, multiplies) in passes {
+                                match multiplies {
+                                    true => step(bound, flops(graph, core), bytes),
+                                    false => step(bound, 0, moved),
+                                }
                             }
                             plan.contractions.push(contraction);
                         }
@@ -234,6 +236,7 @@ impl Plan {
         gpu: &Gpu,
         table: &[Buffer],
     ) -> std::result::Result<Vec<Dispatch>, GpuError> {
+        gpu.prepare_pipelines(self.steps.iter().map(|s| &s.kernel))?;
         self.steps
             .iter()
             .map(|s| {

@@ -5,19 +5,19 @@
 //! | matmul | plain or transposed | plain or transposed | plain |
 //! | conv2d | w, plain | x, gathered | y, plain |
 //! | conv2d_weight_grad | dy, plain | x, gathered | dw, plain |
-//! | conv2d_input_grad | w, taps of a stride phase | dy, gathered | dx, scattered by stride phase |
+//! | conv2d_input_grad | w, packed by stride phase | dy, gathered | dx, scattered by stride phase |
 //!
 //! Activations are [channel, batch, height, width], so a convolution's output is a plain matrix of channels by pixels and no
 //! im2col buffer exists: the loader of B computes the addresses. All sizes, strides and offsets are immediates; one pipeline
 //! serves every shape of one (loaders, alignment, K tile, epilogue).
 //!
 //! Files: `op` what can be asked for, `variant` the ways to compute it and the choice among them, `problem` what an operation
-//! means for loaders and immediates, `unroll` the generated inner loop of the CPU variant, `finish` the second dispatch of the
-//! schemes that need one, `reference` the same operations as textbook loops in f64, `bench` timing.
+//! means for loaders and immediates, `unroll` the generated inner loop of the CPU variant, `passes` the small dispatches before or
+//! after the product, `reference` the same operations as textbook loops in f64, `bench` timing.
 pub mod bench;
-mod finish;
 mod immediates;
 mod op;
+mod passes;
 mod problem;
 pub mod reference;
 #[cfg(test)]
@@ -108,19 +108,29 @@ pub fn lower(caps: &Caps, variant: Variant, call: &Call) -> Result<Vec<Pass>, Ke
     Problem::new(call.op, call.offsets)?;
     if variant.scheme == Scheme::Whole {
         let problem = Problem::new(call.op, call.offsets)?;
+        let mut passes = Vec::new();
+        let mut first = Operand::A;
+        if let GemmOp::Conv2dInputGrad(s) = call.op {
+            passes.push(Pass {
+                kernel: passes::pack_phases(caps, s, a, fa, fa)?,
+                operands: vec![Operand::A, Operand::Scratch],
+            });
+            first = Operand::Scratch;
+        }
         let product = Product {
             problem,
             formats: call.formats,
             parts: None,
             epilogue,
         };
-        return Ok(vec![Pass {
+        passes.push(Pass {
             kernel: multiply(caps, variant.body, product)?,
-            operands: [Operand::A, Operand::B, Operand::C]
+            operands: [first, Operand::B, Operand::C]
                 .into_iter()
                 .chain(extra)
                 .collect(),
-        }]);
+        });
+        return Ok(passes);
     }
     let parts = match variant.scheme {
         Scheme::SplitK(parts) => Some(Parts {
@@ -136,8 +146,8 @@ pub fn lower(caps: &Caps, variant: Variant, call: &Call) -> Result<Vec<Pass>, Ke
         epilogue: &identity,
     };
     let finish = match parts {
-        Some(parts) => finish::splits(caps, call.op, parts, c, fc, epilogue)?,
-        None => finish::taps(caps, call.op, c, fc, epilogue)?,
+        Some(parts) => passes::splits(caps, call.op, parts, c, fc, epilogue)?,
+        None => passes::taps(caps, call.op, c, fc, epilogue)?,
     };
     Ok(vec![
         Pass {

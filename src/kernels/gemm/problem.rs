@@ -6,6 +6,7 @@ use crate::kernels::KernelError;
 const PROBLEM_MATMUL: &str = include_str!("../../../shaders/lib/problem_matmul.wgsl");
 const PROBLEM_CONV: &str = include_str!("../../../shaders/lib/problem_conv.wgsl");
 const PROBLEM_PHASE: &str = include_str!("../../../shaders/lib/problem_phase.wgsl");
+pub const PHASE_TAPS: &str = include_str!("../../../shaders/lib/phase_taps.wgsl");
 const GATHER: &str = include_str!("../../../shaders/lib/gather.wgsl");
 
 /// Elements that one operand may reach to: gathers compute with signed indices.
@@ -18,7 +19,6 @@ pub enum Loader {
     APlain1,
     ATrans4,
     ATrans1,
-    APhase,
     BPlain4,
     BPlain1,
     BTrans4,
@@ -62,7 +62,6 @@ impl Loader {
             Self::APlain1 => file!("a_plain1"),
             Self::ATrans4 => file!("a_trans4"),
             Self::ATrans1 => file!("a_trans1"),
-            Self::APhase => file!("a_phase"),
             Self::BPlain4 => file!("b_plain4"),
             Self::BPlain1 => file!("b_plain1"),
             Self::BTrans4 => file!("b_trans4"),
@@ -260,14 +259,24 @@ fn conv2d_weight_grad(s: &ConvShape, offsets: [u32; 3]) -> Problem {
     )
 }
 
-/// With few input channels the gather of dy dominates: ci = 1 (64 -> 1, 4x4 stride 2, batch 64) runs at 1.7 GFLOP/s on Mesa
-/// 25.0.7 where ci = 64 runs at 37. A matmul of w by dy, [ci * kh * kw, n * oh * ow], whose taps are then summed per pixel
-/// would read dy once instead of four times.
+/// Elements of a row of the packed weights: the most that a stride phase has.
+pub fn packed_row(s: &ConvShape) -> u32 {
+    let [stride_h, stride_w] = s.stride;
+    s.co * s.kh.div_ceil(stride_h) * s.kw.div_ceil(stride_w)
+}
+
+/// Elements of the packed weights, [phase, ci, packed_row].
+pub fn packed_len(s: &ConvShape) -> u64 {
+    u64::from(s.stride[0] * s.stride[1]) * u64::from(s.ci) * u64::from(packed_row(s))
+}
+
+/// A is the packed weights, from the start of their buffer.
 fn conv2d_input_grad(s: &ConvShape, offsets: [u32; 3]) -> Problem {
     let [stride_h, stride_w] = s.stride;
-    let mut immediates = offsets_of(offsets);
+    let mut immediates = offsets_of([0, offsets[1], offsets[2]]);
     immediates
         .u32("m", s.ci)
+        .u32("a_row", packed_row(s))
         .u32("co", s.co)
         .u32("batch", s.n)
         .u32("h", s.h)
@@ -284,12 +293,13 @@ fn conv2d_input_grad(s: &ConvShape, offsets: [u32; 3]) -> Problem {
         name: "conv2d_input_grad",
         m: s.ci,
         n: s.n * s.h.div_ceil(stride_h) * s.w.div_ceil(stride_w),
-        k: s.co * s.kh.div_ceil(stride_h) * s.kw.div_ceil(stride_w),
+        k: packed_row(s),
         depth: stride_h * stride_w,
-        a: Loader::APhase,
+        // Then every phase's k is a multiple of 4.
+        a: aligned(s.co, 0, Loader::APlain4, Loader::APlain1),
         b: Loader::BGather,
         c: Loader::CPhase,
-        libraries: &[PROBLEM_PHASE, GATHER],
+        libraries: &[PHASE_TAPS, PROBLEM_PHASE, GATHER],
         immediates,
     }
 }

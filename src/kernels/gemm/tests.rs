@@ -323,8 +323,8 @@ fn schemes_of_two_passes() {
         (
             GemmOp::Conv2dInputGrad(shape),
             taps,
-            "ow >= im.ow",
-            "ow > im.ow",
+            "at >= windows * stride",
+            "at > windows * stride",
         ),
         (
             GemmOp::Conv2dInputGrad(shape),

@@ -1,4 +1,5 @@
 //! The generated inner loop of gemm_cpu.wgsl, and how far it is unrolled for which driver.
+use super::problem::Problem;
 use crate::gpu::Caps;
 use std::fmt::Write;
 
@@ -16,6 +17,9 @@ pub fn rows_max(caps: &Caps) -> u32 {
 
 /// Elements of A that the lanes of a subgroup hold in one vec4 each.
 const SEGMENT: u32 = 4 * LANES;
+
+/// Enough for cores to finish together.
+pub const WORKGROUPS_PER_CORE: u32 = 4;
 
 /// Columns of C per workgroup.
 pub const COLS: u32 = LANES * 4;
@@ -40,18 +44,25 @@ pub struct Unroll {
 }
 
 impl Unroll {
-    /// The form for an adapter and a product of depth `k` and `flops` multiplications and additions.
-    pub fn choose(caps: &Caps, k: u32, flops: u64) -> Self {
+    /// The form for an adapter and a product of `flops` multiplications and additions.
+    pub fn choose(caps: &Caps, problem: &Problem, flops: u64) -> Self {
         /// Below this a dispatch takes so little time that a training run does not win back a longer compilation.
         const SMALL: u64 = 1 << 26;
+        /// From here on, and with tiles to fill, 128 wins back its second of compilation.
+        const LARGE: u64 = 1 << 28;
+        const DEEP: u32 = 512;
+        let k = problem.k;
         let broadcast = broadcasts(caps);
         let old_mesa = mesa_major(&caps.driver).is_some_and(|major| major < 24);
         let largest = if !broadcast {
             16
         } else if old_mesa && flops < SMALL {
             // Mesa 22.3.6 compiles a tile of 64 in 2.3 s, of 32 in 0.8 s; 25.0.7 in 0.4 and 0.3 s. 64 runs 1.4 to 2 times as
-            // fast on both, which pays for itself within some hundred dispatches. 128: another 1.1 times, but 13 s on 22.3.6.
+            // fast on both, which pays for itself within some hundred dispatches. 128: another 1.1 times where A is
+            // contiguous along k (0.8 times where it is turned), but 13 s on 22.3.6. 256: no faster than 128.
             32
+        } else if !old_mesa && flops >= LARGE && k >= DEEP && !problem.a.along_m() {
+            128
         } else {
             64
         };
@@ -276,7 +287,6 @@ fn mesa_major(driver: &str) -> Option<u32> {
 /// Rows per workgroup: as many as possible, because each workgroup fills its B tiles anew (which costs about as much as 30
 /// to 60 rows; 1024^3 on 64, 128, 256 rows: 35, 47, 56 GFLOP/s), but few enough that every core has some workgroups to take. A multiple of 4.
 pub fn rows_per_workgroup(m: u32, other_blocks: u32, cores: u32, rows_max: u32) -> u32 {
-    const WORKGROUPS_PER_CORE: u32 = 4;
     const ROWS_MIN: u32 = 32;
     let row_blocks = (cores * WORKGROUPS_PER_CORE).div_ceil(other_blocks.max(1));
     m.div_ceil(row_blocks)

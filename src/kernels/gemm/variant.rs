@@ -1,6 +1,6 @@
 //! How a product can be laid out over the machine: what there is to choose from, and the choice by rule.
-use super::op::GemmOp;
-use super::problem::Problem;
+use super::op::{ConvShape, GemmOp};
+use super::problem::{Problem, packed_len};
 use super::unroll::{self, Unroll};
 use crate::gpu::Caps;
 use crate::kernels::{Form, KernelError, Scalar};
@@ -31,7 +31,8 @@ pub enum Body {
 /// What is multiplied in which order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
-    /// One dispatch.
+    /// One product. Before an input gradient of a convolution its weights are packed by stride phase, [phase, ci, (co, jh, jw)]: read in
+    /// place, with four addresses per vec4, they halve the speed (64 channels, Mesa 25.0.7: 20 GFLOP/s).
     Whole,
     /// k is cut into this many parts, each summed into scratch memory by workgroups of its own; a second dispatch adds the
     /// parts in order. For products with a small C and a large k, which would leave most of the machine idle.
@@ -78,12 +79,12 @@ impl Variant {
     /// [`KernelError`]: an operation that no variant computes.
     pub fn by_rule(caps: &Caps, form: Form, op: &GemmOp) -> Result<Self, KernelError> {
         Problem::new(op, [0; 3])?;
-        let scheme = scheme_by_rule(form, op)?;
+        let scheme = scheme_by_rule(caps, form, op)?;
         let multiplied = product(op, scheme);
         let problem = Problem::new(&multiplied, [0; 3])?;
         let body = match form {
             Form::Cpu => {
-                let k_tile = Unroll::choose(caps, problem.k, op.flops()).k_tile;
+                let k_tile = Unroll::choose(caps, &problem, op.flops()).k_tile;
                 let parts = match scheme {
                     Scheme::SplitK(parts) => parts,
                     _ => 1,
@@ -133,10 +134,11 @@ impl Variant {
             };
             match form {
                 Form::Cpu => {
-                    let unroll = Unroll::choose(caps, problem.k, op.flops());
-                    // Parts pay where there are fewer workgroups than cores, as long as each has a tile or more.
-                    let busy = blocks(32, unroll::COLS) >= unroll::cores();
-                    if parts > 1 && (busy || problem.k / parts < unroll.k_tile) {
+                    let unroll = Unroll::choose(caps, &problem, op.flops());
+                    // Parts pay where there are few workgroups, as long as each has a few tiles.
+                    let wanted = 2 * unroll::WORKGROUPS_PER_CORE * unroll::cores();
+                    let busy = blocks(unroll::rows_max(caps), unroll::COLS) * parts > wanted;
+                    if parts > 1 && (busy || problem.k / parts < 256) {
                         continue;
                     }
                     let by_rule = rows_by_rule(caps, &problem, parts);
@@ -183,10 +185,13 @@ impl Variant {
         all.into_iter().find(|v| v.to_string() == name)
     }
 
-    /// Elements (f32) of scratch memory that `op` needs in this variant.
+    /// Elements of scratch memory that `op` needs in this variant.
     pub fn scratch(&self, op: &GemmOp) -> u64 {
         match self.scheme {
-            Scheme::Whole => 0,
+            Scheme::Whole => match op {
+                GemmOp::Conv2dInputGrad(s) => packed_len(s).next_multiple_of(4),
+                _ => 0,
+            },
             Scheme::SplitK(parts) => u64::from(parts) * op.lens()[2].next_multiple_of(4),
             Scheme::TapsFirst => product(op, self.scheme).lens()[2],
         }
@@ -201,23 +206,26 @@ fn splittable(op: &GemmOp) -> bool {
     )
 }
 
-/// Taps first up to this many input channels.
-const FEW_CHANNELS: u32 = 4;
-
-fn scheme_by_rule(form: Form, op: &GemmOp) -> Result<Scheme, KernelError> {
+fn scheme_by_rule(caps: &Caps, form: Form, op: &GemmOp) -> Result<Scheme, KernelError> {
     if let GemmOp::Conv2dInputGrad(s) = op
-        && s.ci <= FEW_CHANNELS
-        && s.ci * s.kh * s.kw >= 8
+        && taps_first(s)
     {
         return Ok(Scheme::TapsFirst);
     }
-    if !splittable(op) {
+    let p = Problem::new(op, [0; 3])?;
+    // With a few rows, all that a part does is to read its share of B.
+    const LEAST_ROWS: u32 = 8;
+    if !splittable(op) || p.m < LEAST_ROWS {
         return Ok(Scheme::Whole);
     }
-    let p = Problem::new(op, [0; 3])?;
-    // Workgroups that the machine wants, rows and columns of C in one, and the k that a part is worth.
+    // Workgroups that the machine wants, rows and columns of C in one, and the k that a part is worth. On a CPU more parts
+    // are better than fewer rows per workgroup, because each workgroup fills its tiles of B anew.
     let (wanted, [rows, cols], least_k) = match form {
-        Form::Cpu => (2 * unroll::cores(), [32, unroll::COLS], 512),
+        Form::Cpu => (
+            unroll::WORKGROUPS_PER_CORE * unroll::cores(),
+            [unroll::rows_max(caps), unroll::COLS],
+            512,
+        ),
         Form::Gpu => (128, [64, 64], 256),
     };
     let blocks = p.m.div_ceil(rows).saturating_mul(p.n.div_ceil(cols));
@@ -226,6 +234,22 @@ fn scheme_by_rule(form: Form, op: &GemmOp) -> Result<Scheme, KernelError> {
         0 | 1 => Scheme::Whole,
         parts => Scheme::SplitK(1 << parts.ilog2()),
     })
+}
+
+/// With few rows (input channels) the direct form spends its time in gathering dy: 64 -> 1 channels, 4x4 stride 2, batch 64 on
+/// Mesa 25.0.7: 33 ms direct, 4.5 ms taps first. And it multiplies taps that fall outside y, which are most of them where y is
+/// hardly larger than a pixel (100 -> 512 channels, 1x1 -> 4x4: 56 and 19 ms). From 64 channels on the direct form is twice as
+/// fast.
+fn taps_first(s: &ConvShape) -> bool {
+    const FEW_CHANNELS: u32 = 4;
+    const LEAST_ROWS: u32 = 8;
+    const LEAST_DEPTH: u32 = 16;
+    let [stride_h, stride_w] = s.stride;
+    let pixels = u64::from(s.h) * u64::from(s.w);
+    let direct = pixels * u64::from(s.kh.div_ceil(stride_h)) * u64::from(s.kw.div_ceil(stride_w));
+    let taps = u64::from(s.oh()) * u64::from(s.ow()) * u64::from(s.kh) * u64::from(s.kw);
+    let rows = s.ci.saturating_mul(s.kh * s.kw);
+    rows >= LEAST_ROWS && s.co >= LEAST_DEPTH && (s.ci <= FEW_CHANNELS || direct >= 4 * taps)
 }
 
 fn rows_by_rule(caps: &Caps, problem: &Problem, parts: u32) -> u32 {

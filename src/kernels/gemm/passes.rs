@@ -1,0 +1,151 @@
+//! The small dispatches around a product: packing weights before it, finishing what it left in scratch memory after it.
+use super::immediates::Immediates;
+use super::op::{ConvShape, Epilogue, GemmOp};
+use super::problem::{PHASE_TAPS, packed_len, packed_row};
+use super::{Parts, element_types, fold};
+use crate::gpu::{AdapterClass, Caps, Kernel, shader};
+use crate::kernels::{KernelError, Scalar};
+
+const PACK: &str = include_str!("../../../shaders/gemm_pack_phases.wgsl");
+const SPLITS: &str = include_str!("../../../shaders/gemm_splits.wgsl");
+const TAPS: &str = include_str!("../../../shaders/gemm_taps.wgsl");
+
+/// Puts the weights of each stride phase together, [phase, ci, (co, jh, jw)], as `stored`.
+pub(super) fn pack_phases(
+    caps: &Caps,
+    s: &ConvShape,
+    w_offset: u32,
+    w: Scalar,
+    stored: Scalar,
+) -> Result<Kernel, KernelError> {
+    const NAME: &str = "conv2d_input_grad";
+    let len = packed_len(s);
+    let (mut im, constants) = walk(caps, NAME, len)?;
+    im.0.u32("ci", s.ci)
+        .u32("co", s.co)
+        .u32("kernel_h", s.kh)
+        .u32("kernel_w", s.kw)
+        .u32("stride_h", s.stride[0])
+        .u32("stride_w", s.stride[1])
+        .u32("a_row", packed_row(s))
+        .u32("w_offset", w_offset);
+    im.0.check(NAME)?;
+    let types = element_types([("a_elem", w), ("c_elem", stored)], &Epilogue::default());
+    let declaration = im.0.declaration();
+    let texts = [types.as_str(), &declaration, &constants, PACK, PHASE_TAPS];
+    Ok(Kernel {
+        label: format!("gemm_pack_phases {NAME}"),
+        source: shader::join(&texts).into(),
+        grid: im.1,
+        immediates: im.0.words(),
+    })
+}
+
+/// A grid over `len` elements: immediates `len` and `grid_x` with the grid itself, and the constants WG and ITEMS.
+fn walk(
+    caps: &Caps,
+    name: &'static str,
+    len: u64,
+) -> Result<((Immediates, [u32; 3]), String), KernelError> {
+    let [lanes, items]: [u32; 2] = match caps.class {
+        AdapterClass::Software => [8, 16],
+        _ => [256, 1],
+    };
+    let workgroups = len.div_ceil(u64::from(lanes * items));
+    let grid = fold(name, workgroups, caps.max_workgroups_per_dim)?;
+    let mut im = Immediates::default();
+    im.u32("len", len as u32).u32("grid_x", grid[0]);
+    let constants = format!("const WG = {lanes}u;\nconst ITEMS = {items}u;\n");
+    Ok(((im, grid), constants))
+}
+
+/// Adds the parts of a split k.
+pub(super) fn splits(
+    caps: &Caps,
+    op: &GemmOp,
+    parts: Parts,
+    c_offset: u32,
+    c: Scalar,
+    epilogue: &Epilogue,
+) -> Result<Kernel, KernelError> {
+    let len = op.lens()[2] as u32;
+    let row_len = match op {
+        GemmOp::Matmul { n, .. } => *n,
+        GemmOp::Conv2d(s) => len / s.co,
+        GemmOp::Conv2dInputGrad(s) => len / s.ci,
+        GemmOp::Conv2dWeightGrad(s) => len / s.co,
+    };
+    let (mut im, constants) = walk(caps, op.name(), u64::from(len))?;
+    im.0.u32("row_len", row_len)
+        .u32("parts", parts.count)
+        .u32("part_len", parts.stride);
+    finish(
+        "gemm_splits",
+        &[SPLITS, &constants],
+        op,
+        im,
+        (c_offset, c),
+        epilogue,
+    )
+}
+
+/// Gathers the taps of each pixel of dx.
+pub(super) fn taps(
+    caps: &Caps,
+    op: &GemmOp,
+    c_offset: u32,
+    c: Scalar,
+    epilogue: &Epilogue,
+) -> Result<Kernel, KernelError> {
+    let GemmOp::Conv2dInputGrad(s) = op else {
+        return Err(KernelError::Parameter {
+            kernel: op.name(),
+            what: "the scheme",
+            got: "taps first".into(),
+            expected: "used with conv2d_input_grad alone".into(),
+        });
+    };
+    let (mut im, constants) = walk(caps, op.name(), op.lens()[2])?;
+    im.0.u32("batch", s.n)
+        .u32("h", s.h)
+        .u32("w", s.w)
+        .u32("oh", s.oh())
+        .u32("ow", s.ow())
+        .u32("kernel_h", s.kh)
+        .u32("kernel_w", s.kw)
+        .u32("stride_h", s.stride[0])
+        .u32("stride_w", s.stride[1])
+        .u32("pad_h", s.pad[0])
+        .u32("pad_w", s.pad[1]);
+    finish(
+        "gemm_taps",
+        &[TAPS, &constants],
+        op,
+        im,
+        (c_offset, c),
+        epilogue,
+    )
+}
+
+fn finish(
+    file: &str,
+    texts: &[&str],
+    op: &GemmOp,
+    (mut im, grid): (Immediates, [u32; 3]),
+    (c_offset, c): (u32, Scalar),
+    epilogue: &Epilogue,
+) -> Result<Kernel, KernelError> {
+    im.u32("c_offset", c_offset).epilogue(epilogue);
+    im.check(op.name())?;
+    let types = element_types([("c_elem", c)], epilogue);
+    let declaration = im.declaration();
+    let mut all = vec![types.as_str(), &declaration, "const E_BINDING = 2u;\n"];
+    all.extend_from_slice(texts);
+    all.push(&epilogue.wgsl);
+    Ok(Kernel {
+        label: format!("{file} {}", op.name()),
+        source: shader::join(&all).into(),
+        grid,
+        immediates: im.words(),
+    })
+}
