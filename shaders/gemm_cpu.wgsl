@@ -10,7 +10,7 @@
 // K_TILE times: a row segment of A is loaded by the lanes, 4 elements each, and handed round by constant
 // subgroupBroadcast, a single permute without branch or check.
 //
-// The prelude gives LANES, K_TILE, B_TILE_LEN (>= K_TILE), ROWS_MAX (im.rows is at most that), A_SLOTS, B_ALONG_K.
+// The prelude gives LANES, K_TILE, B_TILE_LEN (>= K_TILE), ROWS_MAX (im.rows is at most that), B_ALONG_K.
 var<private> b_tile: array<vec4<f32>, B_TILE_LEN>;
 var<workgroup> c_stash: array<vec4<f32>, ROWS_MAX * LANES>;
 

@@ -1,98 +1,78 @@
-// C[m,n] = epilogue(A[m,k] B[k,n]) on a GPU: 64 x 64 of C per workgroup of 256 invocations, 4 x 4 sums in registers each.
+// C[m,n] = epilogue(A[m,k] B[k,n]) on a GPU: TILE_M x TILE_N of C per workgroup (lib/gemm_stages.wgsl), SUMS_M x SUMS_N of it in
+// each invocation's registers (after "How to Optimize a CUDA Matmul Kernel", Boehm 2022, and CUTLASS).
 //
-// Per K tile of 32, invocations 0..128 load A and 128..256 load B, each a 4 x 4 block as four vec4 along whichever axis is
-// contiguous in memory, turned in registers where needed, so that workgroup memory always holds vec4 along m (A) and
-// along n (B). 16 KiB, the least that any adapter has.
+// Workgroup memory always holds vec4 along m (A) and along n (B); blocks that lie otherwise in memory are turned in registers.
+// Sums lie in groups of 4 x 4, TILE_M / 2 and TILE_N / 2 apart where there are 8 of them: eight neighbouring invocations then
+// read 128 contiguous bytes of B, and write as much of C. Of 32 invocations 8 lie along n and 4 along m, which reads the fewest
+// different vec4. Writing a tile, eight neighbours always have eight neighbouring vec4: no bank of workgroup memory is hit twice.
 //
-// The prelude gives A_ALONG_M, B_ALONG_K and A_SLOTS.
-const TILE = 64u;
-const TILE_K = 32u;
-const TILE_4 = TILE / 4u;
+// add_product(a_at, b_at) and sums_of(i) are generated (src/kernels/gemm/tiled.rs), because sums stay in registers only if
+// nothing indexes them. The prelude gives TILE_M, TILE_N, TILE_K, SUMS_M, SUMS_N, BUFFERS, THREADS, A_ALONG_M, B_ALONG_K.
+const GROUPS_M = SUMS_M / 4u;
+const GROUPS_N = SUMS_N / 4u;
+// Invocations along n and m.
+const THREADS_N = N_4 / GROUPS_N;
+const THREADS_M = M_4 / GROUPS_M;
 
-var<workgroup> a_tile: array<vec4<f32>, TILE_K * TILE_4>; // [k][m / 4]
-var<workgroup> b_tile: array<vec4<f32>, TILE_K * TILE_4>; // [k][n / 4]
+var<workgroup> a_tile: array<vec4<f32>, BUFFERS * TILE_K * M_4>; // [buffer][k][m / 4]
+var<workgroup> b_tile: array<vec4<f32>, BUFFERS * TILE_K * N_4>; // [buffer][k][n / 4]
+// This invocation's place along n and m.
+var<private> place: vec2<u32>;
 
-// One 4 x 4 block of A: column j of the result is A[row..row+4, k + j].
-fn load_a(row: u32, k: u32) -> mat4x4<f32> {
-    a_seek(0u, k);
-    if A_ALONG_M {
-        return mat4x4<f32>(a_vec(0u, row, k), a_vec(0u, row, k + 1u), a_vec(0u, row, k + 2u), a_vec(0u, row, k + 3u));
+// Along k in memory: eight neighbours take eight rows of the tile, the rest of 32 the same rows further along k.
+fn block_of(part: u32, across: u32, along_k: bool) -> vec2<u32> {
+    if along_k {
+        let rest = part / 8u;
+        return vec2<u32>(rest / K_4 * 8u + part % 8u, rest % K_4);
     }
-    return transpose(mat4x4<f32>(a_vec(0u, row, k), a_vec(0u, row + 1u, k), a_vec(0u, row + 2u, k), a_vec(0u, row + 3u, k)));
+    return vec2<u32>(part % across, part / across);
 }
 
-// One 4 x 4 block of B: column j of the result is B[k + j, col..col+4].
-fn load_b(k: u32, col: u32) -> mat4x4<f32> {
+fn store_a(buffer: u32, block: vec2<u32>, value: mat4x4<f32>) {
+    let at = (buffer * TILE_K + block.y * 4u) * M_4 + block.x;
+    var columns = value;
+    if !A_ALONG_M {
+        columns = transpose(value);
+    }
+    a_tile[at] = columns[0];
+    a_tile[at + M_4] = columns[1];
+    a_tile[at + 2u * M_4] = columns[2];
+    a_tile[at + 3u * M_4] = columns[3];
+}
+
+fn store_b(buffer: u32, block: vec2<u32>, value: mat4x4<f32>) {
+    let at = (buffer * TILE_K + block.y * 4u) * N_4 + block.x;
+    var columns = value;
     if B_ALONG_K {
-        return transpose(mat4x4<f32>(b_vec(k, col), b_vec(k, col + 1u), b_vec(k, col + 2u), b_vec(k, col + 3u)));
+        columns = transpose(value);
     }
-    b_seek(k);
-    let b0 = b_vec(k, col);
-    b_next();
-    let b1 = b_vec(k + 1u, col);
-    b_next();
-    let b2 = b_vec(k + 2u, col);
-    b_next();
-    return mat4x4<f32>(b0, b1, b2, b_vec(k + 3u, col));
+    b_tile[at] = columns[0];
+    b_tile[at + N_4] = columns[1];
+    b_tile[at + 2u * N_4] = columns[2];
+    b_tile[at + 3u * N_4] = columns[3];
 }
 
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
-    let block = gemm_block(group);
-    gemm_start(block.z);
-    let row0 = block.row * TILE;
-    let col0 = block.col * TILE;
+fn multiply(buffer: u32) {
+    add_product(buffer * (TILE_K * M_4) + place.y, buffer * (TILE_K * N_4) + place.x);
+}
 
-    // This invocation's block of the load: A is 16 row blocks x 8 k blocks, k fastest; B 8 k blocks x 16 column blocks.
-    let loads_a = id < 128u;
-    let part = id % 128u;
-    let a_row = part / 8u;
-    let a_k = part % 8u;
-    let b_k = part / TILE_4;
-    let b_col = part % TILE_4;
-    b_begin(col0 + b_col * 4u);
-
-    // And of the result.
-    let x = id % TILE_4;
-    let y = id / TILE_4;
-    var sum0 = vec4<f32>();
-    var sum1 = vec4<f32>();
-    var sum2 = vec4<f32>();
-    var sum3 = vec4<f32>();
-
-    for (var k0 = gemm.k_begin; k0 < gemm.k_end; k0 += TILE_K) {
-        if loads_a {
-            let a = load_a(row0 + a_row * 4u, k0 + a_k * 4u);
-            let at = a_k * 4u * TILE_4 + a_row;
-            a_tile[at] = a[0];
-            a_tile[at + TILE_4] = a[1];
-            a_tile[at + TILE_4 * 2u] = a[2];
-            a_tile[at + TILE_4 * 3u] = a[3];
-        } else {
-            let b = load_b(k0 + b_k * 4u, col0 + b_col * 4u);
-            let at = b_k * 4u * TILE_4 + b_col;
-            b_tile[at] = b[0];
-            b_tile[at + TILE_4] = b[1];
-            b_tile[at + TILE_4 * 2u] = b[2];
-            b_tile[at + TILE_4 * 3u] = b[3];
+fn finish(row0: u32, col0: u32) {
+    for (var j = 0u; j < GROUPS_N; j++) {
+        let col = col0 + (j * THREADS_N + place.x) * 4u;
+        c_begin(col);
+        for (var r = 0u; r < SUMS_M; r++) {
+            let row = row0 + (r / 4u * THREADS_M + place.y) * 4u + r % 4u;
+            c_store(row, col, sums_of(r * GROUPS_N + j));
         }
-        workgroupBarrier();
-        for (var k = 0u; k < TILE_K; k++) {
-            let a = a_tile[k * TILE_4 + y];
-            let b = b_tile[k * TILE_4 + x];
-            sum0 = fma(vec4<f32>(a.x), b, sum0);
-            sum1 = fma(vec4<f32>(a.y), b, sum1);
-            sum2 = fma(vec4<f32>(a.z), b, sum2);
-            sum3 = fma(vec4<f32>(a.w), b, sum3);
-        }
-        workgroupBarrier();
     }
+}
 
-    let row = row0 + y * 4u;
-    let col = col0 + x * 4u;
-    c_begin(col);
-    c_store(row, col, sum0);
-    c_store(row + 1u, col, sum1);
-    c_store(row + 2u, col, sum2);
-    c_store(row + 3u, col, sum3);
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
+    let warp = id / 32u;
+    place = vec2<u32>(
+        id % 8u + warp % (THREADS_N / 8u) * 8u,
+        id / 8u % 4u + warp / (THREADS_N / 8u) * 4u,
+    );
+    gemm_tile(group, id);
 }

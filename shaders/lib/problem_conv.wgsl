@@ -2,7 +2,7 @@
 // conv2d_weight_grad:  dw[co, (ci,kh,kw)] = dy[co, (n,oh,ow)] x gathered
 // One pipeline serves both: they differ in the immediates only.
 fn gemm_begin(z: u32) {
-    gemm.m = im.m;
+    gemm.m = select(0u, im.m, z < im.depth);
     gemm.n = select(0u, im.n, z < im.depth);
     gemm.k = im.k;
     gemm.a_row = im.k;

@@ -1,6 +1,6 @@
 // C[b,m,n] = op(A)[b,m,k] op(B)[b,k,n]: z is b.
 fn gemm_begin(z: u32) {
-    gemm.m = im.m;
+    gemm.m = select(0u, im.m, z < im.depth);
     gemm.n = select(0u, im.n, z < im.depth);
     gemm.k = im.k;
     gemm.a_row = im.k;

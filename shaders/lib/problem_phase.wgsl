@@ -30,7 +30,7 @@ fn gemm_begin(z: u32) {
     phase.first_w = phase.w + start_w * im.stride_w - im.pad_w;
     let count_h = phase_count(im.h, phase.first_h, im.stride_h);
     let count_w = phase_count(im.w, phase.first_w, im.stride_w);
-    gemm.m = im.m;
+    gemm.m = select(0u, im.m, z < im.depth);
     gemm.n = select(0u, im.batch * count_h * count_w, z < im.depth);
     gemm.k = im.co * taps_h * taps_w;
     gemm.a_row = im.a_row;

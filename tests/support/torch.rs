@@ -42,7 +42,7 @@ pub struct Goldens {
 
 impl Goldens {
     pub fn open(name: &str) -> Goldens {
-        // From the repository's root, where cargo and tools/check-gpu run the tests: the programs may have been built elsewhere.
+        // From the repository's root, where cargo and tools/bench-gpu run the tests: the programs may have been built elsewhere.
         let path = format!("assets/goldens/{name}");
         let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
         let file = SafeTensors::deserialize(&bytes).unwrap();

@@ -11,21 +11,27 @@
 //! im2col buffer exists: the loader of B computes the addresses. All sizes, strides and offsets are immediates; one pipeline
 //! serves every shape of one (loaders, alignment, K tile, epilogue).
 //!
-//! Files: `op` what can be asked for, `variant` the ways to compute it and the choice among them, `problem` what an operation
-//! means for loaders and immediates, `unroll` the generated inner loop of the CPU variant, `passes` the small dispatches before or
-//! after the product, `reference` the same operations as textbook loops in f64, `bench` timing.
+//! Files: `op` what can be asked for, `variant` the ways to compute it and the choice among them, `rule` that choice for GPUs,
+//! `problem` what an operation means for loaders and immediates, `unroll`, `tiled` and `coop` the generated inner loops of the
+//! bodies for CPUs, for GPUs and for matrix units, `passes` the small dispatches before or after the product, `reference` the
+//! same operations as textbook loops in f64, `bench` timing.
 pub mod bench;
+mod coop;
 mod immediates;
 mod op;
 mod passes;
 mod problem;
 pub mod reference;
+mod rule;
 #[cfg(test)]
 mod tests;
+mod tiled;
 mod unroll;
 mod variant;
 
+pub use coop::CoopTile;
 pub use op::{ConvShape, Epilogue, GemmOp};
+pub use tiled::Tile;
 pub use variant::{Body, Choices, Scheme, Variant};
 
 use super::{KernelError, Scalar};
@@ -38,9 +44,10 @@ const WHOLE: &str = include_str!("../../../shaders/lib/gemm_whole.wgsl");
 const SPLIT: &str = include_str!("../../../shaders/lib/gemm_split.wgsl");
 const CPU_BODY: &str = include_str!("../../../shaders/gemm_cpu.wgsl");
 const TILED_BODY: &str = include_str!("../../../shaders/gemm_tiled.wgsl");
+const COOP_BODY: &str = include_str!("../../../shaders/gemm_coop.wgsl");
+const STAGES: &str = include_str!("../../../shaders/lib/gemm_stages.wgsl");
+const BLOCKS: &str = include_str!("../../../shaders/lib/gemm_blocks.wgsl");
 
-/// Side of the block of C that a workgroup of the tiled variant computes (`TILE` in gemm_tiled.wgsl).
-const TILE: u32 = 64;
 /// Parts of a split k begin at multiples of this, the largest K tile of any body.
 const SPLIT_UNIT: u32 = 128;
 
@@ -183,7 +190,8 @@ struct Product<'a> {
 fn multiply(caps: &Caps, body: Body, product: Product) -> Result<Kernel, KernelError> {
     match body {
         Body::Cpu { k_tile, rows } => cpu(caps, k_tile, rows, product),
-        Body::Tiled => tiled(caps, product),
+        Body::Tiled(tile) => tiled(caps, tile, product),
+        Body::Coop(tile) => coop(caps, tile, product),
     }
 }
 
@@ -191,12 +199,11 @@ fn cpu(caps: &Caps, k_tile: u32, rows: u32, product: Product) -> Result<Kernel, 
     let unroll = Unroll::of(caps, k_tile);
     let (a, b) = (product.problem.a, product.problem.b);
     let constants = format!(
-        "const LANES = {}u;\nconst K_TILE = {}u;\nconst B_TILE_LEN = {}u;\nconst ROWS_MAX = {}u;\nconst A_SLOTS = {}u;\n",
+        "const LANES = {}u;\nconst K_TILE = {}u;\nconst B_TILE_LEN = {}u;\nconst ROWS_MAX = {}u;\n",
         unroll::LANES,
         unroll.k_tile,
         unroll.b_tile_len(b.along_k()),
-        unroll::rows_max(caps),
-        unroll.a_slots()
+        unroll::rows_max(caps)
     );
     let generated = unroll.multiply_tile(a.along_m());
     assemble(
@@ -210,15 +217,30 @@ fn cpu(caps: &Caps, k_tile: u32, rows: u32, product: Product) -> Result<Kernel, 
     )
 }
 
-fn tiled(caps: &Caps, product: Product) -> Result<Kernel, KernelError> {
+fn tiled(caps: &Caps, tile: Tile, product: Product) -> Result<Kernel, KernelError> {
+    let (constants, generated) = (tile.constants(), tile.generated());
     assemble(
         caps,
         "gemm_tiled",
-        "64x64x32",
+        &tile.to_string(),
         product,
-        [TILE, TILE],
+        [tile.m, tile.n],
         &[],
-        &["const A_SLOTS = 1u;\n", TILED_BODY],
+        &[&constants, TILED_BODY, STAGES, BLOCKS, &generated],
+    )
+}
+
+fn coop(caps: &Caps, tile: CoopTile, product: Product) -> Result<Kernel, KernelError> {
+    let axes = [product.problem.a.along_m(), product.problem.b.along_k()];
+    let (constants, generated) = (tile.constants(), tile.generated(axes));
+    assemble(
+        caps,
+        "gemm_coop",
+        &tile.to_string(),
+        product,
+        [tile.m, tile.n],
+        &[],
+        &[&constants, COOP_BODY, STAGES, BLOCKS, &generated],
     )
 }
 

@@ -4,12 +4,16 @@ use crate::gpu::testing::{assert_close, buffer_of, close, gpu, nan_buffer, read_
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::Form;
 
+/// Every tile of the bodies for GPUs.
+mod gpu;
+
 /// f32 sums of up to a few hundred products of numbers below 1, in another order than the reference's.
 const ABS: f64 = 2e-5;
 const REL: f64 = 1e-5;
 /// Elements after each operand that nothing may read into a result or write.
 const TAIL: usize = 9;
 
+const F32: [Scalar; 3] = [Scalar::F32; 3];
 const BOTH: [Form; 2] = [Form::Cpu, Form::Gpu];
 
 /// Numbers in -1..1 without a pattern.
@@ -24,12 +28,38 @@ fn noise(seed: u32, len: usize) -> Vec<f32> {
         .collect()
 }
 
-/// `values` behind `offset` NaNs and before `TAIL` more: reading beyond an operand shows in the result.
-fn placed(gpu: &Gpu, label: &str, offset: u32, values: &[f32]) -> Buffer {
+/// `values` behind `offset` NaNs and before `TAIL` more: reading beyond an operand shows in the result. `values` are multiples of
+/// 2^-11 below 1 where the format is f16, which holds them exactly.
+fn placed(gpu: &Gpu, label: &str, offset: u32, values: &[f32], format: Scalar) -> Buffer {
     let mut all = vec![f32::NAN; offset as usize];
     all.extend_from_slice(values);
     all.extend([f32::NAN; TAIL]);
-    buffer_of(gpu, label, &all)
+    if format == Scalar::F32 {
+        return buffer_of(gpu, label, &all);
+    }
+    let half = |v: f32| match v {
+        0.0 => 0,
+        v if v.is_nan() => 0x7E00,
+        v => {
+            let bits = v.to_bits();
+            (bits >> 16 & 0x8000 | ((bits & 0x7FFF_FFFF) - (112 << 23)) >> 13) as u16
+        }
+    };
+    let mut halves: Vec<u16> = all.into_iter().map(half).collect();
+    halves.resize(halves.len().next_multiple_of(2), 0x7E00);
+    gpu.buffer_from(label, bytemuck::cast_slice(&halves))
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Rounded to what f16 holds exactly, where an operand is stored so.
+fn stored(values: Vec<f32>, format: Scalar) -> Vec<f32> {
+    match format {
+        Scalar::F32 => values,
+        Scalar::F16 => values
+            .iter()
+            .map(|v| (v * 2048.0).round() / 2048.0)
+            .collect(),
+    }
 }
 
 struct Run {
@@ -45,10 +75,22 @@ fn run(
     (variant, op, offsets): (Variant, &GemmOp, [u32; 3]),
     extra: &[&Buffer],
 ) -> Run {
+    run_stored(gpu, passes, (variant, op, offsets), extra, F32)
+}
+
+/// With A and B stored as `formats` says; C is f32.
+fn run_stored(
+    gpu: &Gpu,
+    passes: &[Pass],
+    (variant, op, offsets): (Variant, &GemmOp, [u32; 3]),
+    extra: &[&Buffer],
+    [a_format, b_format, _]: [Scalar; 3],
+) -> Run {
     let [a_len, b_len, c_len] = op.lens().map(|len| len as usize);
-    let (a, b) = (noise(1, a_len), noise(2, b_len));
-    let a_buffer = placed(gpu, "a", offsets[0], &a);
-    let b_buffer = placed(gpu, "b", offsets[1], &b);
+    let a = stored(noise(1, a_len), a_format);
+    let b = stored(noise(2, b_len), b_format);
+    let a_buffer = placed(gpu, "a", offsets[0], &a, a_format);
+    let b_buffer = placed(gpu, "b", offsets[1], &b, b_format);
     let c_buffer = nan_buffer(gpu, "c", offsets[2] as usize + c_len + TAIL);
     let scratch = nan_buffer(gpu, "scratch", variant.scratch(op).max(1) as usize);
     let dispatches: Vec<_> = passes
@@ -99,7 +141,7 @@ fn check_variant(caps: &Caps, variant: Variant, op: &GemmOp, offsets: [u32; 3]) 
 
 /// The variant by rule.
 fn check_with(caps: &Caps, form: Form, op: &GemmOp, offsets: [u32; 3]) {
-    let variant = Variant::by_rule(caps, form, op).unwrap();
+    let variant = Variant::by_rule(caps, form, op, F32).unwrap();
     check_variant(caps, variant, op, offsets);
 }
 
@@ -119,12 +161,16 @@ fn matmul([m, n, k]: [u32; 3], batch: u32, [trans_a, trans_b]: [bool; 2]) -> Gem
 }
 
 fn by_rule(caps: &Caps, form: Form, call: &Call) -> Result<Vec<Pass>, KernelError> {
-    lower(caps, Variant::by_rule(caps, form, call.op)?, call)
+    lower(
+        caps,
+        Variant::by_rule(caps, form, call.op, call.formats)?,
+        call,
+    )
 }
 
 /// The variant by rule in every scheme that computes `op`.
 fn schemes(caps: &Caps, form: Form, op: &GemmOp) -> Vec<Variant> {
-    let body = Variant::by_rule(caps, form, op).unwrap().body;
+    let body = Variant::by_rule(caps, form, op, F32).unwrap().body;
     let mut all = vec![Scheme::Whole];
     match op {
         GemmOp::Conv2dInputGrad(_) => all.push(Scheme::TapsFirst),
@@ -335,7 +381,7 @@ fn schemes_of_two_passes() {
     ];
     for form in BOTH {
         for (op, scheme, text, mutant) in &mutations {
-            let body = Variant::by_rule(gpu.caps(), form, op).unwrap().body;
+            let body = Variant::by_rule(gpu.caps(), form, op, F32).unwrap().body;
             let variant = Variant {
                 body,
                 scheme: *scheme,
@@ -349,7 +395,6 @@ fn schemes_of_two_passes() {
 #[test]
 fn candidates_have_names_and_agree() {
     let gpu = gpu();
-    let formats = [Scalar::F32; 3];
     let last = shapes()[8];
     for op in [
         matmul([8, 24, 2000], 1, [false, true]),
@@ -357,18 +402,21 @@ fn candidates_have_names_and_agree() {
         GemmOp::Conv2dWeightGrad(last),
     ] {
         for form in BOTH {
-            let all = Variant::candidates(gpu.caps(), form, &op, formats).unwrap();
-            assert_eq!(all[0], Variant::by_rule(gpu.caps(), form, &op).unwrap());
+            let all = Variant::candidates(gpu.caps(), form, &op, F32).unwrap();
+            assert_eq!(
+                all[0],
+                Variant::by_rule(gpu.caps(), form, &op, F32).unwrap()
+            );
             assert!(all.len() > 1, "{op:?}: {all:?}");
             for &variant in &all {
                 let name = variant.to_string();
-                let found = Variant::named(&name, gpu.caps(), form, &op, formats);
+                let found = Variant::named(&name, gpu.caps(), form, &op, F32);
                 assert_eq!(found, Some(variant));
                 check_variant(gpu.caps(), variant, &op, [0; 3]);
             }
         }
         assert_eq!(
-            Variant::named("cpu-k7", gpu.caps(), Form::Cpu, &op, formats),
+            Variant::named("cpu-k7", gpu.caps(), Form::Cpu, &op, F32),
             None
         );
     }
@@ -428,8 +476,8 @@ fn a_folded_grid_computes_the_same() {
         max_workgroups_per_dim: 5,
         ..gpu.caps().clone()
     };
-    for form in BOTH {
-        let op = matmul([130, 70, 33], 3, [false, false]);
+    for (form, size) in [(Form::Cpu, [130, 70, 33]), (Form::Gpu, [70, 40, 33])] {
+        let op = matmul(size, 3, [false, false]);
         let grid = by_rule(&caps, form, &call(&op, [0; 3])).unwrap()[0]
             .kernel
             .grid;
@@ -532,7 +580,7 @@ fn mutations_are_caught() {
         for (op, text, mutant) in &mutations {
             let variant = Variant {
                 scheme: Scheme::Whole,
-                ..Variant::by_rule(gpu.caps(), form, op).unwrap()
+                ..Variant::by_rule(gpu.caps(), form, op, F32).unwrap()
             };
             assert_caught(&gpu, variant, op, text, mutant);
         }
@@ -594,7 +642,7 @@ fn one_pipeline_serves_all_shapes_of_a_class() {
     let source = |op: &GemmOp| {
         let variant = Variant {
             scheme: Scheme::Whole,
-            ..Variant::by_rule(&caps, Form::Cpu, op).unwrap()
+            ..Variant::by_rule(&caps, Form::Cpu, op, F32).unwrap()
         };
         let passes = lower(&caps, variant, &Call::plain(op)).unwrap();
         passes[0].kernel.source.clone()

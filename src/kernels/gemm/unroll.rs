@@ -113,18 +113,12 @@ impl Unroll {
 
     /// Lane l holds A[row, k0 + 32 s + 4 l ..+4] for each slot s.
     fn broadcast_rows(self, text: &mut String) {
-        for slot in 0..self.a_slots() {
-            line(
-                text,
-                format_args!("    a_seek({slot}u, k0 + {}u + lane * 4u);", slot * SEGMENT),
-            );
-        }
         line(text, format_args!("    for (var r = 0u; r < rows; r++) {{"));
         for slot in 0..self.a_slots() {
             line(
                 text,
                 format_args!(
-                    "        let a{slot} = a_vec({slot}u, row0 + r, k0 + {}u + lane * 4u);",
+                    "        let a{slot} = a_vec(row0 + r, k0 + {}u + lane * 4u);",
                     slot * SEGMENT
                 ),
             );
@@ -145,7 +139,7 @@ impl Unroll {
                 line(
                     text,
                     format_args!(
-                        "        let g{slot}{j} = a_vec(0u, row0 + q, k0 + {}u + lane * 4u);",
+                        "        let g{slot}{j} = a_vec(row0 + q, k0 + {}u + lane * 4u);",
                         slot * SEGMENT + j
                     ),
                 );
@@ -201,12 +195,6 @@ impl Unroll {
     }
 
     fn uniform_rows(self, text: &mut String) {
-        for slot in 0..self.a_slots() {
-            line(
-                text,
-                format_args!("    a_seek({slot}u, k0 + {}u);", slot * 4),
-            );
-        }
         line(text, format_args!("    for (var r = 0u; r < rows; r++) {{"));
         line(text, format_args!("        let at = r * LANES + lane;"));
         line(
@@ -216,10 +204,7 @@ impl Unroll {
         for slot in 0..self.a_slots() {
             line(
                 text,
-                format_args!(
-                    "        let a{slot} = a_vec({slot}u, row0 + r, k0 + {}u);",
-                    slot * 4
-                ),
+                format_args!("        let a{slot} = a_vec(row0 + r, k0 + {}u);", slot * 4),
             );
             for (j, element) in ['x', 'y', 'z', 'w'].into_iter().enumerate() {
                 line(
@@ -252,7 +237,7 @@ impl Unroll {
         for k in 0..self.k_tile {
             line(
                 text,
-                format_args!("        let a{k} = a_vec(0u, row0 + r, k0 + {k}u);"),
+                format_args!("        let a{k} = a_vec(row0 + r, k0 + {k}u);"),
             );
             for (row, element) in ['x', 'y', 'z', 'w'].into_iter().enumerate() {
                 line(

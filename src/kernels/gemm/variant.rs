@@ -1,6 +1,9 @@
 //! How a product can be laid out over the machine: what there is to choose from, and the choice by rule.
+use super::coop::CoopTile;
 use super::op::{ConvShape, GemmOp};
 use super::problem::{Problem, packed_len};
+use super::rule;
+use super::tiled::Tile;
 use super::unroll::{self, Unroll};
 use crate::gpu::Caps;
 use crate::kernels::{Form, KernelError, Scalar};
@@ -24,8 +27,10 @@ pub enum Body {
         /// Rows of C per workgroup, a multiple of 4.
         rows: u32,
     },
-    /// For GPUs: tiles in workgroup memory, 4 x 4 sums in registers (gemm_tiled.wgsl).
-    Tiled,
+    /// For GPUs: tiles in workgroup memory, blocks of sums in registers (gemm_tiled.wgsl).
+    Tiled(Tile),
+    /// For GPUs with matrix units: cooperative matrices (gemm_coop.wgsl).
+    Coop(CoopTile),
 }
 
 /// What is multiplied in which order.
@@ -43,11 +48,22 @@ pub enum Scheme {
     TapsFirst,
 }
 
+impl Scheme {
+    /// Parts that k is cut into.
+    pub(super) fn parts(self) -> u32 {
+        match self {
+            Scheme::SplitK(parts) => parts,
+            _ => 1,
+        }
+    }
+}
+
 impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self.body {
             Body::Cpu { k_tile, rows } => write!(f, "cpu-k{k_tile}-r{rows}")?,
-            Body::Tiled => f.write_str("tiled-64x64x32")?,
+            Body::Tiled(tile) => write!(f, "tiled-{tile}")?,
+            Body::Coop(tile) => write!(f, "coop-{tile}")?,
         }
         match self.scheme {
             Scheme::Whole => Ok(()),
@@ -73,30 +89,34 @@ pub fn product(op: &GemmOp, scheme: Scheme) -> GemmOp {
 }
 
 impl Variant {
-    /// The choice by rule: a function of adapter and operation alone.
+    /// The choice by rule: a function of adapter, operation and how A, B and C are stored alone.
     ///
     /// # Errors
     /// [`KernelError`]: an operation that no variant computes.
-    pub fn by_rule(caps: &Caps, form: Form, op: &GemmOp) -> Result<Self, KernelError> {
-        Problem::new(op, [0; 3])?;
-        let scheme = scheme_by_rule(caps, form, op)?;
-        let multiplied = product(op, scheme);
-        let problem = Problem::new(&multiplied, [0; 3])?;
-        let body = match form {
-            Form::Cpu => {
-                let k_tile = Unroll::choose(caps, &problem, op.flops()).k_tile;
-                let parts = match scheme {
-                    Scheme::SplitK(parts) => parts,
-                    _ => 1,
-                };
-                Body::Cpu {
-                    k_tile,
-                    rows: rows_by_rule(caps, &problem, parts),
-                }
-            }
-            Form::Gpu => Body::Tiled,
+    pub fn by_rule(
+        caps: &Caps,
+        form: Form,
+        op: &GemmOp,
+        formats: [Scalar; 3],
+    ) -> Result<Self, KernelError> {
+        let problem = Problem::new(op, [0; 3])?;
+        if form == Form::Gpu {
+            return Ok(rule::ranked(caps, op, formats)?[0]);
+        }
+        let scheme = if taps_pay(op) {
+            Scheme::TapsFirst
+        } else if splittable(op) {
+            split_on_cores(caps, &problem)
+        } else {
+            Scheme::Whole
         };
-        Ok(Self { body, scheme })
+        let multiplied = Problem::new(&product(op, scheme), [0; 3])?;
+        let k_tile = Unroll::choose(caps, &multiplied, op.flops()).k_tile;
+        let rows = rows_by_rule(caps, &multiplied, scheme.parts());
+        Ok(Self {
+            body: Body::Cpu { k_tile, rows },
+            scheme,
+        })
     }
 
     /// Everything worth measuring for `op`, the choice by rule first. `formats`: how A, B and C are stored.
@@ -107,66 +127,39 @@ impl Variant {
         caps: &Caps,
         form: Form,
         op: &GemmOp,
-        _formats: [Scalar; 3],
+        formats: [Scalar; 3],
     ) -> Result<Vec<Self>, KernelError> {
-        let first = Self::by_rule(caps, form, op)?;
+        if form == Form::Gpu {
+            return rule::ranked(caps, op, formats);
+        }
+        let first = Self::by_rule(caps, form, op, formats)?;
         let mut all = vec![first];
-        let mut add = |v: Self| {
-            if !all.contains(&v) {
-                all.push(v);
-            }
-        };
-        let mut schemes = vec![Scheme::Whole];
-        if matches!(op, GemmOp::Conv2dInputGrad(_)) {
-            schemes.push(Scheme::TapsFirst);
-        }
-        if splittable(op) {
-            schemes.extend([2, 4, 8, 16, 32].map(Scheme::SplitK));
-        }
-        for scheme in schemes {
+        for scheme in schemes(op) {
             let problem = Problem::new(&product(op, scheme), [0; 3])?;
-            let parts = match scheme {
-                Scheme::SplitK(parts) => parts,
-                _ => 1,
-            };
-            let blocks = |rows: u32, cols: u32| {
-                problem.m.div_ceil(rows) * problem.n.div_ceil(cols) * problem.depth
-            };
-            match form {
-                Form::Cpu => {
-                    let unroll = Unroll::choose(caps, &problem, op.flops());
-                    // Parts pay where there are few workgroups, as long as each has a few tiles.
-                    let wanted = 2 * unroll::WORKGROUPS_PER_CORE * unroll::cores();
-                    let busy = blocks(unroll::rows_max(caps), unroll::COLS) * parts > wanted;
-                    if parts > 1 && (busy || problem.k / parts < 256) {
-                        continue;
-                    }
-                    let by_rule = rows_by_rule(caps, &problem, parts);
-                    for rows in [by_rule, by_rule / 2, by_rule * 2] {
-                        let rows = rows.next_multiple_of(4);
-                        if rows <= unroll::rows_max(caps)
-                            && rows < problem.m.next_multiple_of(4) + 32
-                        {
-                            add(Self {
-                                body: Body::Cpu {
-                                    k_tile: unroll.k_tile,
-                                    rows,
-                                },
-                                scheme,
-                            });
-                        }
-                    }
-                }
-                Form::Gpu => {
-                    // A GPU wants some hundred workgroups, and each part a few tiles of k.
-                    if parts > 1 && (blocks(64, 64) * (parts / 2) > 512 || problem.k / parts < 128)
-                    {
-                        continue;
-                    }
-                    add(Self {
-                        body: Body::Tiled,
-                        scheme,
-                    });
+            let unroll = Unroll::choose(caps, &problem, op.flops());
+            let parts = scheme.parts();
+            // Parts pay where there are few workgroups, as long as each has a few tiles.
+            let [rows, cols] = [unroll::rows_max(caps), unroll::COLS];
+            let blocks = problem.m.div_ceil(rows) * problem.n.div_ceil(cols) * problem.depth;
+            let wanted = 2 * unroll::WORKGROUPS_PER_CORE * unroll::cores();
+            if parts > 1 && (blocks * parts > wanted || problem.k / parts < 256) {
+                continue;
+            }
+            let by_rule = rows_by_rule(caps, &problem, parts);
+            for rows in [by_rule, by_rule / 2, by_rule * 2] {
+                let rows = rows.next_multiple_of(4);
+                let variant = Self {
+                    body: Body::Cpu {
+                        k_tile: unroll.k_tile,
+                        rows,
+                    },
+                    scheme,
+                };
+                if rows <= unroll::rows_max(caps)
+                    && rows < problem.m.next_multiple_of(4) + 32
+                    && !all.contains(&variant)
+                {
+                    all.push(variant);
                 }
             }
         }
@@ -198,6 +191,18 @@ impl Variant {
     }
 }
 
+/// The schemes that compute `op`.
+pub(super) fn schemes(op: &GemmOp) -> Vec<Scheme> {
+    let mut all = vec![Scheme::Whole];
+    if matches!(op, GemmOp::Conv2dInputGrad(_)) {
+        all.push(Scheme::TapsFirst);
+    }
+    if splittable(op) {
+        all.extend([2, 4, 8, 16, 32].map(Scheme::SplitK));
+    }
+    all
+}
+
 /// Batches and stride phases spread over the machine by themselves.
 fn splittable(op: &GemmOp) -> bool {
     !matches!(
@@ -206,40 +211,16 @@ fn splittable(op: &GemmOp) -> bool {
     )
 }
 
-fn scheme_by_rule(caps: &Caps, form: Form, op: &GemmOp) -> Result<Scheme, KernelError> {
-    if let GemmOp::Conv2dInputGrad(s) = op
-        && taps_first(s)
-    {
-        return Ok(Scheme::TapsFirst);
-    }
-    let p = Problem::new(op, [0; 3])?;
-    // With a few rows, all that a part does is to read its share of B.
-    const LEAST_ROWS: u32 = 8;
-    if !splittable(op) || p.m < LEAST_ROWS {
-        return Ok(Scheme::Whole);
-    }
-    // Workgroups that the machine wants, rows and columns of C in one, and the k that a part is worth. On a CPU more parts
-    // are better than fewer rows per workgroup, because each workgroup fills its tiles of B anew.
-    let (wanted, [rows, cols], least_k) = match form {
-        Form::Cpu => (
-            unroll::WORKGROUPS_PER_CORE * unroll::cores(),
-            [unroll::rows_max(caps), unroll::COLS],
-            512,
-        ),
-        Form::Gpu => (128, [64, 64], 256),
-    };
-    let blocks = p.m.div_ceil(rows).saturating_mul(p.n.div_ceil(cols));
-    let parts = (wanted / blocks).min(p.k / least_k).min(32);
-    Ok(match parts {
-        0 | 1 => Scheme::Whole,
-        parts => Scheme::SplitK(1 << parts.ilog2()),
-    })
-}
-
+/// Whether taps go first by rule.
+///
 /// With few rows (input channels) the direct form spends its time in gathering dy: 64 -> 1 channels, 4x4 stride 2, batch 64 on
 /// Mesa 25.0.7: 33 ms direct, 4.5 ms taps first. And it multiplies taps that fall outside y, which are most of them where y is
 /// hardly larger than a pixel (100 -> 512 channels, 1x1 -> 4x4: 56 and 19 ms). From 64 channels on the direct form is twice as
 /// fast.
+pub(super) fn taps_pay(op: &GemmOp) -> bool {
+    matches!(op, GemmOp::Conv2dInputGrad(s) if taps_first(s))
+}
+
 fn taps_first(s: &ConvShape) -> bool {
     const FEW_CHANNELS: u32 = 4;
     const LEAST_ROWS: u32 = 8;
@@ -250,6 +231,22 @@ fn taps_first(s: &ConvShape) -> bool {
     let taps = u64::from(s.oh()) * u64::from(s.ow()) * u64::from(s.kh) * u64::from(s.kw);
     let rows = s.ci.saturating_mul(s.kh * s.kw);
     rows >= LEAST_ROWS && s.co >= LEAST_DEPTH && (s.ci <= FEW_CHANNELS || direct >= 4 * taps)
+}
+
+/// As many parts of k as keep every core busy: more parts are better than fewer rows per workgroup, because each workgroup fills
+/// its tiles of B anew.
+fn split_on_cores(caps: &Caps, p: &Problem) -> Scheme {
+    // The k that a part is worth. And with a few rows, all that a part does is to read its share of B.
+    const LEAST_K: u32 = 512;
+    const LEAST_ROWS: u32 = 8;
+    let [rows, cols] = [unroll::rows_max(caps), unroll::COLS];
+    let blocks = p.m.div_ceil(rows).saturating_mul(p.n.div_ceil(cols));
+    let wanted = unroll::WORKGROUPS_PER_CORE * unroll::cores();
+    match (wanted / blocks).min(p.k / LEAST_K).min(32) {
+        0 | 1 => Scheme::Whole,
+        _ if p.m < LEAST_ROWS => Scheme::Whole,
+        parts => Scheme::SplitK(1 << parts.ilog2()),
+    }
 }
 
 fn rows_by_rule(caps: &Caps, problem: &Problem, parts: u32) -> u32 {
@@ -280,7 +277,7 @@ impl Choices {
     ) -> Result<Variant, KernelError> {
         match self.0.get(&(*op, formats)) {
             Some(&variant) => Ok(variant),
-            None => Variant::by_rule(caps, form, op),
+            None => Variant::by_rule(caps, form, op, formats),
         }
     }
 }

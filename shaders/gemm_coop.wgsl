@@ -1,0 +1,82 @@
+// C[m,n] = epilogue(A[m,k] B[k,n]) on a GPU's matrix units (cooperative matrices): TILE_M x TILE_N of C per workgroup
+// (lib/gemm_stages.wgsl), BLOCK_M x BLOCK_N of it per subgroup in matrices of SIDE x SIDE, summed in f32.
+//
+// Workgroup memory holds A and B in the matrices' element type, in the order in which they lie in memory: A[m][k] or, transposed,
+// [k][m], and B[k][n] or [n][k]. coopLoadT reads rows, coopLoad columns, so nothing is turned. Rows are A_STRIDE (B_STRIDE)
+// elements apart, 16 bytes more than needed, so that eight rows lie in different banks. Nobody sees a matrix's elements, so
+// sums reach the epilogue through workgroup memory, one matrix of each subgroup at a time.
+//
+// Generated (src/kernels/gemm/coop.rs), because arrays of matrices might not stay in registers: begin_sums(),
+// add_product(row, col), store_sum(i, at), a_put(at, v), b_put(at, v), with a_tile and b_tile. The prelude gives TILE_M,
+// TILE_N, TILE_K, BLOCK_M, BLOCK_N, SIDE, SUBGROUP, BUFFERS (1), THREADS, VEC (numbers in an element of a tile) and the axes.
+const SUBGROUPS_N = TILE_N / BLOCK_N;
+const SUBGROUPS = TILE_M / BLOCK_M * SUBGROUPS_N;
+
+var<workgroup> c_tile: array<f32, SUBGROUPS * SIDE * SIDE>;
+// This invocation's subgroup, and its place in it.
+var<private> subgroup: u32;
+var<private> lane: u32;
+
+// Neighbours lie along the axis that is contiguous, in memory and in the tile.
+fn block_of(part: u32, across: u32, along_k: bool) -> vec2<u32> {
+    if along_k {
+        return vec2<u32>(part / K_4, part % K_4);
+    }
+    return vec2<u32>(part % across, part / across);
+}
+
+fn store_a(buffer: u32, block: vec2<u32>, value: mat4x4<f32>) {
+    let rows = select(block, block.yx, A_ALONG_M);
+    let at = rows.x * 4u * A_STRIDE + rows.y * (4u / VEC);
+    a_put(at, value[0]);
+    a_put(at + A_STRIDE, value[1]);
+    a_put(at + 2u * A_STRIDE, value[2]);
+    a_put(at + 3u * A_STRIDE, value[3]);
+}
+
+fn store_b(buffer: u32, block: vec2<u32>, value: mat4x4<f32>) {
+    let rows = select(block.yx, block, B_ALONG_K);
+    let at = rows.x * 4u * B_STRIDE + rows.y * (4u / VEC);
+    b_put(at, value[0]);
+    b_put(at + B_STRIDE, value[1]);
+    b_put(at + 2u * B_STRIDE, value[2]);
+    b_put(at + 3u * B_STRIDE, value[3]);
+}
+
+fn multiply(buffer: u32) {
+    add_product(subgroup / SUBGROUPS_N * BLOCK_M, subgroup % SUBGROUPS_N * BLOCK_N);
+}
+
+fn finish(row0: u32, col0: u32) {
+    let row = row0 + subgroup / SUBGROUPS_N * BLOCK_M;
+    let col = col0 + subgroup % SUBGROUPS_N * BLOCK_N;
+    let first = subgroup * (SIDE * SIDE);
+    for (var j = 0u; j < BLOCK_N / SIDE; j++) {
+        // As SUBGROUP is a multiple of a row's vec4, an invocation stays in its columns.
+        let at_col = lane % (SIDE / 4u) * 4u;
+        c_begin(col + j * SIDE + at_col);
+        for (var i = 0u; i < BLOCK_M / SIDE; i++) {
+            store_sum(i * (BLOCK_N / SIDE) + j, first);
+            workgroupBarrier();
+            for (var r = lane / (SIDE / 4u); r < SIDE; r += SUBGROUP * 4u / SIDE) {
+                let at = first + r * SIDE + at_col;
+                let sums = vec4<f32>(c_tile[at], c_tile[at + 1u], c_tile[at + 2u], c_tile[at + 3u]);
+                c_store(row + i * SIDE + r, col + j * SIDE + at_col, sums);
+            }
+            workgroupBarrier();
+        }
+    }
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) id: u32,
+    @builtin(subgroup_id) subgroup_id: u32,
+    @builtin(subgroup_invocation_id) subgroup_lane: u32,
+) {
+    subgroup = subgroup_id;
+    lane = subgroup_lane;
+    begin_sums();
+    gemm_tile(group, id);
+}

@@ -1,0 +1,244 @@
+//! The tiles of gemm_coop.wgsl, and its generated part: everything that names a cooperative matrix.
+use crate::gpu::{Caps, MatrixScalar};
+use crate::kernels::Scalar;
+use std::fmt::{self, Write};
+
+/// How gemm_coop.wgsl cuts a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CoopTile {
+    /// Rows, columns and depth of one matrix: 8 or 16.
+    pub side: u32,
+    /// Element type of A and B; sums are f32.
+    pub ab: Scalar,
+    /// Rows and columns of C per workgroup, k per step.
+    pub m: u32,
+    pub n: u32,
+    pub k: u32,
+    /// Rows and columns of C per subgroup.
+    pub block: [u32; 2],
+}
+
+/// Every kernel here wants subgroups of this size: NVIDIA's, and Apple's.
+const SUBGROUP: u32 = 32;
+
+impl fmt::Display for CoopTile {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let (side, ab) = (self.side, self.ab.wgsl());
+        write!(f, "{}x{}x{}-{side}x{side}-{ab}", self.m, self.n, self.k)
+    }
+}
+
+impl CoopTile {
+    const fn new(side: u32, ab: Scalar, [m, n, k]: [u32; 3], block: [u32; 2]) -> Self {
+        Self {
+            side,
+            ab,
+            m,
+            n,
+            k,
+            block,
+        }
+    }
+
+    pub fn threads(&self) -> u32 {
+        self.m / self.block[0] * (self.n / self.block[1]) * SUBGROUP
+    }
+
+    /// Numbers in one element of the tiles in workgroup memory. naga 30 writes the pointer of a load as it is for SPIR-V, which
+    /// counts the stride in what it points to, but as a pointer to scalars for Metal, where matrices are 8 x 8.
+    fn vec(&self) -> u32 {
+        if self.side == 8 { 1 } else { 4 }
+    }
+
+    /// Numbers in a row of a tile: 16 bytes more than `row`.
+    fn stride(&self, row: u32) -> u32 {
+        row + 16 / self.ab.bytes() as u32
+    }
+
+    /// Rows and numbers per row of A's and B's tiles.
+    fn tiles(&self, [a_along_m, b_along_k]: [bool; 2]) -> [[u32; 2]; 2] {
+        let turn = |rows, row, turn: bool| if turn { [row, rows] } else { [rows, row] };
+        let [a, b] = [
+            turn(self.m, self.k, a_along_m),
+            turn(self.k, self.n, b_along_k),
+        ];
+        [a, b].map(|[rows, row]| [rows, self.stride(row)])
+    }
+
+    /// Of workgroup memory, whatever the axes.
+    fn bytes(&self) -> u32 {
+        let axes = [[false, false], [true, true]];
+        let numbers = axes.map(|axes| self.tiles(axes).map(|[rows, row]| rows * row));
+        let [a, b] = [0, 1].map(|i| numbers[0][i].max(numbers[1][i]));
+        let sums = self.threads() / SUBGROUP * self.side * self.side;
+        (a + b) * self.ab.bytes() as u32 + sums * 4
+    }
+
+    fn fits(&self, caps: &Caps) -> bool {
+        self.bytes() <= caps.workgroup_storage_bytes && self.threads() <= caps.max_invocations
+    }
+
+    pub fn constants(&self) -> String {
+        let values = [
+            ("TILE_M", self.m),
+            ("TILE_N", self.n),
+            ("TILE_K", self.k),
+            ("BLOCK_M", self.block[0]),
+            ("BLOCK_N", self.block[1]),
+            ("SIDE", self.side),
+            ("SUBGROUP", SUBGROUP),
+            ("BUFFERS", 1),
+            ("THREADS", self.threads()),
+            ("VEC", self.vec()),
+        ];
+        values
+            .map(|(name, value)| format!("const {name} = {value}u;\n"))
+            .concat()
+    }
+
+    /// The tiles and the functions that fill them, and those that load, multiply and store matrices:
+    /// `fn begin_sums()` sets the sums to zero; `fn add_product(row: u32, col: u32)` adds the product of the K tile for the
+    /// block of C that begins there; `fn store_sum(i: u32, at: u32)` writes matrix i, row by row, from c_tile[at] on.
+    ///
+    /// Traps of naga 30: no global may be called A, B or C; what is stored must be bound by `let` first.
+    pub fn generated(&self, axes @ [a_along_m, b_along_k]: [bool; 2]) -> String {
+        let (side, ab, vec) = (self.side, self.ab.wgsl(), self.vec());
+        let [[a_rows, a_row], [b_rows, b_row]] = self.tiles(axes);
+        let element = if vec == 4 {
+            format!("vec4<{ab}>")
+        } else {
+            ab.into()
+        };
+        let mut text = String::new();
+        if self.ab == Scalar::F16 {
+            text += "enable f16;\n";
+        }
+        text += "enable wgpu_cooperative_matrix;\n";
+        for (name, ab, role) in [("a", ab, 'A'), ("b", ab, 'B'), ("c", "f32", 'C')] {
+            let matrix = format!("coop_mat{side}x{side}<{ab}, {role}>");
+            line(&mut text, format_args!("alias matrix_{name} = {matrix};"));
+        }
+        for (name, tile, rows, row) in [("A", "a", a_rows, a_row), ("B", "b", b_rows, b_row)] {
+            let stride = row / vec;
+            line(&mut text, format_args!("const {name}_STRIDE = {stride}u;"));
+            line(
+                &mut text,
+                format_args!(
+                    "var<workgroup> {tile}_tile: array<{element}, {}>;",
+                    rows * stride
+                ),
+            );
+            line(
+                &mut text,
+                format_args!("fn {tile}_put(at: u32, v: vec4<f32>) {{"),
+            );
+            if vec == 4 {
+                line(
+                    &mut text,
+                    format_args!("    {tile}_tile[at] = {element}(v);"),
+                );
+            } else {
+                for (i, part) in ['x', 'y', 'z', 'w'].into_iter().enumerate() {
+                    let to = format!("{tile}_tile[at + {i}u]");
+                    line(&mut text, format_args!("    {to} = {ab}(v.{part});"));
+                }
+            }
+            text += "}\n";
+        }
+        let [across, down] = [self.block[1] / side, self.block[0] / side];
+        let count = across * down;
+        for i in 0..count {
+            line(&mut text, format_args!("var<private> sum{i}: matrix_c;"));
+        }
+        text += "fn begin_sums() {\n";
+        for i in 0..count {
+            line(&mut text, format_args!("    sum{i} = matrix_c();"));
+        }
+        text += "}\nfn add_product(row: u32, col: u32) {\n    for (var k = 0u; k < TILE_K; k += SIDE) {\n";
+        // Where the matrix at (outer, inner) of a tile begins: `outer` counts the tile's rows.
+        let mut load = |name: char, i: u32, rows: bool, [outer, inner]: [&str; 2]| {
+            let call = if rows { "coopLoadT" } else { "coopLoad" };
+            let stride = format!("{}_STRIDE", name.to_ascii_uppercase());
+            let at = format!("({outer}) * {stride} + ({inner}) / {vec}u");
+            line(
+                &mut text,
+                format_args!(
+                    "        let {name}{i} = {call}<matrix_{name}>(&{name}_tile[{at}], {stride});"
+                ),
+            );
+        };
+        for i in 0..down {
+            let row = format!("row + {}u", i * side);
+            let place = if a_along_m { ["k", &row] } else { [&row, "k"] };
+            load('a', i, !a_along_m, place);
+        }
+        for j in 0..across {
+            let col = format!("col + {}u", j * side);
+            let place = if b_along_k { [&col, "k"] } else { ["k", &col] };
+            load('b', j, !b_along_k, place);
+        }
+        for i in 0..down {
+            for j in 0..across {
+                let s = i * across + j;
+                line(
+                    &mut text,
+                    format_args!("        sum{s} = coopMultiplyAdd(a{i}, b{j}, sum{s});"),
+                );
+            }
+        }
+        text += "    }\n}\nfn store_sum(i: u32, at: u32) {\n    switch i {\n";
+        for i in 0..count {
+            let label = if i + 1 == count {
+                "default".into()
+            } else {
+                format!("case {i}u")
+            };
+            line(
+                &mut text,
+                format_args!(
+                    "        {label}: {{ let sum = sum{i}; coopStoreT(sum, &c_tile[at], SIDE); }}"
+                ),
+            );
+        }
+        text + "    }\n}\n"
+    }
+}
+
+/// What the adapter's matrix units offer for operands A and B stored so, with multiply-adds per time relative to the first of
+/// [`TILES`](super::tiled::TILES): guesses, as those are.
+///
+/// f16 matrices only for operands that are stored as f16: the precision is the user's choice.
+pub fn coop_tiles(caps: &Caps, [a, b, _]: [Scalar; 3]) -> Vec<(CoopTile, f64)> {
+    let listed = |side: u32, ab| {
+        caps.cooperative_matrix
+            .iter()
+            .any(|t| [t.m, t.n, t.k] == [side; 3] && t.ab == ab && t.c == MatrixScalar::F32)
+    };
+    let wide = |side| match caps.subgroup_size {
+        Some(size) => size == SUBGROUP,
+        // wgpu 30 reports 4 to 64 for every Metal device. Only Metal lists 8 x 8, on GPUs whose subgroups all have 32.
+        None => side == 8 && (caps.subgroup_min_size..=caps.subgroup_max_size).contains(&SUBGROUP),
+    };
+    let f16 = caps.f16 && [a, b] == [Scalar::F16; 2];
+    let mut tiles = Vec::new();
+    if f16 && listed(16, MatrixScalar::F16) {
+        tiles.push((
+            CoopTile::new(16, Scalar::F16, [128, 128, 32], [64, 32]),
+            6.0,
+        ));
+        tiles.push((CoopTile::new(16, Scalar::F16, [64, 64, 32], [32, 32]), 3.5));
+    }
+    if f16 && listed(8, MatrixScalar::F16) {
+        tiles.push((CoopTile::new(8, Scalar::F16, [64, 64, 32], [32, 32]), 1.2));
+    }
+    if [a, b] == [Scalar::F32; 2] && listed(8, MatrixScalar::F32) {
+        tiles.push((CoopTile::new(8, Scalar::F32, [64, 64, 16], [32, 32]), 1.1));
+    }
+    tiles.retain(|(tile, _)| caps.subgroups && wide(tile.side) && tile.fits(caps));
+    tiles
+}
+
+fn line(text: &mut String, line: fmt::Arguments) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{line}");
+}

@@ -1,0 +1,185 @@
+//! Which variant for GPUs computes an operation fastest, by a model: no GPU was measured yet, so its constants are data sheets
+//! (an H100: 132 multiprocessors of 128 multiply-adds per clock, 1.7 GHz, 3.3 TB/s) and the tiles' rates are guesses. What
+//! matters is the shape: large tiles where they fill the machine, smaller ones or parts of k where they would not.
+use super::coop::coop_tiles;
+use super::op::GemmOp;
+use super::problem::Problem;
+use super::tiled::TILES;
+use super::variant::{Body, Scheme, Variant, product, schemes, taps_pay};
+use crate::gpu::{AdapterClass, Caps};
+use crate::kernels::{KernelError, Scalar};
+
+/// How many are worth measuring.
+const CANDIDATES: usize = 12;
+/// Multiply-adds of one multiprocessor in the time of another dispatch (3 us).
+const DISPATCH: f64 = 6e5;
+/// And in the time that the whole machine writes a number of scratch memory and reads it again.
+const SCRATCH: f64 = 0.5;
+/// The least k that a part is worth.
+const LEAST_PART: u32 = 128;
+
+/// Workgroups that a machine computes at once, about. Adapters do not tell.
+fn multiprocessors(caps: &Caps) -> u32 {
+    match caps.class {
+        AdapterClass::Integrated => 32,
+        _ => 132,
+    }
+}
+
+/// The variants worth measuring for `op`, best first.
+///
+/// # Errors
+/// [`KernelError`]: an operation that no variant computes.
+pub fn ranked(caps: &Caps, op: &GemmOp, formats: [Scalar; 3]) -> Result<Vec<Variant>, KernelError> {
+    let tiled = TILES.into_iter().filter(|(tile, _)| tile.fits(caps));
+    let tiled = tiled.map(|(tile, rate)| (Body::Tiled(tile), [tile.m, tile.n], rate));
+    let coop = coop_tiles(caps, formats).into_iter();
+    let coop = coop.map(|(tile, rate)| (Body::Coop(tile), [tile.m, tile.n], rate));
+    let bodies: Vec<_> = tiled.chain(coop).collect();
+
+    let mut all = Vec::new();
+    for scheme in schemes(op) {
+        let problem = Problem::new(&product(op, scheme), [0; 3])?;
+        if scheme.parts() > 1 && problem.k / scheme.parts() < LEAST_PART {
+            continue;
+        }
+        // With few rows the gather of dy costs more than the sums, which this model does not see.
+        let against_rule = (scheme == Scheme::TapsFirst) != taps_pay(op);
+        for &(body, block, rate) in &bodies {
+            let variant = Variant { body, scheme };
+            // Matrices of f32 are for the tuner alone until some machine has shown that they compute the same.
+            let unproven = matches!(body, Body::Coop(tile) if tile.ab == Scalar::F32);
+            let cost = cost(caps, variant, op, &problem, block, rate);
+            all.push((unproven, against_rule, cost, variant));
+        }
+    }
+    all.sort_by(|x, y| (x.0, x.1).cmp(&(y.0, y.1)).then(x.2.total_cmp(&y.2)));
+    let first = all[0].3;
+    all.sort_by(|x, y| x.2.total_cmp(&y.2));
+    let rest = all.into_iter().map(|(.., variant)| variant);
+    let rest = rest.filter(|&variant| variant != first);
+    Ok([first].into_iter().chain(rest).take(CANDIDATES).collect())
+}
+
+/// Multiply-adds of one multiprocessor in the time that `op` takes: the workgroups' own, as long as there are enough of them, and
+/// those of at least one workgroup each otherwise.
+fn cost(
+    caps: &Caps,
+    variant: Variant,
+    op: &GemmOp,
+    problem: &Problem,
+    [rows, cols]: [u32; 2],
+    rate: f64,
+) -> f64 {
+    let parts = variant.scheme.parts();
+    let blocks = [
+        problem.m.div_ceil(rows),
+        problem.n.div_ceil(cols),
+        problem.depth,
+        parts,
+    ];
+    let blocks: f64 = blocks.into_iter().map(f64::from).product();
+    let waves = (blocks / f64::from(multiprocessors(caps))).max(1.0);
+    let depth = f64::from(problem.k) / f64::from(parts);
+    let multiply = waves * f64::from(rows) * f64::from(cols) * depth / rate;
+    match variant.scratch(op) {
+        0 => multiply,
+        scratch => multiply + DISPATCH + SCRATCH * scratch as f64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::{MatrixScalar, MatrixTile};
+
+    fn matmul([m, n, k]: [u32; 3]) -> GemmOp {
+        GemmOp::Matmul {
+            m,
+            n,
+            k,
+            batch: 1,
+            trans_a: false,
+            trans_b: false,
+        }
+    }
+
+    #[test]
+    fn the_rule_fills_the_machine() {
+        let caps = Caps::baseline(AdapterClass::Discrete);
+        let name = |size| {
+            let all = ranked(&caps, &matmul(size), [Scalar::F32; 3]).unwrap();
+            assert!(all.len() > 4 && all.len() <= CANDIDATES);
+            all[0].to_string()
+        };
+        // Enough blocks; too few blocks for large tiles; a weight gradient; hardly anything.
+        assert_eq!(name([4096, 4096, 4096]), "tiled-128x128x16-8x8");
+        assert_eq!(name([1024, 784, 64]), "tiled-64x64x16-8x8-buffers2");
+        assert!(name([64, 64, 8192]).contains("-split"));
+        assert_eq!(name([16, 16, 64]), "tiled-32x32x32-4x4");
+    }
+
+    #[test]
+    fn matrix_units_are_used_where_listed_and_operands_are_halves() {
+        let tile = |side, ab| MatrixTile {
+            m: side,
+            n: side,
+            k: side,
+            ab,
+            c: MatrixScalar::F32,
+        };
+        let nvidia = Caps {
+            subgroups: true,
+            subgroup_size: Some(32),
+            f16: true,
+            workgroup_storage_bytes: 48 << 10,
+            cooperative_matrix: vec![tile(16, MatrixScalar::F16)],
+            ..Caps::baseline(AdapterClass::Discrete)
+        };
+        let large = matmul([4096; 3]);
+        let half = [Scalar::F16; 3];
+        let coop = |caps: &Caps, formats| {
+            let all = ranked(caps, &large, formats).unwrap();
+            let is = |v: &Variant| matches!(v.body, Body::Coop(_));
+            (is(&all[0]), all.iter().any(is))
+        };
+        assert_eq!(coop(&nvidia, half), (true, true));
+        // A mixed product stays f32, and so does one on an adapter without f16, with other subgroups, or too little memory.
+        assert_eq!(
+            coop(&nvidia, [Scalar::F32, Scalar::F16, Scalar::F32]),
+            (false, false)
+        );
+        for caps in [
+            Caps {
+                f16: false,
+                ..nvidia.clone()
+            },
+            Caps {
+                subgroup_size: Some(64),
+                ..nvidia.clone()
+            },
+            Caps {
+                subgroup_size: None,
+                ..nvidia.clone()
+            },
+            Caps {
+                workgroup_storage_bytes: 8 << 10,
+                ..nvidia.clone()
+            },
+            Caps {
+                cooperative_matrix: vec![tile(8, MatrixScalar::F32)],
+                subgroup_size: None,
+                ..nvidia.clone()
+            },
+        ] {
+            assert_eq!(coop(&caps, half), (false, false), "{caps:?}");
+        }
+        // Metal's are measured, not trusted.
+        let apple = Caps {
+            cooperative_matrix: vec![tile(8, MatrixScalar::F32)],
+            subgroup_size: None,
+            ..nvidia
+        };
+        assert_eq!(coop(&apple, [Scalar::F32; 3]), (false, true));
+    }
+}

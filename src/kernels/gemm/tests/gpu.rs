@@ -1,0 +1,317 @@
+//! Every tile of the bodies for GPUs.
+use super::super::coop::coop_tiles;
+use super::super::tiled::TILES;
+use super::*;
+use crate::gpu::{AdapterClass, MatrixScalar, MatrixTile};
+
+/// Operations that between them use every loader, a little larger than `m` x `n` x `k`.
+fn around([m, n, k]: [u32; 3]) -> Vec<GemmOp> {
+    let odd = [m + 5, n + 7, k + 3];
+    let fours = [m + 4, n + 8, k + 4];
+    let shape = conv(3, [9, m + 1], [7, 9], [4, 3], [2, 1], [1, 2]);
+    vec![
+        matmul(odd, 1, [false, false]),
+        matmul(fours, 2, [true, true]),
+        GemmOp::Conv2dInputGrad(shape),
+        matmul(odd, 2, [true, true]),
+        matmul(fours, 1, [false, false]),
+        GemmOp::Conv2d(shape),
+    ]
+}
+
+/// The smallest tile with all loaders, the others with one whose blocks lie across and one whose blocks lie along: tiles differ
+/// in constants alone, and compiling takes the most time.
+#[test]
+fn tiles_compute_the_same() {
+    let gpu = gpu();
+    for (tile, _) in TILES {
+        if !tile.fits(gpu.caps()) {
+            println!("{tile}: more than this adapter has");
+            continue;
+        }
+        let ops = around([tile.m, tile.n, tile.k]);
+        let variant = Variant {
+            body: Body::Tiled(tile),
+            scheme: Scheme::Whole,
+        };
+        let count = if tile.m == 32 { ops.len() } else { 2 };
+        for op in &ops[..count] {
+            check_variant(gpu.caps(), variant, op, [0; 3]);
+        }
+    }
+}
+
+/// An adapter whose matrix units multiply `side` x `side` of `ab`.
+fn with_matrices(side: u32, ab: MatrixScalar) -> Caps {
+    Caps {
+        subgroups: true,
+        subgroup_size: Some(32),
+        f16: true,
+        workgroup_storage_bytes: 32 << 10,
+        cooperative_matrix: vec![MatrixTile {
+            m: side,
+            n: side,
+            k: side,
+            ab,
+            c: MatrixScalar::F32,
+        }],
+        ..Caps::baseline(AdapterClass::Discrete)
+    }
+}
+
+const HALVES: [Scalar; 3] = [Scalar::F16, Scalar::F16, Scalar::F32];
+
+/// Kernels for matrix units are written for Vulkan, and for Metal where it lists such matrices. No adapter here runs them.
+#[test]
+fn kernels_for_matrix_units_translate() {
+    let kinds = [
+        (16, MatrixScalar::F16, HALVES),
+        (16, MatrixScalar::F16, [Scalar::F16; 3]),
+        (8, MatrixScalar::F16, HALVES),
+        (8, MatrixScalar::F32, F32),
+    ];
+    for (side, ab, formats) in kinds {
+        let caps = with_matrices(side, ab);
+        let tiles = coop_tiles(&caps, formats);
+        assert!(!tiles.is_empty());
+        for (tile, _) in tiles {
+            for op in around([64, 64, 32]) {
+                for scheme in [Scheme::Whole, Scheme::SplitK(2), Scheme::TapsFirst] {
+                    if (scheme == Scheme::TapsFirst) != matches!(op, GemmOp::Conv2dInputGrad(_)) {
+                        continue;
+                    }
+                    let body = Body::Coop(tile);
+                    let call = Call {
+                        formats,
+                        ..Call::plain(&op)
+                    };
+                    let passes = lower(&caps, Variant { body, scheme }, &call).unwrap();
+                    let Kernel { source, label, .. } = &passes[0].kernel;
+                    let reflection = shader::validate_for(source, &caps)
+                        .unwrap_or_else(|error| panic!("{label}: {error}\n{source}"));
+                    assert!(
+                        reflection.cooperative_matrix && reflection.subgroups,
+                        "{label}"
+                    );
+                    assert!(
+                        reflection.workgroup_bytes <= caps.workgroup_storage_bytes,
+                        "{label}"
+                    );
+                    let words = shader::to_spirv(source).unwrap();
+                    assert!(words.len() > 100);
+                    if side == 8 {
+                        shader::to_msl(source).unwrap_or_else(|error| panic!("{label}: {error}"));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Cooperative matrices in plain WGSL, for an adapter without: a subgroup is 32 consecutive invocations, A and B stay where
+/// they are in workgroup memory, and each invocation has its share of the elements of C.
+fn emulated(source: &str, side: u32, vec: u32) -> String {
+    let place = if vec == 4 { "[i / 4u][i % 4u]" } else { "[i]" };
+    let library = format!(
+        "const EACH = {side}u * {side}u / 32u;
+        struct Place {{ at: u32, stride: u32, rows: bool }}
+        struct Share {{ v: array<f32, EACH> }}
+        alias matrix_c = Share;
+        fn element(m: Place, r: u32, c: u32) -> u32 {{
+            return m.at * {vec}u + select(c * m.stride * {vec}u + r, r * m.stride * {vec}u + c, m.rows);
+        }}
+        fn a_element(m: Place, r: u32, c: u32) -> f32 {{ let i = element(m, r, c); return f32(a_tile{place}); }}
+        fn b_element(m: Place, r: u32, c: u32) -> f32 {{ let i = element(m, r, c); return f32(b_tile{place}); }}
+        fn multiply_add(a: Place, b: Place, c: Share) -> Share {{
+            var d = c;
+            for (var e = 0u; e < EACH; e++) {{
+                let i = lane * EACH + e;
+                for (var k = 0u; k < SIDE; k++) {{
+                    d.v[e] += a_element(a, i / SIDE, k) * b_element(b, k, i % SIDE);
+                }}
+            }}
+            return d;
+        }}
+        fn store(c: Share, at: u32) {{
+            for (var e = 0u; e < EACH; e++) {{ c_tile[at + lane * EACH + e] = c.v[e]; }}
+        }}\n"
+    );
+    let mut text = String::new();
+    for line in source.lines() {
+        let kept = !line.starts_with("//")
+            && !line.starts_with("enable wgpu_cooperative_matrix")
+            && !line.starts_with("alias matrix_")
+            && !line.contains("@builtin(subgroup_");
+        text += if kept { line } else { "" };
+        text += "\n";
+    }
+    for (from, to) in [
+        ("subgroup = subgroup_id;", "subgroup = id / 32u;"),
+        ("lane = subgroup_lane;", "lane = id % 32u;"),
+        ("coopLoadT<matrix_a>(&a_tile[", "Place(("),
+        ("coopLoadT<matrix_b>(&b_tile[", "Place(("),
+        ("coopLoad<matrix_a>(&a_tile[", "Place(0u + ("),
+        ("coopLoad<matrix_b>(&b_tile[", "Place(0u + ("),
+        ("coopMultiplyAdd(", "multiply_add("),
+        ("coopStoreT(sum, &c_tile[at], SIDE)", "store(sum, at)"),
+    ] {
+        text = text.replace(from, to);
+    }
+    let text: Vec<_> = text
+        .lines()
+        .map(|line| match line.contains("Place(") {
+            true => {
+                let rows = !line.contains("Place(0u + (");
+                line.replace("],", "),")
+                    .replace("STRIDE);", &format!("STRIDE, {rows});"))
+            }
+            false => line.to_string(),
+        })
+        .collect();
+    let text = text.join("\n") + &library;
+    assert!(!text.contains("coop"), "{text}");
+    text
+}
+
+/// Runs the emulated kernel of `tile`, its product changed from `text` to `mutant`, and compares.
+fn emulate(
+    gpu: &Gpu,
+    tile: CoopTile,
+    scheme: Scheme,
+    op: &GemmOp,
+    [text, mutant]: [&str; 2],
+) -> Result<(), String> {
+    // Where there is no f16 its matrices hold f32: staging, tiling and epilogue are the same.
+    let halves = tile.ab == Scalar::F16 && gpu.caps().f16;
+    let formats = if halves { HALVES } else { F32 };
+    let body = Body::Coop(tile);
+    let variant = Variant { body, scheme };
+    let call = Call {
+        formats,
+        ..call(op, [4, 8, 3])
+    };
+    let mut passes = lower(gpu.caps(), variant, &call).unwrap();
+    let product = passes.iter_mut().find(|p| p.operands.contains(&Operand::B));
+    let kernel = &mut product.unwrap().kernel;
+    let vec = if tile.side == 8 { 1 } else { 4 };
+    let mut source = emulated(&kernel.source, tile.side, vec);
+    assert!(source.contains(text), "{variant}: no {text}");
+    source = source.replace(text, mutant);
+    kernel.source = source.into();
+    if !gpu.caps().f16 {
+        for Pass { kernel, .. } in &mut passes {
+            let source = kernel.source.replace("f16", "f32");
+            kernel.source = source.replace("enable f32;", "").into();
+        }
+    }
+    let ran = run_stored(gpu, &passes, (variant, op, call.offsets), &[], formats);
+    close(&ran.c, &reference::gemm(op, &ran.a, &ran.b), ABS, REL)
+        .map_err(|error| format!("{variant}, {op:?}: {error}"))
+}
+
+/// All of gemm_coop.wgsl but the intrinsics.
+#[test]
+fn kernels_for_matrix_units_compute_the_same_when_emulated() {
+    let gpu = gpu();
+    let same = ["", ""];
+    let tiles = |side, ab, formats| coop_tiles(&with_matrices(side, ab), formats);
+    let halves = tiles(16, MatrixScalar::F16, HALVES);
+    let singles = tiles(8, MatrixScalar::F32, F32);
+    let (large, small, apple) = (halves[0].0, halves[1].0, singles[0].0);
+    let size = |tile: CoopTile| [tile.m, tile.n, tile.k];
+    for op in around(size(small)) {
+        emulate(&gpu, small, Scheme::Whole, &op, same).unwrap();
+    }
+    for op in &around(size(large))[1..2] {
+        emulate(&gpu, large, Scheme::Whole, op, same).unwrap();
+    }
+    for op in &around(size(apple))[..2] {
+        emulate(&gpu, apple, Scheme::Whole, op, same).unwrap();
+    }
+    let op = matmul([20, 70, 200], 1, [false, true]);
+    emulate(&gpu, small, Scheme::SplitK(2), &op, same).unwrap();
+    let op = matmul([70, 75, 70], 1, [false, false]);
+    emulate(&gpu, small, Scheme::Whole, &op, same).unwrap();
+    for mutation in [
+        ["row + 16u", "row + 0u"],
+        [
+            "store_sum(i * (BLOCK_N / SIDE) + j",
+            "store_sum(j * (BLOCK_M / SIDE) + i",
+        ],
+        [
+            "vec2<u32>(part / K_4, part % K_4)",
+            "vec2<u32>(part % K_4, part / K_4)",
+        ],
+        ["if k0 >= gemm.k_end", "if k0 + TILE_K >= gemm.k_end"],
+    ] {
+        let verdict = emulate(&gpu, small, Scheme::Whole, &op, mutation);
+        assert!(verdict.is_err(), "{mutation:?} passes");
+    }
+}
+
+/// The same with halves in memory, and the mistakes that tiles invite.
+#[test]
+fn halves_and_mutations_of_tiles() {
+    let gpu = gpu();
+    for (tile, _) in [TILES[5], TILES[7]] {
+        let variant = Variant {
+            body: Body::Tiled(tile),
+            scheme: Scheme::Whole,
+        };
+        let op = matmul([tile.m + 6, tile.n + 9, 70], 1, [false, false]);
+        for (text, mutant) in [
+            ("2u * M_4] = columns[2]", "2u * M_4] = columns[1]"),
+            ("if k0 >= gemm.k_end", "if k0 + TILE_K >= gemm.k_end"),
+            ("* THREADS_N + place.x) * 4u", "* THREADS_N + place.y) * 4u"),
+        ] {
+            assert_caught(&gpu, variant, &op, text, mutant);
+        }
+        if !gpu.caps().f16 {
+            println!("this adapter has no f16");
+            continue;
+        }
+        for op in [
+            matmul([37, 40, 36], 1, [false, true]),
+            matmul([33, 35, 37], 1, [true, false]),
+            GemmOp::Conv2dInputGrad(shapes()[1]),
+        ] {
+            let call = Call {
+                formats: HALVES,
+                ..call(&op, [4, 8, 3])
+            };
+            let passes = lower(gpu.caps(), variant, &call).unwrap();
+            let ran = run_stored(&gpu, &passes, (variant, &op, call.offsets), &[], HALVES);
+            let want = reference::gemm(&op, &ran.a, &ran.b);
+            assert_close(&format!("{variant} {op:?}"), &ran.c, &want, ABS, REL);
+        }
+    }
+}
+
+/// The matrix units of this adapter, where it lists any that kernels use: what `tools/bench-gpu` runs on a GPU first.
+#[test]
+fn matrix_units_of_this_adapter_compute_the_same() {
+    let gpu = gpu();
+    for formats in [F32, HALVES] {
+        let tiles = coop_tiles(gpu.caps(), formats);
+        println!("{formats:?}: {} kinds of tiles", tiles.len());
+        for (tile, _) in tiles {
+            let mut cases: Vec<_> = around([tile.m, tile.n, tile.k])
+                .into_iter()
+                .map(|op| (op, Scheme::Whole))
+                .collect();
+            cases.push((matmul([20, 70, 200], 1, [false, true]), Scheme::SplitK(2)));
+            for (op, scheme) in cases {
+                let body = Body::Coop(tile);
+                let variant = Variant { body, scheme };
+                let call = Call {
+                    formats,
+                    ..call(&op, [4, 8, 3])
+                };
+                let passes = lower(gpu.caps(), variant, &call).unwrap();
+                let ran = run_stored(&gpu, &passes, (variant, &op, call.offsets), &[], formats);
+                let want = reference::gemm(&op, &ran.a, &ran.b);
+                assert_close(&format!("{variant} {op:?}"), &ran.c, &want, ABS, REL);
+            }
+        }
+    }
+}
