@@ -194,7 +194,7 @@ fn bad_usage_is_refused_with_what_was_meant() {
         ("train --objective hing", "did you mean `hinge`?"),
         ("train --regulariser r1=x", "`x` is no number above 0"),
         ("train --model nothing", "nothing"),
-        ("train --precision f16", "f16 is not available yet"),
+        ("train --precision f64", "[possible values: f32, f16]"),
         ("train --steps 5 --kimg 5", "cannot be used with"),
         ("train --steps 0", "0"),
         ("train --max-time soon", "like 90s, 10m, 1h30m"),

@@ -1,7 +1,7 @@
 //! Compiled plans on the device against the f64 reference: fusion, views, reductions, random numbers, both kernel forms.
 use gan_gpu::gpu::testing;
-use gan_gpu::graph::plan::Form;
 use gan_gpu::graph::plan::evaluate::{Options, evaluate};
+use gan_gpu::graph::plan::{Form, Precision};
 use gan_gpu::graph::{Expr, Graph, Reference, Result, Window};
 
 /// Deterministic values away from 0 and of both signs.
@@ -48,6 +48,7 @@ fn check(
     for form in [Form::Cpu, Form::Gpu] {
         let options = Options {
             form: Some(form),
+            precision: Precision::F32,
             seed: 7,
             execution: 3,
         };

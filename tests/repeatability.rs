@@ -10,7 +10,7 @@ use gan_gpu::nn::model_by_name_or_file;
 use gan_gpu::run::checkpoint::Checkpoint;
 use gan_gpu::run::config::TrainConfig;
 use gan_gpu::run::engine;
-use gan_gpu::run::session::{Engine, Latents, SampleRequest};
+use gan_gpu::run::session::{Engine, EngineError, Latents, SampleRequest};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -105,32 +105,35 @@ fn images(folder: &Path) -> PathBuf {
 struct Story {
     folder: TempDir,
     /// With the word SOURCE for the images' file.
-    config: &'static str,
+    config: String,
     source: PathBuf,
 }
 
 impl Story {
-    fn new(config: &'static str) -> Story {
+    fn new(config: &str) -> Story {
         let folder = tempfile::tempdir().unwrap();
         let source = images(folder.path());
         Story {
             folder,
-            config,
+            config: config.into(),
             source,
         }
     }
     fn open(&self, seed: u64) -> Box<dyn Engine> {
+        self.try_open(seed).unwrap()
+    }
+    fn try_open(&self, seed: u64) -> Result<Box<dyn Engine>, EngineError> {
         let text = self.config.replace("SOURCE", self.source.to_str().unwrap());
         let mut config: TrainConfig = toml::from_str(&text).unwrap();
         config.seed = seed;
         config.adapter = std::env::var("GAN_GPU_ADAPTER").unwrap_or_else(|_| "auto".into());
-        engine::open(&config, &CacheFolder::default()).unwrap()
+        engine::open(&config, &CacheFolder::default())
     }
     /// The engine's checkpoint as a file; what names the temporary folder is left out, so that processes can be compared too.
     fn save(&self, engine: &mut dyn Engine, name: &str) -> PathBuf {
         let path = self.folder.path().join(name);
         let data = engine.checkpoint().unwrap();
-        let config = self.config.into();
+        let config = self.config.clone();
         Checkpoint { data, config }.write(&path).unwrap();
         path
     }
@@ -191,6 +194,18 @@ impl Story {
 #[test]
 fn points() {
     Story::new(RING).tell();
+}
+/// With loss scaling, whose state is part of the checkpoint. Without f16 the run is refused before it starts.
+#[test]
+fn points_in_f16() {
+    let story = Story::new(&format!("precision = \"f16\"\n{RING}"));
+    match gpu().caps().f16 {
+        true => story.tell(),
+        false => match story.try_open(7) {
+            Err(EngineError::Adapter(e)) => assert!(e.to_string().contains("--precision"), "{e}"),
+            other => panic!("{:?}", other.map(|_| "opened")),
+        },
+    }
 }
 #[test]
 fn images_and_second_order() {

@@ -1,5 +1,5 @@
 //! Portability without hardware: every kernel that training and sampling with the built-in models comes down to, in the form for
-//! CPU adapters and in the form for GPUs, is valid WGSL within the limits of the least adapter and can be written for Vulkan
+//! CPU adapters and in the form for GPUs, with temporaries in f32 and in f16, is valid WGSL within the limits of the least adapter and can be written for Vulkan
 //! (SPIR-V), Metal (MSL) and DirectX 12 (HLSL). And no file in `shaders/` is dead. Nothing here opens a device.
 use gan_gpu::data::ImageSet;
 use gan_gpu::data::toy::ToySet;
@@ -7,7 +7,7 @@ use gan_gpu::gan::config::GanConfig;
 use gan_gpu::gan::trainer::{Data, kernels};
 use gan_gpu::gpu::shader::{portability, to_msl, to_spirv, validate_for};
 use gan_gpu::gpu::{AdapterClass, Caps, MatrixScalar, MatrixTile};
-use gan_gpu::graph::plan::{Form, Target};
+use gan_gpu::graph::plan::{Form, Precision, Target};
 use gan_gpu::kernels::Scalar;
 use gan_gpu::kernels::gemm::{self, Body, Call, ConvShape, GemmOp, Variant};
 use gan_gpu::nn::models::MODELS;
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 /// Adapters that select every variant: the least of either class, one with subgroups that kernels are specialised for, and a GPU
 /// that can bind much.
-fn adapters() -> Vec<(Caps, Form)> {
+fn adapters() -> Vec<Target> {
     let software = Caps::baseline(AdapterClass::Software);
     let discrete = Caps::baseline(AdapterClass::Discrete);
     let subgroups = |caps: &Caps, size: u32| Caps {
@@ -27,12 +27,19 @@ fn adapters() -> Vec<(Caps, Form)> {
         max_storage_buffers: 32,
         ..caps.clone()
     };
-    vec![
-        (subgroups(&software, 8), Form::Cpu),
-        (subgroups(&discrete, 32), Form::Gpu),
-        (software, Form::Cpu),
-        (discrete, Form::Gpu),
-    ]
+    let half = |caps: &Caps| Caps {
+        f16: true,
+        ..caps.clone()
+    };
+    let f32 = [
+        subgroups(&software, 8),
+        subgroups(&discrete, 32),
+        software.clone(),
+        discrete.clone(),
+    ];
+    let f16 = [half(&subgroups(&software, 8)), half(&discrete)];
+    let f16 = f16.map(|caps| Target::of(&caps).with_precision(Precision::F16));
+    f32.iter().map(Target::of).chain(f16).collect()
 }
 
 const ADAM: &str = "{ name = \"adam\", lr = 1e-3, beta1 = 0.0, beta2 = 0.9 }";
@@ -124,13 +131,14 @@ fn data(sample: Extent) -> Vec<Data> {
 }
 
 /// The distinct kernels of one adapter: source to label.
-fn sources(caps: &Caps, form: Form) -> BTreeMap<String, String> {
+fn sources(target: &Target) -> BTreeMap<String, String> {
+    let form = target.form;
     let mut all = BTreeMap::new();
     for (name, _) in MODELS {
         let model = model_by_name_or_file(name).unwrap().build().unwrap();
         for config in method(name) {
             for data in data(model.sample) {
-                let made = kernels(&Target::with_form(caps, form), &model, &config, &data);
+                let made = kernels(target, &model, &config, &data);
                 let made = made.unwrap_or_else(|e| panic!("{name} ({form:?}): {e}"));
                 for kernel in made {
                     let label = format!("{name} ({form:?}): {}", kernel.label);
@@ -251,20 +259,29 @@ fn check(source: &str, caps: &Caps) -> Result<(), String> {
 #[test]
 fn every_kernel_of_the_built_in_models_is_portable() {
     let mut seen = BTreeSet::new();
-    for (caps, form) in adapters() {
-        let sources = sources(&caps, form);
+    for target in adapters() {
+        let sources = sources(&target);
+        let caps = &target.caps;
         println!(
-            "{:?}, {form:?}, subgroups {:?}: {} kernels",
+            "{:?}, {:?}, {:?}, subgroups {:?}: {} kernels",
             caps.class,
+            target.form,
+            target.precision,
             caps.subgroup_size,
             sources.len()
         );
+        let f16 = |source: &&String| source.contains("enable f16;");
+        let with_f16 = sources.keys().filter(f16).count();
+        match target.precision {
+            Precision::F32 => assert_eq!(with_f16, 0),
+            Precision::F16 => assert!(2 * with_f16 > sources.len(), "{with_f16}"),
+        }
         assert!(sources.len() > 100, "{} kernels", sources.len());
         for (source, label) in sources {
             if seen.contains(&source) {
                 continue;
             }
-            check(&source, &caps).unwrap_or_else(|e| panic!("{label}: {e}\n{source}"));
+            check(&source, caps).unwrap_or_else(|e| panic!("{label}: {e}\n{source}"));
             seen.insert(source);
         }
     }
@@ -359,8 +376,8 @@ fn no_shader_file_is_dead() {
         .collect();
     assert!(texts.len() > 40, "{} files", texts.len());
     let mut used: BTreeSet<_> = tuned().1.into_keys().collect();
-    for (caps, form) in adapters() {
-        used.extend(sources(&caps, form).into_keys());
+    for target in adapters() {
+        used.extend(sources(&target).into_keys());
     }
     let texts = || texts.iter().map(|(n, t)| (n.as_str(), t.as_str()));
     assert_eq!(dead(texts(), &used), Vec::<&str>::new());

@@ -10,6 +10,7 @@ use gan_gpu::gpu::testing::{buffer_of, gpu, read_f32};
 use gan_gpu::gpu::{Buffer, Gpu, Kernel};
 use gan_gpu::graph::plan::{Form, Target};
 use gan_gpu::kernels::momentum::Momentum;
+use gan_gpu::kernels::scaler::Skip;
 use gan_gpu::kernels::{adam, rmsprop, sgd};
 use gan_gpu::nn::{Network, model_by_name_or_file};
 use serde_json::Value;
@@ -358,6 +359,7 @@ fn optimiser(gpu: &Gpu, case: &Value, count: u32) -> (Kernel, usize) {
                 beta1: beta(0),
                 beta2: beta(1),
                 eps: number("eps").unwrap(),
+                skip: Skip::Never,
             };
             (adam::kernel(caps, &params), 2)
         }
@@ -369,6 +371,7 @@ fn optimiser(gpu: &Gpu, case: &Value, count: u32) -> (Kernel, usize) {
                 alpha: number("alpha").unwrap(),
                 eps: number("eps").unwrap(),
                 momentum,
+                skip: Skip::Never,
             };
             (rmsprop::kernel(caps, &params), 1)
         }
@@ -378,6 +381,7 @@ fn optimiser(gpu: &Gpu, case: &Value, count: u32) -> (Kernel, usize) {
                 offsets: [0; 2],
                 lr,
                 momentum,
+                skip: Skip::Never,
             };
             (sgd::kernel(caps, &params), usize::from(momentum.is_some()))
         }

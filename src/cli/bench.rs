@@ -4,6 +4,7 @@ use crate::gpu::CacheFolder;
 use crate::run::bench::{
     BENCH_MODELS, BenchBudget, BenchModel, BenchRequest, BenchResult, measure,
 };
+use crate::run::config::Precision;
 use crate::run::engine;
 use crate::run::fit::{self, Fit};
 use crate::run::kernel_bench::{self, KernelResult};
@@ -79,6 +80,9 @@ struct StepArgs {
     /// Choose variants of kernels by rule, whatever was measured on this adapter
     #[arg(long)]
     no_tune: bool,
+    /// How activations and their gradients are stored; f16 also scales losses, as training does
+    #[arg(long, default_value = "f32", value_name = "f32|f16", value_enum)]
+    precision: Precision,
     /// Print one JSON object per model
     #[arg(long)]
     json: bool,
@@ -147,6 +151,7 @@ fn steps(args: &StepArgs) -> Result<ExitCode, CliError> {
             batch,
             adapter: args.adapter.clone(),
             tune: !args.no_tune,
+            precision: args.precision,
         };
         if args.dry_run {
             let found = fit::dry_bench(&request)?;

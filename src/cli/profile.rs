@@ -2,6 +2,7 @@
 use super::{CliError, bench, print_json, print_line};
 use crate::gpu::CacheFolder;
 use crate::run::bench::BenchRequest;
+use crate::run::config::Precision;
 use crate::run::presets::preset;
 use crate::run::profile::{Profile, Row, Subject, profile};
 use std::process::ExitCode;
@@ -35,6 +36,9 @@ pub struct Args {
     /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name
     #[arg(long, default_value = "auto", value_name = "ADAPTER")]
     adapter: String,
+    /// How activations and their gradients are stored
+    #[arg(long, default_value = "f32", value_name = "f32|f16", value_enum)]
+    precision: Precision,
     /// Print a JSON object with all tables
     #[arg(long)]
     json: bool,
@@ -72,6 +76,9 @@ fn subject(args: &Args) -> Result<Subject, CliError> {
         if let Some(batch) = args.batch {
             config.method.batch = batch as usize;
         }
+        if args.precision != Precision::F32 {
+            config.precision = args.precision;
+        }
         if let Some(data) = &args.data {
             config.data.source = data.clone();
         }
@@ -84,6 +91,7 @@ fn subject(args: &Args) -> Result<Subject, CliError> {
         model,
         adapter: args.adapter.clone(),
         tune: true,
+        precision: args.precision,
     }))
 }
 

@@ -85,7 +85,7 @@ pub struct ModelFlags {
     /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name (`gan-gpu adapters` lists them)
     #[arg(long, value_name = "ADAPTER")]
     pub adapter: Option<String>,
-    /// Element type on the device
+    /// How activations and their gradients are stored; f16 keeps weights in f32 and scales losses
     #[arg(long, value_name = "f32|f16", value_enum)]
     pub precision: Option<Precision>,
 }

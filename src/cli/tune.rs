@@ -3,7 +3,7 @@ use super::bench::models;
 use super::{CliError, print_json, print_line};
 use crate::gpu::CacheFolder;
 use crate::run::bench::BenchRequest;
-use crate::run::config::TrainConfig;
+use crate::run::config::{Precision, TrainConfig};
 use crate::run::presets::preset;
 use crate::run::tune::{Row, Subject, Tuner};
 use std::path::PathBuf;
@@ -30,6 +30,9 @@ pub struct Args {
     /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name
     #[arg(long, default_value = "auto", value_name = "ADAPTER")]
     adapter: String,
+    /// How activations and their gradients are stored
+    #[arg(long, default_value = "f32", value_name = "f32|f16", value_enum)]
+    precision: Precision,
     /// Print one JSON object per operation
     #[arg(long)]
     json: bool,
@@ -82,6 +85,9 @@ fn subjects(args: &Args) -> Result<Vec<Subject>, CliError> {
         if let Some(batch) = batch {
             config.method.batch = batch;
         }
+        if args.precision != Precision::F32 {
+            config.precision = args.precision;
+        }
         Ok(vec![Subject::of_config(&config.resolve()?)?])
     };
     if let Some(name) = &args.what.preset {
@@ -97,6 +103,7 @@ fn subjects(args: &Args) -> Result<Vec<Subject>, CliError> {
             model,
             adapter: args.adapter.clone(),
             tune: false,
+            precision: args.precision,
         })
     });
     Ok(made.collect::<Result<_, _>>()?)

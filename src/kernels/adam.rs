@@ -1,4 +1,5 @@
 //! Adam's step on a network's arenas (`shaders/adam.wgsl`): Kingma and Ba 2015, exactly as `torch.optim.Adam` without weight decay.
+use super::scaler::Skip;
 use super::walk::{self, Width};
 use crate::gpu::{Caps, Kernel};
 
@@ -18,10 +19,11 @@ pub struct Params {
     pub beta1: f64,
     pub beta2: f64,
     pub eps: f64,
+    pub skip: Skip,
 }
 
 /// Bindings: 0 parameters p (read and written), 1 gradients g, 2 first moments m (read and written), 3 second moments v (read and
-/// written), 4 counters (u32). Moments start at zero.
+/// written), 4 counters (u32), where it may skip 5 the scaler's state. Moments start at zero.
 pub fn kernel(caps: &Caps, p: &Params) -> Kernel {
     let width = Width::of(&p.offsets);
     // Infinite for beta = 0; e^-80 is as good as zero beside 1.
@@ -39,7 +41,8 @@ pub fn kernel(caps: &Caps, p: &Params) -> Kernel {
     let mut rest = vec![p.counter];
     rest.extend(rates.map(|rate| (rate as f32).to_bits()));
     let label = width.label("adam");
-    walk::kernel(caps, label, width, &[SOURCE], p.count, &p.offsets, &rest)
+    let parts = [SOURCE, &p.skip.wgsl(5)];
+    walk::step(caps, label, width, &parts, p.count, &p.offsets, &rest)
 }
 
 #[cfg(test)]
@@ -74,6 +77,7 @@ mod tests {
             beta1: 0.9,
             beta2: 0.999,
             eps: 1e-8,
+            skip: Skip::Never,
         }
     }
 

@@ -16,6 +16,7 @@ pub mod random;
 pub mod random_source;
 pub mod record;
 pub mod rmsprop;
+pub mod scaler;
 pub mod sgd;
 pub mod swissroll_batch;
 mod walk;

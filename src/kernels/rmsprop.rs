@@ -1,5 +1,6 @@
 //! RMSprop's step on a network's arenas (`shaders/rmsprop.wgsl`), exactly as `torch.optim.RMSprop`, not centred and without weight decay.
 use super::momentum::{self, Momentum};
+use super::scaler::Skip;
 use super::walk::{self, Width};
 use crate::gpu::{Caps, Kernel};
 
@@ -17,10 +18,11 @@ pub struct Params {
     pub eps: f64,
     /// `None` for momentum 0, which needs no arena.
     pub momentum: Option<Momentum>,
+    pub skip: Skip,
 }
 
 /// Bindings: 0 parameters p (read and written), 1 gradients g, 2 mean squares s (read and written), and with momentum 3 its arena
-/// (read and written). Mean squares and momentum start at zero.
+/// (read and written). Where it may skip, the scaler's state comes last. Mean squares and momentum start at zero.
 pub fn kernel(caps: &Caps, p: &Params) -> Kernel {
     let [p_offset, g_offset, s_offset] = p.offsets;
     let buf_offset = p.momentum.map_or(0, |m| m.offset);
@@ -28,14 +30,15 @@ pub fn kernel(caps: &Caps, p: &Params) -> Kernel {
     let width = Width::of(&offsets);
     let momentum = p.momentum.map_or(0.0, |m| m.momentum);
     let rates = [p.lr, p.alpha, 1.0 - p.alpha, p.eps, momentum];
-    let parts = [SOURCE, &momentum::wgsl(p.momentum, 3)];
+    let own = 3 + u32::from(p.momentum.is_some());
+    let parts = [SOURCE, &momentum::wgsl(p.momentum, 3), &p.skip.wgsl(own)];
     let name = if p.momentum.is_some() {
         "rmsprop_momentum"
     } else {
         "rmsprop"
     };
     let rest = rates.map(|rate| (rate as f32).to_bits());
-    walk::kernel(
+    walk::step(
         caps,
         width.label(name),
         width,
@@ -65,6 +68,7 @@ mod tests {
                 momentum: 0.7,
                 offset: offsets[3],
             }),
+            skip: Skip::Never,
         }
     }
 
@@ -161,6 +165,7 @@ mod tests {
                 alpha,
                 eps: 1e-8,
                 momentum,
+                skip: Skip::Never,
             };
             for g in [[0.5, -0.25, 2.0], [-1.0, -0.125, 0.0], [0.75, 1e-4, -3.0]] {
                 let g = Region::new(&gpu, "g", 0, &g);

@@ -1,5 +1,6 @@
 //! Gradient descent on a network's arenas (`shaders/sgd.wgsl`), exactly as `torch.optim.SGD` with dampening 0 and without weight decay.
 use super::momentum::{self, Momentum};
+use super::scaler::Skip;
 use super::walk::{self, Width};
 use crate::gpu::{Caps, Kernel};
 
@@ -15,22 +16,25 @@ pub struct Params {
     pub lr: f64,
     /// `None` for momentum 0, which needs no arena.
     pub momentum: Option<Momentum>,
+    pub skip: Skip,
 }
 
 /// Bindings: 0 parameters p (read and written), 1 gradients g, and with momentum 2 its arena (read and written; zeros at the start).
+/// Where it may skip, the scaler's state comes last.
 pub fn kernel(caps: &Caps, p: &Params) -> Kernel {
     let buf = p.momentum.map_or(0, |m| m.offset);
     let offsets = [p.offsets[0], p.offsets[1], buf];
     let width = Width::of(&offsets);
     let rates = [p.lr, p.momentum.map_or(0.0, |m| m.momentum)];
-    let parts = [SOURCE, &momentum::wgsl(p.momentum, 2)];
+    let own = 2 + u32::from(p.momentum.is_some());
+    let parts = [SOURCE, &momentum::wgsl(p.momentum, 2), &p.skip.wgsl(own)];
     let name = if p.momentum.is_some() {
         "sgd_momentum"
     } else {
         "sgd"
     };
     let rest = rates.map(|rate| (rate as f32).to_bits());
-    walk::kernel(
+    walk::step(
         caps,
         width.label(name),
         width,
@@ -57,6 +61,7 @@ mod tests {
                 momentum: 0.7,
                 offset: offsets[2],
             }),
+            skip: Skip::Never,
         }
     }
 
@@ -144,6 +149,7 @@ mod tests {
                 offsets: [0; 2],
                 lr: 0.1,
                 momentum,
+                skip: Skip::Never,
             };
             for g in [[0.5, -0.25, 2.0], [-1.0, -0.125, 0.0], [0.75, 1e-4, -3.0]] {
                 let g = Region::new(&gpu, "g", 0, &g);

@@ -1,4 +1,5 @@
 //! What kernels share that walk flat regions of arenas: the choice of vectors of four or single elements, and the grid.
+use super::scaler::Skip;
 use crate::gpu::{AdapterClass, Caps, Kernel, shader};
 
 const MAIN: &str = include_str!("../../shaders/lib/walk.wgsl");
@@ -67,6 +68,21 @@ pub(super) fn grid(caps: &Caps, groups: u32) -> [u32; 3] {
 /// A kernel whose `parts` declare `im` (its first word is `count`) and `fn update(q: u32)`, called for each value of a region
 /// of `count` elements. `offsets` follow `count` in the immediates, in elements here and in values there; then `rest`.
 pub(super) fn kernel(
+    caps: &Caps,
+    label: String,
+    width: Width,
+    parts: &[&str],
+    count: u32,
+    offsets: &[u32],
+    rest: &[u32],
+) -> Kernel {
+    let never = Skip::Never.wgsl(0);
+    let parts = [parts, &[never.as_str()]].concat();
+    step(caps, label, width, &parts, count, offsets, rest)
+}
+
+/// As [`kernel`]; the `parts` also declare `fn skipped() -> bool`.
+pub(super) fn step(
     caps: &Caps,
     label: String,
     width: Width,

@@ -6,6 +6,7 @@
 use super::session::EngineError;
 use crate::gan::Regulariser;
 use crate::gan::flops::{Iteration, iteration_flops};
+use crate::graph::plan::Precision;
 use crate::nn::Network;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -77,6 +78,7 @@ pub struct BenchRequest {
     pub adapter: String,
     /// Use measured choices of variants; otherwise their rules.
     pub tune: bool,
+    pub precision: Precision,
 }
 
 /// A model ready to be stepped.
@@ -198,7 +200,10 @@ pub fn measure(
         model: request.model.name.to_string(),
         batch: request.batch,
         adapter: facts.adapter,
-        dtype: "fp32",
+        dtype: match request.precision {
+            Precision::F32 => "fp32",
+            Precision::F16 => "fp16",
+        },
         ms_per_iter: rounded(timed.median * 1e3, 4),
         ms_min: rounded(timed.min * 1e3, 4),
         ms_p90: rounded(timed.p90 * 1e3, 4),
@@ -328,6 +333,7 @@ mod tests {
             batch: 64,
             adapter: "auto".into(),
             tune: false,
+            precision: Precision::F32,
         };
         let budget = BenchBudget {
             warmup: 4,

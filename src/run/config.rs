@@ -5,6 +5,7 @@ use super::session::EngineFacts;
 use super::tune::NamedChoices;
 use crate::data::{self, ImageOptions, Source};
 use crate::gan::{GanConfig, GanError};
+pub use crate::graph::plan::Precision;
 use crate::nn::{Extent, ModelSpec, NetworkSpec, NnError, model_by_name_or_file};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -66,16 +67,6 @@ pub struct TrainConfig {
 
 fn auto() -> String {
     "auto".into()
-}
-
-/// Element type of weights and activations on the device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    #[default]
-    F32,
-    // Known by name so that the refusal can say why.
-    F16,
 }
 
 /// What is learnt. The options are for images; a preset may leave size and channels out, a written configuration has them.
@@ -370,12 +361,6 @@ impl TrainConfig {
     /// Completes and checks: the networks are written out with the method's latent width, and every field is one that a run
     /// can use. What depends on the data itself is checked when it is loaded.
     pub fn resolve(mut self) -> Result<Self, ConfigError> {
-        if self.precision == Precision::F16 {
-            return Err(field(
-                "precision",
-                "f16 is not available yet; training runs in f32 (leave --precision out)",
-            ));
-        }
         if self.seed > i64::MAX as u64 {
             return Err(field(
                 "seed",

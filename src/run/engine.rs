@@ -14,9 +14,10 @@ use crate::gan::trainer::{
     Data, Generator, Round, Sampled, State, StateTensor, Trainer, contractions,
 };
 use crate::gan::{GanError, Objective, Regulariser};
-use crate::gpu::{AdapterChoice, AdapterClass, CacheFolder, CompileAhead, DeviceOptions, Gpu};
-use crate::graph::plan::Target;
-use crate::kernels::gemm::Choices;
+use crate::gpu::{
+    AdapterChoice, AdapterClass, AdapterReport, CacheFolder, CompileAhead, DeviceOptions, Gpu,
+};
+use crate::graph::plan::{Precision, Target};
 use crate::nn::{Extent, Model, model_by_name_or_file};
 use std::path::Path;
 
@@ -28,6 +29,21 @@ pub(super) fn open_gpu(adapter: &str, cache: &CacheFolder) -> Result<Gpu, Engine
         cache: cache.clone(),
     };
     Gpu::open(&choice, options).map_err(|e| EngineError::adapter(e.to_string()))
+}
+
+/// What programs are compiled for.
+///
+/// # Errors
+/// [`EngineError::Adapter`] where the adapter cannot store numbers so.
+pub(super) fn target(report: &AdapterReport, precision: Precision) -> Result<Target, EngineError> {
+    if precision == Precision::F16 && !report.caps.f16 {
+        return Err(EngineError::adapter(format!(
+            "{} ({}) has no 16-bit floats in shaders, which --precision f16 needs; train in f32 (leave --precision out), or choose \
+             an adapter that `gan-gpu adapters` lists with f16",
+            report.name, report.backend
+        )));
+    }
+    Ok(Target::of(&report.caps).with_precision(precision))
 }
 
 /// By who can do something about it: the device's own failures are nobody's input.
@@ -64,8 +80,11 @@ pub(super) fn trainer(
     let data = load_data(config)?;
     let data_len = data.count();
     let gpu = open_gpu(&config.adapter, cache)?;
-    fit::check(&measure_of(&gpu), &model, &config.method, &data)?;
-    let decision = decide(&gpu, &model, &config.method, config.choices.as_ref(), cache)?;
+    let target = target(gpu.report(), config.precision)?;
+    let measured = measure_of(&gpu, config.precision);
+    fit::check(&measured, &model, &config.method, &data)?;
+    let what = (&model, &config.method);
+    let decision = decide(&gpu, &target, what, config.choices.as_ref(), cache)?;
     let facts = EngineFacts {
         adapter: gpu.report().name.clone(),
         params_g: model.generator.param_count() as u64,
@@ -75,7 +94,10 @@ pub(super) fn trainer(
         data_len,
         choices: Some(decision.named),
     };
-    let target = target(&gpu, decision.choices);
+    let target = Target {
+        choices: decision.choices,
+        ..target
+    };
     let method = config.method.clone();
     let trainer = Trainer::with_target(&gpu, &target, model, method, data, config.seed)
         .map_err(engine_error)?;
@@ -101,34 +123,27 @@ pub(super) fn load_data(config: &TrainConfig) -> Result<Data, EngineError> {
 }
 
 /// An open device as [`fit`] sees it.
-fn measure_of(gpu: &Gpu) -> fit::Target {
+fn measure_of(gpu: &Gpu, precision: Precision) -> fit::Target {
     fit::Target {
         name: gpu.report().name.clone(),
         caps: gpu.caps().clone(),
+        precision,
     }
 }
 
 /// What was recorded, where something was; else what was measured on this adapter.
 fn decide(
     gpu: &Gpu,
-    model: &Model,
-    method: &GanConfig,
+    target: &Target,
+    (model, method): (&Model, &GanConfig),
     recorded: Option<&NamedChoices>,
     cache: &CacheFolder,
 ) -> Result<Decision, EngineError> {
-    let target = Target::of(gpu.caps());
-    let contractions = contractions(&target, model, method).map_err(engine_error)?;
+    let contractions = contractions(target, model, method).map_err(engine_error)?;
     match recorded {
-        Some(named) => Ok(Decision::recorded(&target, &contractions, named)),
-        None => tune::decide(gpu, &target, &contractions, cache, Policy::FirstUse, |_| ())
+        Some(named) => Ok(Decision::recorded(target, &contractions, named)),
+        None => tune::decide(gpu, target, &contractions, cache, Policy::FirstUse, |_| ())
             .map_err(EngineError::device),
-    }
-}
-
-fn target(gpu: &Gpu, choices: Choices) -> Target {
-    Target {
-        choices,
-        ..Target::of(gpu.caps())
     }
 }
 
@@ -394,7 +409,8 @@ pub(super) fn bench_trainer(
     let (model, config) = bench_parts(request)?;
     let rules = NamedChoices::new();
     let recorded = (!request.tune).then_some(&rules);
-    let decision = decide(&gpu, &model, &config, recorded, cache)?;
+    let target = target(gpu.report(), request.precision)?;
+    let decision = decide(&gpu, &target, (&model, &config), recorded, cache)?;
     let facts = BenchFacts {
         adapter: gpu.report().name.clone(),
         software: gpu.caps().class == AdapterClass::Software,
@@ -411,8 +427,12 @@ pub(super) fn bench_trainer(
     let count = model.discriminator.input_shape(request.batch).numel() as u32;
     let noise = (0..count).map(|i| 2.0 * data::rng::uniform01(stream.block(i, 0)[0]) - 1.0);
     let data = Data::FixedBatch(noise.collect());
-    fit::check(&measure_of(&gpu), &model, &config, &data)?;
-    let target = target(&gpu, decision.choices);
+    let measured = measure_of(&gpu, request.precision);
+    fit::check(&measured, &model, &config, &data)?;
+    let target = Target {
+        choices: decision.choices,
+        ..target
+    };
     let trainer =
         Trainer::with_target(&gpu, &target, model, config, data, 0).map_err(engine_error)?;
     let ahead = start(&trainer);
@@ -422,4 +442,29 @@ pub(super) fn bench_trainer(
         last: [0.0; 2],
         _ahead: ahead,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::testing;
+
+    #[test]
+    fn an_adapter_without_f16_is_refused_with_what_to_do() {
+        let mut report = testing::gpu().report().clone();
+        for f16 in [false, true] {
+            report.caps.f16 = f16;
+            let plain = target(&report, Precision::F32).unwrap();
+            assert_eq!(plain.precision, Precision::F32);
+            match target(&report, Precision::F16) {
+                Ok(target) => assert!(f16 && target.precision == Precision::F16),
+                Err(EngineError::Adapter(error)) => {
+                    let error = error.to_string();
+                    assert!(!f16 && error.contains(&report.name), "{error}");
+                    assert!(error.contains("leave --precision out"), "{error}");
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
 }

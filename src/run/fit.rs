@@ -7,7 +7,7 @@ use crate::data::{ImageSet, Source};
 use crate::gan::config::GanConfig;
 use crate::gan::trainer::{Data, Footprint, Holding, Purpose, footprint};
 use crate::gpu::{AdapterChoice, AdapterClass, Caps, list_adapters};
-use crate::graph::plan;
+use crate::graph::plan::{self, Precision};
 use crate::nn::{Extent, Model};
 use serde::Serialize;
 
@@ -17,6 +17,7 @@ pub struct Target {
     /// The adapter's name, or what stands in for one.
     pub name: String,
     pub caps: Caps,
+    pub precision: Precision,
 }
 
 impl Target {
@@ -24,12 +25,13 @@ impl Target {
     ///
     /// # Errors
     /// [`EngineError::Adapter`] if there are adapters, but not this one.
-    pub fn of(adapter: &str) -> Result<Target, EngineError> {
+    pub fn of(adapter: &str, precision: Precision) -> Result<Target, EngineError> {
         let reports = list_adapters();
         if reports.iter().all(|report| report.unusable.is_some()) {
             return Ok(Target {
                 name: "no adapter here: WebGPU's default limits".into(),
                 caps: Caps::baseline(AdapterClass::Discrete),
+                precision,
             });
         }
         let choice: AdapterChoice = adapter.parse().map_err(EngineError::input)?;
@@ -38,6 +40,7 @@ impl Target {
         Ok(Target {
             name: report.name.clone(),
             caps: report.caps.clone(),
+            precision,
         })
     }
     fn footprint(
@@ -46,7 +49,7 @@ impl Target {
         config: &GanConfig,
         data: &Data,
     ) -> Result<Footprint, EngineError> {
-        let target = plan::Target::of(&self.caps);
+        let target = plan::Target::of(&self.caps).with_precision(self.precision);
         footprint(&target, model, config, data).map_err(engine_error)
     }
     /// The most samples per batch, at most `config.batch`, with which every buffer is within the limits.
@@ -169,7 +172,7 @@ impl Fit {
 /// # Errors
 /// As for [`super::engine::open`]; a data set that is not there is left out ([`DryRun::data_is_here`]).
 pub fn dry_run(config: &TrainConfig) -> Result<DryRun, EngineError> {
-    let target = Target::of(&config.adapter)?;
+    let target = Target::of(&config.adapter, config.precision)?;
     let model = build_model(config)?;
     let missing = match config.data.source() {
         Source::Path(path) => !path.exists(),
@@ -209,7 +212,7 @@ pub fn dry_run(config: &TrainConfig) -> Result<DryRun, EngineError> {
 /// # Errors
 /// As for [`super::engine::open_bench`].
 pub fn dry_bench(request: &BenchRequest) -> Result<Fit, EngineError> {
-    let target = Target::of(&request.adapter)?;
+    let target = Target::of(&request.adapter, request.precision)?;
     let (model, config) = bench_parts(request)?;
     let count = model.discriminator.input_shape(request.batch).numel();
     let data = Data::FixedBatch(vec![0.0; count]);
@@ -255,6 +258,7 @@ mod tests {
                 max_binding_bytes: binding,
                 ..Caps::baseline(AdapterClass::Software)
             },
+            precision: Precision::F32,
         }
     }
 
@@ -275,6 +279,7 @@ mod tests {
         let target = Target {
             name: gpu.report().name.clone(),
             caps: gpu.caps().clone(),
+            precision: Precision::F32,
         };
         let fit = Fit::of(&target, &model, &config, &Data::Glyphs).unwrap();
         let parts = fit.weights_bytes + fit.optimiser_bytes + fit.data_bytes;
@@ -319,6 +324,7 @@ mod tests {
             batch: 128,
             adapter: "auto".into(),
             tune: false,
+            precision: Precision::F32,
         };
         let (model, config) = bench_parts(&request).unwrap();
         let data = Data::FixedBatch(vec![0.0; 128 * 3 * 64 * 64]);
@@ -326,6 +332,7 @@ mod tests {
             let target = Target {
                 name: "baseline".into(),
                 caps: Caps::baseline(class),
+                precision: Precision::F32,
             };
             let fit = Fit::of(&target, &model, &config, &data).unwrap();
             assert!(fit.fits && fit.peak_device_bytes <= 344_823_972, "{fit:?}");

@@ -1,4 +1,6 @@
 //! What a run amounts to: the object that `--json` prints and `summary.json` holds.
+use super::checkpoint::CheckpointData;
+use super::config::Precision;
 use super::toy::ToySummary;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -13,6 +15,25 @@ pub enum Outcome {
     TimeLimit,
     /// Ctrl-C.
     Interrupted,
+}
+
+/// Where dynamic loss scaling has come to in one network.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct LossScale {
+    pub scale: f32,
+    /// Optimiser steps left out because a gradient was not finite, those before a resume included.
+    pub skipped_steps: u64,
+}
+
+impl LossScale {
+    /// Of network `d` or `g`; None where its losses are not scaled.
+    pub fn of(network: &str, state: &CheckpointData) -> Option<LossScale> {
+        let number = |name: &str| state.tensor(&format!("scaler_{network}.{name}"), &[1]);
+        Some(LossScale {
+            scale: number("scale").ok()?[0],
+            skipped_steps: number("skipped_steps").ok()?[0] as u64,
+        })
+    }
 }
 
 /// Final figures of one invocation of `train`.
@@ -39,6 +60,12 @@ pub struct Summary {
     pub device_to_host_bytes_for_output: u64,
     pub peak_device_bytes: u64,
     pub adapter: String,
+    pub precision: Precision,
+    /// Only of runs in f16.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_scale_d: Option<LossScale>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_scale_g: Option<LossScale>,
     pub params_g: u64,
     pub params_d: u64,
     /// `modes, high_quality_percent, reverse_kl`, or `w1, d_real_mean, d_fake_mean`; absent for images.
@@ -48,4 +75,23 @@ pub struct Summary {
     pub checkpoint: PathBuf,
     /// The last picture of samples.
     pub samples: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scale_is_read_from_the_state() {
+        let mut state = CheckpointData::default();
+        assert_eq!(LossScale::of("d", &state), None);
+        state.insert("scaler_d.scale", [1], vec![1024.0]);
+        state.insert("scaler_d.skipped_steps", [1], vec![6.0]);
+        let found = LossScale {
+            scale: 1024.0,
+            skipped_steps: 6,
+        };
+        assert_eq!(LossScale::of("d", &state), Some(found));
+        assert_eq!(LossScale::of("g", &state), None);
+    }
 }

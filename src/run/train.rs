@@ -9,7 +9,7 @@ use super::pace::Pace;
 use super::pictures;
 use super::progress::{Progress, Reporter, Start};
 use super::session::{Engine, EngineError, EngineFacts, EngineTraffic, StepReport};
-use super::summary::{Outcome, Summary};
+use super::summary::{LossScale, Outcome, Summary};
 use super::tensors::write_atomic;
 use super::toy::{self, RecentOutputs};
 use std::path::{Path, PathBuf};
@@ -89,6 +89,7 @@ pub fn run<'a>(
     };
     let store = CheckpointStore::new(folder.checkpoints(), job.config.report.keep);
     let mut last_good = None;
+    let mut loss_scales = [None; 2];
     if let Place::Resume { checkpoint, .. } = &job.place {
         let data = Checkpoint::read(checkpoint)?.data;
         engine.restore(&data).map_err(|source| RunError::Restore {
@@ -96,6 +97,7 @@ pub fn run<'a>(
             source,
         })?;
         store.forget_after(data.step)?;
+        loss_scales = ["d", "g"].map(|network| LossScale::of(network, &data));
         last_good = Some(checkpoint.clone());
     }
     // With the variants that the engine runs, so that it is the same run when it is resumed.
@@ -118,6 +120,7 @@ pub fn run<'a>(
         pace: Pace::default(),
         last_good,
         last_picture: None,
+        loss_scales,
         meter: Meter::default(),
         recent: RecentOutputs::default(),
     };
@@ -199,6 +202,8 @@ struct Run<'a> {
     pace: Pace,
     last_good: Option<PathBuf>,
     last_picture: Option<(u64, PathBuf)>,
+    /// Of D and G, as of the last checkpoint.
+    loss_scales: [Option<LossScale>; 2],
     meter: Meter,
     recent: RecentOutputs,
 }
@@ -370,6 +375,7 @@ impl Run<'_> {
                 last_good: self.last_good.clone(),
             });
         }
+        self.loss_scales = ["d", "g"].map(|network| LossScale::of(network, &data));
         let path = self.store.save(Checkpoint {
             data,
             config: self.config_text.clone(),
@@ -423,6 +429,9 @@ impl Run<'_> {
             device_to_host_bytes_for_output: read - self.meter.device_to_host_bytes,
             peak_device_bytes: traffic.peak_device_bytes,
             adapter: self.facts.adapter.clone(),
+            precision: self.config.precision,
+            loss_scale_d: self.loss_scales[0],
+            loss_scale_g: self.loss_scales[1],
             params_g: self.facts.params_g,
             params_d: self.facts.params_d,
             toy,

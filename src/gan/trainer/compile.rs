@@ -6,7 +6,7 @@ use super::{effects, kinds, sampler};
 use crate::gan::GanError;
 use crate::gan::config::GanConfig;
 use crate::gpu::Kernel;
-use crate::graph::plan::{Contraction, Environment, Plan, Target};
+use crate::graph::plan::{Contraction, Environment, Plan, Precision, Target};
 use crate::nn::Model;
 use std::collections::HashSet;
 
@@ -41,6 +41,9 @@ pub fn compile(
         scalars,
         config.ema.is_some(),
     );
+    if target.precision == Precision::F16 {
+        table.scale_losses();
+    }
     let bound = source::bind(caps, &mut table, model, config, data, seed)?;
     let sampler = sampler::Buffers::new(&mut table, model);
     let environment =
@@ -63,9 +66,9 @@ pub fn compile(
         }
         programs.push((kind, Plan::compile(&graph, &stages, &env)?));
     }
-    // By rule, as `Generator` does: a sample does not depend on what was measured for training.
-    let by_rule = Target::with_form(caps, target.form);
-    let sample_plans = sampler::compile(model, &table, &sampler, || environment(&by_rule))?;
+    // By rule and in f32, as `Generator` does: a sample does not depend on how training was computed.
+    let exact = Target::with_form(caps, target.form);
+    let sample_plans = sampler::compile(model, &table, &sampler, || environment(&exact))?;
     Ok(Compiled {
         table,
         host: bound.host,

@@ -5,14 +5,15 @@ use crate::gan::config::{Adam, GanConfig, Optimiser, Rmsprop, Sgd};
 use crate::gpu::Caps;
 use crate::graph::plan::Effect;
 use crate::kernels::momentum::Momentum;
+use crate::kernels::scaler::{self, Skip};
 use crate::kernels::{adam, clip, ema, record, rmsprop, sgd};
 use crate::nn::Model;
 use std::num::NonZeroU32;
 
-/// D's optimiser step, then weight clipping where the method asks for it.
+/// D's optimiser step (with losses scaled, the check before and the new scale after it), then weight clipping where the method asks for it.
 pub fn after_d(caps: &Caps, config: &GanConfig, table: &Table, model: &Model) -> Vec<Effect> {
     let count = model.discriminator.arena_len() as u32;
-    let mut effects = vec![step(
+    let mut effects = steps(
         caps,
         "d",
         &config.optimiser.d,
@@ -20,7 +21,7 @@ pub fn after_d(caps: &Caps, config: &GanConfig, table: &Table, model: &Model) ->
         count,
         table,
         counter::STEP_D,
-    )];
+    );
     if let Some(bound) = config.clip {
         let kernel = clip::kernel(
             caps,
@@ -41,10 +42,10 @@ pub fn after_d(caps: &Caps, config: &GanConfig, table: &Table, model: &Model) ->
     effects
 }
 
-/// G's optimiser step, then the moving averages of its parameters and states.
+/// G's optimiser step as [`after_d`], then the moving averages of its parameters and states.
 pub fn after_g(caps: &Caps, config: &GanConfig, table: &Table, model: &Model) -> Vec<Effect> {
     let count = model.generator.arena_len() as u32;
-    let mut effects = vec![step(
+    let mut effects = steps(
         caps,
         "g",
         &config.optimiser.g,
@@ -52,7 +53,7 @@ pub fn after_g(caps: &Caps, config: &GanConfig, table: &Table, model: &Model) ->
         count,
         table,
         counter::STEP_G,
-    )];
+    );
     if let (Some(decay), Some([params, state])) = (config.ema_decay(), table.ema) {
         let arenas = [
             (params, table.g.params, count),
@@ -80,6 +81,35 @@ fn moved(count: u32, times: u64) -> u64 {
     4 * times * u64::from(count)
 }
 
+/// The optimiser step of one network; where its loss is scaled, between a look at the gradients and a new scale.
+fn steps(
+    caps: &Caps,
+    scope: &'static str,
+    optimiser: &Optimiser,
+    arenas: &NetworkArenas,
+    count: u32,
+    table: &Table,
+    counter: usize,
+) -> Vec<Effect> {
+    let step = step(caps, scope, optimiser, arenas, count, table, counter);
+    let Some(state) = arenas.scaler else {
+        return vec![step];
+    };
+    let check = Effect {
+        kernel: scaler::check(caps, count, 0),
+        buffers: vec![arenas.grads, state],
+        scope,
+        bytes: moved(count, 1),
+    };
+    let update = Effect {
+        kernel: scaler::update(&scaler::Params::new(counter as u32)),
+        buffers: vec![state, table.counters],
+        scope,
+        bytes: 0,
+    };
+    vec![check, step, update]
+}
+
 fn step(
     caps: &Caps,
     scope: &'static str,
@@ -90,6 +120,10 @@ fn step(
     counter: usize,
 ) -> Effect {
     let [first, second] = arenas.moments;
+    let skip = match arenas.scaler {
+        Some(_) => Skip::NonFinite,
+        None => Skip::Never,
+    };
     let with_momentum = |momentum: f64| {
         (momentum != 0.0).then_some(Momentum {
             momentum,
@@ -111,10 +145,13 @@ fn step(
                 beta1,
                 beta2,
                 eps,
+                skip,
             };
+            let mut buffers = vec![arenas.params, arenas.grads, first, second, table.counters];
+            buffers.extend(arenas.scaler);
             Effect {
                 kernel: adam::kernel(caps, &params),
-                buffers: vec![arenas.params, arenas.grads, first, second, table.counters],
+                buffers,
                 scope,
                 bytes: moved(count, 7),
             }
@@ -132,9 +169,11 @@ fn step(
                 alpha,
                 eps,
                 momentum: with_momentum(momentum),
+                skip,
             };
             let mut buffers = vec![arenas.params, arenas.grads, first];
             buffers.extend(params.momentum.as_ref().map(|_| second));
+            buffers.extend(arenas.scaler);
             Effect {
                 kernel: rmsprop::kernel(caps, &params),
                 buffers,
@@ -148,9 +187,11 @@ fn step(
                 offsets: [0; 2],
                 lr,
                 momentum: with_momentum(momentum),
+                skip,
             };
             let mut buffers = vec![arenas.params, arenas.grads];
             buffers.extend(params.momentum.as_ref().map(|_| first));
+            buffers.extend(arenas.scaler);
             Effect {
                 kernel: sgd::kernel(caps, &params),
                 buffers,
@@ -176,8 +217,9 @@ pub fn record(caps: &Caps, table: &Table, kind: Kind, inputs: &Inputs) -> Effect
         increments: [
             increment(counter::EXECUTION, true),
             increment(counter::BATCH, draws),
-            increment(counter::STEP_D, kind.trains_d()),
-            increment(counter::STEP_G, kind.trains_g()),
+            // With losses scaled, the new scale's kernel counts the steps that were made.
+            increment(counter::STEP_D, kind.trains_d() && table.d.scaler.is_none()),
+            increment(counter::STEP_G, kind.trains_g() && table.g.scaler.is_none()),
         ],
     };
     Effect {

@@ -16,6 +16,7 @@ use crate::gan::GanError;
 use crate::gan::config::GanConfig;
 use crate::gpu::{Dispatch, Gpu, Kernel, Submission, Traffic};
 use crate::graph::plan::{Attribution, Plan, Target};
+use crate::kernels::scaler;
 use crate::nn::Model;
 use compile::Compiled;
 pub use compile::{contractions, kernels};
@@ -179,6 +180,9 @@ impl Trainer {
         if let Some([params, state]) = t.ema {
             self.write(params, &g)?;
             self.write(state, &g_state)?;
+        }
+        for state in [t.g.scaler, t.d.scaler].into_iter().flatten() {
+            self.write(state, &scaler::INITIAL)?;
         }
         Ok(())
     }

@@ -150,7 +150,7 @@ impl Builder<'_> {
             }
             let (d_real, d_fake) = objective.statistics(&mut g, s_real, s_fake)?;
             g.restore_scope(outer);
-            let gradients = g.gradients(loss, &d_params)?;
+            let gradients = gradients(&mut g, env, "d", loss, &d_params, table.d.scaler, 0..1)?;
             stage
                 .outputs
                 .extend(regions(d_net.params(), gradients, table.d.grads));
@@ -179,7 +179,15 @@ impl Builder<'_> {
             let outer = g.enter_scope("loss_g");
             let loss = config.objective.generator_loss(&mut g, judged.output)?;
             g.restore_scope(outer);
-            let gradients = g.gradients(loss, &g_params)?;
+            let gradients = gradients(
+                &mut g,
+                env,
+                "g",
+                loss,
+                &g_params,
+                table.g.scaler,
+                0..usize::MAX,
+            )?;
             stage
                 .outputs
                 .extend(regions(g_net.params(), gradients, table.g.grads));
@@ -234,6 +242,31 @@ impl Builder<'_> {
             Inputs::Host(host) => input(g, env, "data", shape, host.data),
         })
     }
+}
+
+/// Gradients of the loss. Where it is scaled, only the last differentiation sees the scale: a gradient within the loss (a penalty) is
+/// part of the loss itself and stays as it is.
+fn gradients(
+    g: &mut Graph,
+    env: &mut Environment,
+    network: &str,
+    loss: Expr,
+    params: &[Expr],
+    scaler: Option<usize>,
+    valid: Range<usize>,
+) -> Result<Vec<Expr>, GanError> {
+    let Some(buffer) = scaler else {
+        return Ok(g.gradients(loss, params)?);
+    };
+    // The state's first element; the end of the stage writes the next one.
+    let scale = g.leaf_during(&format!("{network}.loss_scale"), [], valid);
+    if let Some(id) = g.leaf_id(scale) {
+        env.leaves.insert(id, Region { buffer, offset: 0 });
+    }
+    let scaled = g.mul(loss, scale)?;
+    let gradients = g.gradients(scaled, params)?;
+    let unscaled = gradients.into_iter().map(|x| Ok(g.div(x, scale)?));
+    unscaled.collect()
 }
 
 /// Latents of the prior: N(0, 1), or uniform on [-1, 1).

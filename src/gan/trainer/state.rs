@@ -2,7 +2,9 @@
 use super::Trainer;
 use super::table::{Table, counter};
 use crate::gan::GanError;
-use crate::nn::{Model, ParamSpec};
+use crate::kernels::scaler;
+use crate::nn::{Init, Model, ParamSpec};
+use std::sync::OnceLock;
 
 /// One tensor of the state.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +88,21 @@ pub fn arena_values(
     Ok(values)
 }
 
+/// A scaler's state as tensors of one number each.
+fn scaler_specs() -> &'static [ParamSpec] {
+    static SPECS: OnceLock<Vec<ParamSpec>> = OnceLock::new();
+    SPECS.get_or_init(|| {
+        let names = scaler::STATE_NAMES.into_iter().enumerate();
+        let spec = |(offset, name): (usize, &str)| ParamSpec {
+            name: name.into(),
+            shape: [1].into(),
+            init: Init::Constant(0.0),
+            offset,
+        };
+        names.map(spec).collect()
+    })
+}
+
 impl Trainer {
     /// Every arena that belongs to the state: prefix, tensors in it, table position.
     fn arenas(&self) -> Vec<Arena<'_>> {
@@ -103,6 +120,9 @@ impl Trainer {
             ("opt_d.m.", d.params(), t.d.moments[0]),
             ("opt_d.v.", d.params(), t.d.moments[1]),
         ]);
+        let scalers = [("scaler_g.", t.g.scaler), ("scaler_d.", t.d.scaler)];
+        let scalers = scalers.into_iter().filter_map(|(name, b)| Some((name, b?)));
+        all.extend(scalers.map(|(name, buffer)| (name, scaler_specs(), buffer)));
         all
     }
 

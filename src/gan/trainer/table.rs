@@ -1,6 +1,7 @@
 //! The trainer's device memory: arenas of both networks, counters, scalars, the ring of results.
 use crate::gpu::{Buffer, Gpu, GpuError};
 use crate::graph::plan::{Plan, Region, pool_slots};
+use crate::kernels::scaler;
 use crate::nn::Network;
 use serde::Serialize;
 
@@ -37,6 +38,8 @@ pub struct NetworkArenas {
     /// First and second optimiser moments, as far as the optimiser has them.
     pub moments: [usize; 2],
     pub state: usize,
+    /// The state of its loss scaling, where the losses are scaled ([`Table::scale_losses`]).
+    pub scaler: Option<usize>,
 }
 
 /// What a buffer is for.
@@ -101,6 +104,7 @@ impl Table {
                     add(Optimiser, &format!("{name}.moment2"), len),
                 ],
                 state: add(Weights, &format!("{name}.state"), net.state_len()),
+                scaler: None,
             }
         };
         let g = arenas("g", generator);
@@ -121,6 +125,19 @@ impl Table {
             d,
             ema,
             row,
+        }
+    }
+
+    /// Places the state of loss scaling: for programs with gradients in f16.
+    pub fn scale_losses(&mut self) {
+        for (name, network) in [("g", &mut self.g), ("d", &mut self.d)] {
+            let label = format!("{name}.scaler");
+            network.scaler = Some(plan(
+                &mut self.planned,
+                Purpose::Optimiser,
+                &label,
+                scaler::INITIAL.len(),
+            ));
         }
     }
 
@@ -192,7 +209,7 @@ fn temporaries<'a>(
     plans: impl IntoIterator<Item = &'a Plan>,
 ) -> impl Iterator<Item = (String, u64)> {
     let slots = pool_slots(plans).into_iter().enumerate();
-    slots.map(|(k, floats)| (format!("temporary {k}"), floats as u64 * 4))
+    slots.map(|(k, bytes)| (format!("temporary {k}"), bytes))
 }
 
 fn plan(planned: &mut Vec<Planned>, purpose: Purpose, label: &str, floats: usize) -> usize {

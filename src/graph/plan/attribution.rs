@@ -62,10 +62,19 @@ pub(super) fn of_kernel(graph: &Graph, node: &KernelNode) -> Attribution {
 
 /// Of a copy of `from`.
 pub(super) fn of_copy(graph: &Graph, from: Expr) -> Attribution {
+    moving(graph, from, "copy")
+}
+
+/// Of the copy of `from` as f16.
+pub(super) fn of_cast(graph: &Graph, from: Expr) -> Attribution {
+    moving(graph, from, "cast")
+}
+
+fn moving(graph: &Graph, from: Expr, kind: &str) -> Attribution {
     Attribution {
         layer: graph.scope(from).to_string(),
         pass: pass_of(graph, from),
-        kind: "copy".to_string(),
+        kind: kind.to_string(),
     }
 }
 
@@ -89,7 +98,7 @@ pub(super) fn slot_tensors(
     let graph = lowering.graph;
     let mut largest: Vec<Option<Expr>> = vec![None; schedule.slots.len()];
     for root in lowering.kernels.iter().map(|k| k.root) {
-        let buffer = schedule.place(root, env).buffer;
+        let buffer = schedule.place(root, env).region.buffer;
         let Some(slot) = buffer.checked_sub(env.bound_buffers) else {
             continue;
         };
@@ -112,7 +121,8 @@ pub(super) fn slot_tensors(
     };
     let named = largest.into_iter().zip(&schedule.slots).map(|(e, &slot)| {
         let e = e?;
-        Some(match graph.shape(e).numel().next_multiple_of(4) == slot {
+        let bytes = graph.shape(e).numel() as u64 * schedule.storage.scalar(e).bytes();
+        Some(match bytes.next_multiple_of(16) == slot {
             true => describe(e),
             false => format!("temporaries, the largest {}", describe(e)),
         })

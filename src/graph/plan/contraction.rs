@@ -1,10 +1,12 @@
 //! Matrix products and convolutions of a plan: shapes to the GEMM family's parameters.
 use super::lower::Lowering;
-use super::text::{Bound, Region, epilogue};
+use super::memory::Schedule;
+use super::precision::Storage;
+use super::text::{Bound, epilogue};
 use super::{Contraction, Environment, Target};
 use crate::graph::{Expr, Graph, GraphError, Op, Result, Window};
+use crate::kernels::KernelError;
 use crate::kernels::gemm::{self, Call, ConvShape, GemmOp, Operand};
-use crate::kernels::{KernelError, Scalar};
 
 /// The operation that contraction `core` asks for, and the expressions that are its operands A and B.
 fn operation(graph: &Graph, core: Expr) -> (GemmOp, Expr, Expr) {
@@ -48,17 +50,36 @@ fn operation(graph: &Graph, core: Expr) -> (GemmOp, Expr, Expr) {
     }
 }
 
-/// Which variant computes `core`.
+/// Floating point operations of contraction `core`.
+pub fn work(graph: &Graph, core: Expr) -> u64 {
+    operation(graph, core).0.flops()
+}
+
+/// The expressions whose memory holds the operands A and B of contraction `core`.
+pub fn operands(lowering: &Lowering, core: Expr) -> [Expr; 2] {
+    let (_, a, b) = operation(lowering.graph, core);
+    [a, b].map(|e| lowering.storage(e))
+}
+
+/// Which variant computes the contraction `core` of kernel k.
 ///
 /// # Errors
 /// [`GraphError::Kernel`] where none does.
-pub fn choose(graph: &Graph, core: Expr, env: &Environment) -> Result<Contraction> {
+pub fn choose(
+    lowering: &Lowering,
+    (k, core): (usize, Expr),
+    storage: &Storage,
+    env: &Environment,
+) -> Result<Contraction> {
+    let graph = lowering.graph;
     let (op, ..) = operation(graph, core);
-    let formats = [Scalar::F32; 3];
+    let [a, b] = operands(lowering, core).map(|e| storage.operand(k, e));
+    let formats = [a, b, storage.scalar(lowering.kernels[k].root)];
     let Target {
         caps,
         form,
         choices,
+        ..
     } = &env.target;
     let variant = choices
         .get(caps, *form, &op, formats)
@@ -79,35 +100,33 @@ fn kernel_error(graph: &Graph, core: Expr, error: &KernelError) -> GraphError {
     }
 }
 
-/// The dispatches of contraction `core`, with the tree of `root` as its epilogue where that is another expression. `scratch`: where
-/// the variant's scratch memory lies, if it needs any. With each dispatch comes whether it is the one that multiplies.
+/// The dispatches of the contraction `core` of kernel k, with the kernel's tree as its epilogue where that is another expression. With
+/// each comes whether it is the one that multiplies.
 ///
 /// # Errors
 /// [`GraphError::Kernel`].
 pub fn passes(
     lowering: &Lowering,
-    root: Expr,
-    core: Expr,
-    place: &dyn Fn(Expr) -> Region,
-    scratch: Option<Region>,
+    (k, core): (usize, Expr),
+    schedule: &Schedule,
     env: &Environment,
 ) -> Result<(Contraction, Vec<(Bound, bool)>)> {
     let graph = lowering.graph;
-    let contraction = choose(graph, core, env)?;
-    let (op, a, b) = operation(graph, core);
-    let (pa, pb, pc) = (
-        place(lowering.storage(a)),
-        place(lowering.storage(b)),
-        place(root),
-    );
+    let root = lowering.kernels[k].root;
+    let contraction = choose(lowering, (k, core), &schedule.storage, env)?;
+    let op = contraction.op;
+    let place = |e: Expr| schedule.place(e, env);
+    let [pa, pb] = operands(lowering, core).map(|e| schedule.operand(k, e, env).region);
+    let pc = place(root).region;
     // Rows of C are output features or channels; batches of matrices have no single row number.
     let rows = match &op {
         GemmOp::Matmul { batch, .. } if *batch > 1 => None,
         _ => graph.shape(core).first().copied(),
     };
-    let hook = (root != core).then(|| epilogue(lowering, root, core, place, rows));
+    let hook = (root != core).then(|| epilogue(lowering, root, core, &place, rows));
     let (hook, extra) = hook.unzip();
     let extra = extra.unwrap_or_default();
+    let scratch = schedule.scratch(k);
     let call = Call {
         op: &op,
         formats: contraction.formats,

@@ -1,5 +1,5 @@
 //! Evaluates expressions once on the device: for tests, tools and small questions. Training compiles its programs once instead.
-use super::{Environment, Form, Plan, Region, Stage, Target};
+use super::{Environment, Form, Plan, Precision, Region, Stage, Target};
 use crate::gpu::{Buffer, Gpu, GpuError};
 use crate::graph::{Expr, Graph, GraphError};
 
@@ -17,6 +17,8 @@ pub enum EvaluateError {
 pub struct Options {
     /// Kernels of this form, whatever the adapter's class; None follows the class.
     pub form: Option<Form>,
+    /// How large temporaries are stored.
+    pub precision: Precision,
     /// Seed and execution number of random tensors.
     pub seed: u64,
     pub execution: u32,
@@ -55,7 +57,7 @@ pub fn evaluate(
     let outs = layout(outputs.iter().map(|e| size(*e)));
     let (input_buffer, output_buffer, counter_buffer) = (0, 1, 2);
     let form = options.form.unwrap_or(Form::of(gpu.caps().class));
-    let target = Target::with_form(gpu.caps(), form);
+    let target = Target::with_form(gpu.caps(), form).with_precision(options.precision);
     let mut env = Environment::new(target, 3, counter_buffer, options.seed);
     for ((e, _), &offset) in inputs.iter().zip(&ins.offsets) {
         if let Some(id) = graph.leaf_id(*e) {
@@ -93,8 +95,9 @@ pub fn evaluate(
             bytemuck::cast_slice(&[options.execution, 0, 0, 0]),
         )?,
     ];
-    for (k, &slot) in plan.slots.iter().enumerate() {
-        table.push(nan(&format!("slot {k}"), slot)?);
+    for (k, &bytes) in plan.slots.iter().enumerate() {
+        // All ones are NaN in either precision.
+        table.push(gpu.buffer_from(&format!("slot {k}"), &vec![0xff; bytes as usize])?);
     }
     let dispatches = plan.prepare(gpu, &table)?;
     gpu.submit(&dispatches)?;

@@ -3,15 +3,19 @@
 use super::contraction;
 use super::lower::{Lowering, is_contraction};
 use super::pack::{Lent, Problem, Tensor, pack};
-use super::text::Region;
+use super::precision::Storage;
+use super::text::{Place, Region};
 use super::{Effect, Environment, Stage, order, too_large};
 use crate::graph::{Expr, GraphError, Op, Result};
+use crate::kernels::Scalar;
 use std::collections::{HashMap, HashSet};
 
 /// One thing to run.
 pub enum Item {
     /// Index of a kernel of the lowering.
     Kernel(usize),
+    /// Makes the f16 copy of an expression that contractions read.
+    Cast(Expr),
     Copy {
         from: Expr,
         to: Region,
@@ -22,9 +26,13 @@ pub enum Item {
 /// The order of execution, and where every stored expression lies.
 pub struct Schedule<'g> {
     pub items: Vec<Item>,
-    /// Elements of each temporary buffer, largest first.
-    pub slots: Vec<usize>,
+    /// Bytes of each temporary buffer, largest first.
+    pub slots: Vec<u64>,
+    /// How everything is stored.
+    pub storage: Storage,
     regions: HashMap<Expr, Region>,
+    /// By expression: where its f16 copy lies.
+    casts: HashMap<Expr, Region>,
     /// By kernel: the memory that its passes share.
     scratch: HashMap<usize, Region>,
     graph: &'g crate::graph::Graph,
@@ -32,10 +40,28 @@ pub struct Schedule<'g> {
 
 impl Schedule<'_> {
     /// Where a stored expression lies.
-    pub fn place(&self, e: Expr, env: &Environment) -> Region {
-        match self.graph.node(e).op {
+    pub fn place(&self, e: Expr, env: &Environment) -> Place {
+        let region = match self.graph.node(e).op {
             Op::Leaf(id) => env.leaves[&id],
             _ => self.regions[&e],
+        };
+        let scalar = self.storage.scalar(e);
+        Place { region, scalar }
+    }
+
+    /// Where the f16 copy of an expression lies.
+    pub fn copy(&self, e: Expr) -> Place {
+        Place {
+            region: self.casts[&e],
+            scalar: Scalar::F16,
+        }
+    }
+
+    /// Where kernel k's contraction reads its operand `e`.
+    pub fn operand(&self, k: usize, e: Expr, env: &Environment) -> Place {
+        match self.storage.copied(k).contains(&e) {
+            true => self.copy(e),
+            false => self.place(e, env),
         }
     }
 
@@ -88,21 +114,31 @@ pub fn schedule<'g>(
         .map(|list| list.iter().map(|c| c.0).collect())
         .collect();
     let orders = order::stages(lowering, stages.len(), &kept, &copied);
+    let outputs = stages.iter().flat_map(|s| &s.outputs).map(|(e, _)| *e);
+    let storage = Storage::new(lowering, &outputs.collect(), env.target.precision);
     let mut items = vec![];
+    let mut cast: HashSet<Expr> = HashSet::new();
     for ((stage, order), copies) in stages.iter().zip(orders).zip(&copies) {
-        items.extend(order.into_iter().map(Item::Kernel));
+        for k in order {
+            let new = storage.copied(k).iter().filter(|&&e| cast.insert(e));
+            items.extend(new.map(|&e| Item::Cast(e)));
+            items.push(Item::Kernel(k));
+        }
         items.extend(copies.iter().map(|&(from, to)| Item::Copy { from, to }));
         items.extend(stage.effects.iter().cloned().map(Item::Effect));
     }
     let mut last_read: HashMap<Expr, usize> = HashMap::new();
+    let mut last_read_copy: HashMap<Expr, usize> = HashMap::new();
     for (at, item) in items.iter().enumerate() {
         match item {
             Item::Kernel(k) => {
                 for &r in &lowering.kernels[*k].reads {
                     last_read.insert(r, at);
                 }
+                let copied = storage.copied(*k).iter();
+                last_read_copy.extend(copied.map(|&e| (e, at)));
             }
-            Item::Copy { from, .. } => {
+            Item::Copy { from, .. } | Item::Cast(from) => {
                 last_read.insert(*from, at);
             }
             Item::Effect(_) => {}
@@ -111,13 +147,19 @@ pub fn schedule<'g>(
     let mut tensors = vec![];
     let mut index_of: HashMap<Expr, usize> = HashMap::new();
     let mut scratch_of: HashMap<usize, usize> = HashMap::new();
+    let mut cast_of: HashMap<Expr, usize> = HashMap::new();
+    // Whole vectors of four f32.
+    let words = |elements: usize, scalar: Scalar| {
+        let bytes = elements as u64 * scalar.bytes();
+        bytes.div_ceil(4).next_multiple_of(4) as usize
+    };
     for (at, item) in items.iter().enumerate() {
         if let Item::Kernel(k) = item {
-            let elements = scratch_len(lowering, *k, env)?;
-            if elements > 0 {
+            let floats = scratch_len(lowering, *k, &storage, env)?;
+            if floats > 0 {
                 scratch_of.insert(*k, tensors.len());
                 tensors.push(Tensor {
-                    elements: elements.next_multiple_of(4),
+                    words: words(floats as usize, Scalar::F32),
                     first: at,
                     last: at,
                 });
@@ -126,32 +168,39 @@ pub fn schedule<'g>(
             if kept.contains(&root) {
                 index_of.insert(root, tensors.len());
                 tensors.push(Tensor {
-                    elements: graph.shape(root).numel().next_multiple_of(4),
+                    words: words(graph.shape(root).numel(), storage.scalar(root)),
                     first: at,
                     last: last_read.get(&root).copied().unwrap_or(at),
                 });
             }
+        } else if let Item::Cast(e) = item {
+            cast_of.insert(*e, tensors.len());
+            tensors.push(Tensor {
+                words: words(graph.shape(*e).numel(), Scalar::F16),
+                first: at,
+                last: last_read_copy.get(e).copied().unwrap_or(at),
+            });
         }
     }
-    let apart = apart(lowering, &index_of, &scratch_of, tensors.len());
+    let indices = Indices {
+        root: &index_of,
+        scratch: &scratch_of,
+        cast: &cast_of,
+    };
+    let apart = apart(lowering, &storage, &indices, tensors.len());
     let lent: Vec<Lent> = env
         .lent
         .iter()
-        .map(|&(buffer, elements)| {
+        .map(|&(buffer, words)| {
             let until = items
                 .iter()
                 .position(|item| touches(lowering, item, buffer, &direct, env));
             let until = until.unwrap_or(items.len());
-            Lent { elements, until }
+            Lent { words, until }
         })
         .collect();
-    let limit = (env
-        .target
-        .caps
-        .max_binding_bytes
-        .min(env.target.caps.max_buffer_bytes)
-        / 16
-        * 4) as usize;
+    let caps = &env.target.caps;
+    let limit = (caps.max_binding_bytes.min(caps.max_buffer_bytes) / 16 * 4) as usize;
     let packed = pack(Problem {
         tensors: &tensors,
         apart: &apart,
@@ -159,34 +208,41 @@ pub fn schedule<'g>(
         limit,
     });
     let mut regions = direct;
-    let place = |t: usize| {
-        let (slot, offset) = packed.places[t];
+    let place = |t: usize, scalar: Scalar| {
+        let (slot, word) = packed.places[t];
         let buffer = match env.lent.get(slot) {
             Some(&(buffer, _)) => buffer,
             None => env.bound_buffers + slot - lent.len(),
         };
+        let offset = word * 4 / scalar.bytes() as usize;
         Region { buffer, offset }
     };
-    regions.extend(index_of.into_iter().map(|(e, t)| (e, place(t))));
-    let scratch = scratch_of.into_iter().map(|(k, t)| (k, place(t))).collect();
+    let at = |(e, t): (Expr, usize)| (e, place(t, storage.scalar(e)));
+    regions.extend(index_of.into_iter().map(at));
+    let casts = cast_of.into_iter();
+    let casts = casts.map(|(e, t)| (e, place(t, Scalar::F16))).collect();
+    let scratch = scratch_of.into_iter();
+    let scratch = scratch.map(|(k, t)| (k, place(t, Scalar::F32))).collect();
     Ok(Schedule {
         items,
-        slots: packed.pool,
+        slots: packed.pool.iter().map(|&words| words as u64 * 4).collect(),
+        storage,
         regions,
+        casts,
         scratch,
         graph,
     })
 }
 
-/// Elements of scratch memory that a kernel needs; within the adapter's limit, or the variant would be refused later.
-fn scratch_len(lowering: &Lowering, k: usize, env: &Environment) -> Result<usize> {
+/// Floats of scratch memory that a kernel needs; within the adapter's limit, or the variant would be refused later.
+fn scratch_len(lowering: &Lowering, k: usize, storage: &Storage, env: &Environment) -> Result<u64> {
     let graph = lowering.graph;
     let core = lowering.kernels[k].core;
     let Some(core) = core.filter(|&c| is_contraction(&graph.node(c).op)) else {
         return Ok(0);
     };
-    let chosen = contraction::choose(graph, core, env)?;
-    Ok(chosen.variant.scratch(&chosen.op) as usize)
+    let chosen = contraction::choose(lowering, (k, core), storage, env)?;
+    Ok(chosen.variant.scratch(&chosen.op))
 }
 
 /// True when the item reads or writes what belongs in a buffer of the caller's.
@@ -210,18 +266,26 @@ fn touches(
             let kernel = &lowering.kernels[*k];
             inside(&kernel.root) || kernel.reads.iter().any(inside)
         }
+        Item::Cast(from) => inside(from),
         Item::Copy { from, to } => to.buffer == buffer || inside(from),
         Item::Effect(effect) => effect.buffers.contains(&buffer),
     }
 }
 
+/// The tensors that are packed: of each kernel's root and scratch memory, and of each f16 copy.
+struct Indices<'a> {
+    root: &'a HashMap<Expr, usize>,
+    scratch: &'a HashMap<usize, usize>,
+    cast: &'a HashMap<Expr, usize>,
+}
+
 /// For each tensor those that must lie in other buffers: what a contraction reads is bound beside what it writes, and no buffer may
 /// be bound for both; its scratch memory is written by one pass and read by the next. Elementwise kernels and sums read what lies in
-/// their result's buffer through that binding.
+/// their result's buffer through that binding, as long as it has the result's type.
 fn apart(
     lowering: &Lowering,
-    index_of: &HashMap<Expr, usize>,
-    scratch_of: &HashMap<usize, usize>,
+    storage: &Storage,
+    indices: &Indices,
     count: usize,
 ) -> Vec<Vec<usize>> {
     let graph = lowering.graph;
@@ -230,19 +294,25 @@ fn apart(
         apart[one].push(other);
         apart[other].push(one);
     };
+    for (e, &copy) in indices.cast {
+        if let Some(&original) = indices.root.get(e) {
+            separate(copy, original);
+        }
+    }
     for (k, kernel) in lowering.kernels.iter().enumerate() {
         let contraction = kernel
             .core
             .is_some_and(|c| is_contraction(&graph.node(c).op));
-        if !contraction {
-            continue;
-        }
-        let written = index_of.get(&kernel.root);
-        let scratch = scratch_of.get(&k);
-        let read = kernel.reads.iter().filter_map(|r| index_of.get(r));
-        for &read in read {
-            written.into_iter().for_each(|&w| separate(w, read));
-            scratch.into_iter().for_each(|&s| separate(s, read));
+        let written = indices.root.get(&kernel.root);
+        let scratch = indices.scratch.get(&k);
+        for r in &kernel.reads {
+            let clash = contraction || storage.scalar(*r) != storage.scalar(kernel.root);
+            let copy = storage.copied(k).contains(r).then(|| indices.cast.get(r));
+            let read = [indices.root.get(r), copy.flatten()];
+            for &read in read.into_iter().flatten().filter(|_| clash) {
+                written.into_iter().for_each(|&w| separate(w, read));
+                scratch.into_iter().for_each(|&s| separate(s, read));
+            }
         }
         if let (Some(&written), Some(&scratch)) = (written, scratch) {
             separate(written, scratch);

@@ -13,6 +13,7 @@ mod lower;
 mod memory;
 mod order;
 mod pack;
+mod precision;
 mod text;
 
 use super::{Expr, Graph, GraphError, LeafId, Op, Result, Shape, SourceId};
@@ -23,7 +24,10 @@ use crate::kernels::Scalar;
 use crate::kernels::gemm::{Choices, GemmOp, Variant};
 pub use attribution::{Attribution, Pass};
 use lower::{KernelNode, Lowering, is_contraction};
+pub use precision::Precision;
+use precision::Storage;
 use std::collections::HashMap;
+use text::Place;
 pub use text::{Bound, Region};
 
 /// Work between stages that is not an expression: optimiser, moving average, counters.
@@ -54,6 +58,7 @@ pub type SourceKernel = Box<dyn Fn(Region) -> std::result::Result<Effect, String
 pub struct Target {
     pub caps: Caps,
     pub form: Form,
+    pub precision: Precision,
     pub choices: Choices,
 }
 
@@ -68,8 +73,14 @@ impl Target {
         Target {
             caps: caps.clone(),
             form,
+            precision: Precision::F32,
             choices: Choices::default(),
         }
+    }
+
+    /// The same with temporaries stored so. Only for adapters with f16 (`Caps::f16`): others refuse the kernels.
+    pub fn with_precision(self, precision: Precision) -> Target {
+        Target { precision, ..self }
     }
 }
 
@@ -135,8 +146,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// One per product, in order of execution.
     pub contractions: Vec<Contraction>,
-    /// Elements of each temporary slot, largest first; slot k is buffer `bound_buffers + k` of the table.
-    pub slots: Vec<usize>,
+    /// Bytes of each temporary slot, largest first; slot k is buffer `bound_buffers + k` of the table.
+    pub slots: Vec<u64>,
     /// The largest tensor of each slot, in words, for messages about memory.
     pub slot_tensors: Vec<String>,
 }
@@ -183,13 +194,11 @@ impl Plan {
                             buffers: bound.buffers,
                         });
                     };
-                    let bytes = bytes(graph, node);
+                    let bytes = bytes(&lowering, *k, &schedule.storage);
                     match node.core.filter(|&c| is_contraction(&graph.node(c).op)) {
                         Some(core) => {
-                            let scratch = schedule.scratch(*k);
-                            let (contraction, passes) = contraction::passes(
-                                &lowering, node.root, core, &place, scratch, env,
-                            )?;
+                            let (contraction, passes) =
+                                contraction::passes(&lowering, (*k, core), &schedule, env)?;
                             // What a small pass moves is the scratch memory.
                             let moved = 8 * contraction.variant.scratch(&contraction.op);
                             for (bound, multiplies) in passes {
@@ -203,9 +212,20 @@ impl Plan {
                         None => step(kernel_of(&lowering, node, &place, env)?, 0, bytes),
                     }
                 }
+                memory::Item::Cast(e) => {
+                    let to = schedule.copy(*e);
+                    let bound = text::cast(&lowering, *e, place(*e), to, &env.target);
+                    plan.steps.push(Step {
+                        kernel: bound.kernel,
+                        buffers: bound.buffers,
+                        flops: 0,
+                        bytes: 6 * graph.shape(*e).numel() as u64,
+                        attribution: attribution::of_cast(graph, *e),
+                    });
+                }
                 memory::Item::Copy { from, to } => {
                     let elements = graph.shape(*from).numel();
-                    let source = place(*from);
+                    let source = place(*from).region;
                     let kernel =
                         kernels::copy::kernel(&env.target.caps, elements, source.offset, to.offset);
                     plan.steps.push(Step {
@@ -267,9 +287,9 @@ impl Plan {
     }
 }
 
-/// Sizes of the pool that serves several plans in turn: slot by slot the largest.
-pub fn pool_slots<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> Vec<usize> {
-    let mut slots: Vec<usize> = vec![];
+/// Bytes of the pool's slots that serve several plans in turn: slot by slot the largest.
+pub fn pool_slots<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> Vec<u64> {
+    let mut slots: Vec<u64> = vec![];
     for plan in plans {
         for (k, &size) in plan.slots.iter().enumerate() {
             match slots.get_mut(k) {
@@ -284,35 +304,22 @@ pub fn pool_slots<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> Vec<usize> {
 fn kernel_of(
     lowering: &Lowering,
     node: &KernelNode,
-    place: &dyn Fn(Expr) -> Region,
+    place: &dyn Fn(Expr) -> Place,
     env: &Environment,
 ) -> Result<Bound> {
     let graph = lowering.graph;
     let root = node.root;
     let Some(core) = node.core else {
-        return Ok(text::elementwise(
-            lowering,
-            root,
-            place,
-            &env.target.caps,
-            env.target.form,
-        ));
+        return Ok(text::elementwise(lowering, root, place, &env.target));
     };
     let op = &graph.node(core).op;
     match op {
-        Op::Sum { .. } => Ok(text::reduce(
-            lowering,
-            root,
-            core,
-            place,
-            &env.target.caps,
-            env.target.form,
-        )),
+        Op::Sum { .. } => Ok(text::reduce(lowering, root, core, place, &env.target)),
         Op::Random {
             distribution,
             stream,
         } => {
-            let region = place(root);
+            let region = place(root).region;
             let params = kernels::random::Params {
                 distribution: match distribution {
                     super::Distribution::Uniform => kernels::random::Distribution::Uniform,
@@ -338,7 +345,7 @@ fn kernel_of(
                 .sources
                 .get(id)
                 .ok_or_else(|| GraphError::Unbound { name: name.clone() })?;
-            let effect = make(place(root)).map_err(|reason| GraphError::Kernel {
+            let effect = make(place(root).region).map_err(|reason| GraphError::Kernel {
                 op: "source",
                 shape: shape.clone(),
                 reason: format!("{name}: {reason}"),
@@ -382,7 +389,9 @@ fn flops(graph: &Graph, core: Expr) -> u64 {
     2 * out * inner as u64
 }
 
-fn bytes(graph: &Graph, node: &KernelNode) -> u64 {
-    let of = |e: Expr| graph.shape(e).numel() as u64 * 4;
-    of(node.root) + node.reads.iter().map(|&r| of(r)).sum::<u64>()
+fn bytes(lowering: &Lowering, k: usize, storage: &Storage) -> u64 {
+    let node = &lowering.kernels[k];
+    let of = |e: Expr, scalar: Scalar| lowering.graph.shape(e).numel() as u64 * scalar.bytes();
+    let reads = node.reads.iter().map(|&r| of(r, storage.operand(k, r)));
+    of(node.root, storage.scalar(node.root)) + reads.sum::<u64>()
 }

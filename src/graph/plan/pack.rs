@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 /// A tensor that is alive from one item of the program to another.
 #[derive(Clone, Debug)]
 pub struct Tensor {
-    /// A multiple of 4.
-    pub elements: usize,
+    /// Of four bytes each; a multiple of 4.
+    pub words: usize,
     /// The items that write it and that read it last.
     pub first: usize,
     pub last: usize,
@@ -15,16 +15,17 @@ pub struct Tensor {
 /// A buffer of the caller's whose contents do not matter before item `until`.
 #[derive(Clone, Copy, Debug)]
 pub struct Lent {
-    pub elements: usize,
+    /// Of four bytes each.
+    pub words: usize,
     pub until: usize,
 }
 
 /// A place for every tensor.
 #[derive(Clone, Debug, Default)]
 pub struct Packed {
-    /// Buffer and first element of each tensor. Lent buffers come first, then those of the pool.
+    /// Buffer and first word of each tensor. Lent buffers come first, then those of the pool.
     pub places: Vec<(usize, usize)>,
-    /// Elements of each buffer of the pool, largest first.
+    /// Words of each buffer of the pool, largest first.
     pub pool: Vec<usize>,
 }
 
@@ -35,7 +36,7 @@ pub struct Problem<'a> {
     /// For each tensor those that must not lie in its buffer.
     pub apart: &'a [Vec<usize>],
     pub lent: &'a [Lent],
-    /// Elements of a buffer; a tensor that is larger has one of its own.
+    /// Words of a buffer; a tensor that is larger has one of its own.
     pub limit: usize,
 }
 
@@ -49,12 +50,12 @@ const TRIES: u32 = 256;
 pub fn pack(problem: Problem) -> Packed {
     let tensors = problem.tensors;
     let mut order: Vec<usize> = (0..tensors.len()).collect();
-    order.sort_by_key(|&t| (Reverse(tensors[t].elements), tensors[t].first));
+    order.sort_by_key(|&t| (Reverse(tensors[t].words), tensors[t].first));
     let mut best = place(problem, &order);
-    let large = |t: &usize| tensors[*t].elements >= tensors[order[0]].elements / 64;
+    let large = |t: &usize| tensors[*t].words >= tensors[order[0]].words / 64;
     // `below` draws from at most 2^16.
     let movable = order.iter().filter(|t| large(t)).count().min(1 << 16) as u32;
-    let least = busiest(tensors).saturating_sub(problem.lent.iter().map(|l| l.elements).sum());
+    let least = busiest(tensors).saturating_sub(problem.lent.iter().map(|l| l.words).sum());
     let stream = Stream::new(0, 0, 0);
     for try_ in 0..TRIES {
         if best.total() <= least || movable < 2 {
@@ -84,7 +85,7 @@ impl Packed {
 fn busiest(tensors: &[Tensor]) -> usize {
     let alive = |at: usize| {
         let then = tensors.iter().filter(|t| t.first <= at && at <= t.last);
-        then.map(|t| t.elements).sum()
+        then.map(|t| t.words).sum()
     };
     tensors.iter().map(|t| alive(t.first)).max().unwrap_or(0)
 }
@@ -98,24 +99,24 @@ fn place(problem: Problem, order: &[usize]) -> Packed {
         limit,
     } = problem;
     let mut places: Vec<Option<(usize, usize)>> = vec![None; tensors.len()];
-    let mut sizes: Vec<usize> = lent.iter().map(|l| l.elements).collect();
+    let mut sizes: Vec<usize> = lent.iter().map(|l| l.words).collect();
     let mut held: Vec<Vec<usize>> = vec![vec![]; lent.len()];
     for &t in order {
-        let Tensor { elements, last, .. } = tensors[t];
+        let Tensor { words, last, .. } = tensors[t];
         let shut = |b: usize| {
             let others = apart[t].iter().filter_map(|&o| places[o]);
             let beside = others.into_iter().any(|(other, _)| other == b);
             beside || lent.get(b).is_some_and(|l| last >= l.until)
         };
-        let room = |b: usize| lent.get(b).map_or(limit, |l| l.elements);
+        let room = |b: usize| lent.get(b).map_or(limit, |l| l.words);
         let fit = (0..sizes.len())
             .filter(|&b| !shut(b))
             .map(|b| {
                 let (offset, gap) = lowest(tensors, &places, &held[b], t);
-                let grows = (offset + elements).saturating_sub(sizes[b]);
+                let grows = (offset + words).saturating_sub(sizes[b]);
                 (grows, gap, b, offset)
             })
-            .filter(|&(_, _, b, offset)| offset + elements <= room(b))
+            .filter(|&(_, _, b, offset)| offset + words <= room(b))
             .min();
         let (b, offset) = match fit {
             Some((_, _, b, offset)) => (b, offset),
@@ -127,7 +128,7 @@ fn place(problem: Problem, order: &[usize]) -> Packed {
         };
         places[t] = Some((b, offset));
         held[b].push(t);
-        sizes[b] = sizes[b].max(offset + elements);
+        sizes[b] = sizes[b].max(offset + words);
     }
     // Largest first, so that programs that share a pool agree about its buffers.
     let mut by_size: Vec<usize> = (lent.len()..sizes.len()).collect();
@@ -151,20 +152,16 @@ fn lowest(
     held: &[usize],
     t: usize,
 ) -> (usize, usize) {
-    let Tensor {
-        elements,
-        first,
-        last,
-    } = tensors[t];
+    let Tensor { words, first, last } = tensors[t];
     let mut taken: Vec<(usize, usize)> = held
         .iter()
         .filter(|&&o| tensors[o].first <= last && first <= tensors[o].last)
-        .filter_map(|&o| places[o].map(|(_, offset)| (offset, offset + tensors[o].elements)))
+        .filter_map(|&o| places[o].map(|(_, offset)| (offset, offset + tensors[o].words)))
         .collect();
     taken.sort_unstable();
     let (mut end, mut best) = (0, None);
     for (from, to) in taken {
-        if from >= end + elements {
+        if from >= end + words {
             let gap = from - end;
             if best.is_none_or(|(_, smallest)| gap < smallest) {
                 best = Some((end, gap));
@@ -179,12 +176,8 @@ fn lowest(
 mod tests {
     use super::*;
 
-    fn tensor(elements: usize, first: usize, last: usize) -> Tensor {
-        Tensor {
-            elements,
-            first,
-            last,
-        }
+    fn tensor(words: usize, first: usize, last: usize) -> Tensor {
+        Tensor { words, first, last }
     }
 
     /// No two tensors that live at once share memory, none shares a buffer with one that it must be apart from, none is outside.
@@ -199,12 +192,12 @@ mod tests {
         for (i, a) in tensors.iter().enumerate() {
             let (buffer, start) = packed.places[i];
             match lent.get(buffer) {
-                Some(l) => assert!(start + a.elements <= l.elements && a.last < l.until),
+                Some(l) => assert!(start + a.words <= l.words && a.last < l.until),
                 None => {
                     let size = packed.pool[buffer - lent.len()];
-                    assert!(start + a.elements <= size);
+                    assert!(start + a.words <= size);
                     let inside = (0..tensors.len()).filter(|&t| packed.places[t].0 == buffer);
-                    let largest = inside.map(|t| tensors[t].elements).max();
+                    let largest = inside.map(|t| tensors[t].words).max();
                     assert!(size <= limit.max(largest.unwrap_or(0)));
                 }
             }
@@ -215,7 +208,7 @@ mod tests {
                 }
                 assert!(!apart[i].contains(&j), "{i} and {j} share a buffer");
                 let alive = a.first <= b.last && b.first <= a.last;
-                let overlap = start < begin + b.elements && begin < start + a.elements;
+                let overlap = start < begin + b.words && begin < start + a.words;
                 assert!(!(alive && overlap), "{i} and {j}");
             }
         }
@@ -252,7 +245,7 @@ mod tests {
     fn lent_memory_is_used_while_it_may_be() {
         let tensors = [tensor(64, 0, 4), tensor(64, 0, 5), tensor(68, 0, 1)];
         let lent = Lent {
-            elements: 64,
+            words: 64,
             until: 5,
         };
         let packed = checked(&tensors, &vec![vec![]; 3], &[lent], 1000);
@@ -278,7 +271,7 @@ mod tests {
             apart[i + 1].push(i);
         }
         let lent = Lent {
-            elements: 512,
+            words: 512,
             until: 150,
         };
         for limit in [256, 1000, 1 << 20] {

@@ -1,11 +1,12 @@
 //! Complete kernels for elementwise trees and sums, and epilogues for contractions, from emitted function bodies.
 use super::super::view::{Domain, View};
 use super::super::{Expr, Graph, Op};
+use super::Target;
 use super::emit::{Emitted, Emitter, Extents, Read};
 use super::lower::{Lowering, NOTHING, sum_view};
-use crate::gpu::{Caps, Kernel};
-use crate::kernels::Form;
+use crate::gpu::Kernel;
 use crate::kernels::gemm::Epilogue;
+use crate::kernels::{Form, Scalar};
 use std::fmt::Write;
 
 const ELEMENTWISE: &str = include_str!("../../../shaders/elementwise.wgsl");
@@ -22,6 +23,14 @@ pub struct Region {
     pub offset: usize,
 }
 
+/// A region, and how its elements are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// Its offset is in elements of `scalar`.
+    pub region: Region,
+    pub scalar: Scalar,
+}
+
 /// A kernel and the buffers of the plan's table it is bound to, in binding order.
 pub struct Bound {
     pub kernel: Kernel,
@@ -33,50 +42,94 @@ struct Bindings {
     text: String,
     buffers: Vec<usize>,
     immediates: Vec<u32>,
+    /// Whether one of them holds f16.
+    f16: bool,
+}
+
+/// How a binding is declared: one element or four at a time.
+#[derive(Clone, Copy)]
+struct Element {
+    scalar: Scalar,
+    wide: bool,
+}
+
+impl Element {
+    fn wgsl(self) -> String {
+        let name = self.scalar.wgsl();
+        if self.wide {
+            format!("vec4<{name}>")
+        } else {
+            name.into()
+        }
+    }
+}
+
+/// A value that was loaded, as f32 (or four of them).
+fn widened(text: &str, from: Element, wide: bool) -> String {
+    match (from.scalar, wide) {
+        (Scalar::F32, _) => text.into(),
+        (Scalar::F16, false) => format!("f32({text})"),
+        (Scalar::F16, true) => format!("vec4<f32>({text})"),
+    }
 }
 
 /// `result` is the written region; it becomes the last binding, and tensors that lie in the same buffer are read through it.
 /// Its kernel has the immediates `count` and `inner` behind the offsets: the caller appends their values.
 fn bindings(
     reads: &[Read],
-    place: &dyn Fn(Expr) -> Region,
-    result: Option<(Region, bool)>,
+    place: &dyn Fn(Expr) -> Place,
+    result: Option<(Place, bool)>,
 ) -> Bindings {
     let mut buffers: Vec<usize> = vec![];
-    let mut wide: Vec<bool> = vec![];
+    let mut elements: Vec<Element> = vec![];
     let mut places = vec![];
     let mut out_wide = result.is_some_and(|(_, w)| w);
     for read in reads {
-        let region = place(read.expr);
+        let Place { region, scalar } = place(read.expr);
         places.push(region);
-        if result.is_some_and(|(r, _)| r.buffer == region.buffer) {
+        if let Some((r, _)) = result
+            && r.region.buffer == region.buffer
+        {
+            debug_assert_eq!(r.scalar, scalar, "a buffer is written as one type");
             out_wide |= read.wide;
             continue;
         }
         match buffers.iter().position(|&b| b == region.buffer) {
-            Some(k) => wide[k] |= read.wide,
+            Some(k) => {
+                debug_assert_eq!(elements[k].scalar, scalar, "a buffer is read as one type");
+                elements[k].wide |= read.wide;
+            }
             None => {
                 buffers.push(region.buffer);
-                wide.push(read.wide);
+                elements.push(Element {
+                    scalar,
+                    wide: read.wide,
+                });
             }
         }
     }
-    let element = |wide: bool| {
-        if wide { "vec4<f32>" } else { "f32" }
-    };
+    let mut f16 = elements.iter().any(|e| e.scalar == Scalar::F16);
+    f16 |= result.is_some_and(|(r, _)| r.scalar == Scalar::F16);
     let mut text = String::new();
-    for (k, w) in wide.iter().enumerate() {
+    if f16 && result.is_some() {
+        text.push_str("enable f16;\n");
+    }
+    for (k, element) in elements.iter().enumerate() {
         // An epilogue's buffers come behind those of the kernel that it is joined to.
         let first = if result.is_some() { "" } else { "E_BINDING + " };
-        let (binding, ty) = (format!("{first}{k}u"), element(*w));
+        let (binding, ty) = (format!("{first}{k}u"), element.wgsl());
         let _ = writeln!(
             text,
             "@group(0) @binding({binding}) var<storage, read> in{k}: array<{ty}>;"
         );
     }
     let mut immediates = vec![];
-    if let Some((region, _)) = result {
-        let (binding, ty) = (buffers.len(), element(out_wide));
+    let out = result.map(|(r, _)| Element {
+        scalar: r.scalar,
+        wide: out_wide,
+    });
+    if let (Some((Place { region, .. }, _)), Some(out)) = (result, out) {
+        let (binding, ty) = (buffers.len(), out.wgsl());
         let _ = writeln!(
             text,
             "@group(0) @binding({binding}) var<storage, read_write> result: array<{ty}>;"
@@ -91,9 +144,10 @@ fn bindings(
     }
     for (k, region) in places.iter().enumerate() {
         let own = buffers.iter().position(|&b| b == region.buffer);
-        let (name, is_wide) = match own {
-            Some(b) => (format!("in{b}"), wide[b]),
-            None => ("result".to_string(), out_wide),
+        let (name, element) = match (own, out) {
+            (Some(b), _) => (format!("in{b}"), elements[b]),
+            (None, Some(out)) => ("result".to_string(), out),
+            (None, None) => unreachable!("what no input binds is read through the result"),
         };
         let base = if result.is_some() {
             format!("im.o{k}")
@@ -103,33 +157,41 @@ fn bindings(
         } else {
             format!("{}u", region.offset)
         };
-        if is_wide {
+        if element.wide {
+            let one = widened(&format!("{name}[a / 4u][a % 4u]"), element, false);
+            let four = widened(&format!("{name}[{base} / 4u + q]"), element, true);
             let _ = writeln!(
                 text,
-                "fn load_{k}(i: u32) -> f32 {{ let a = {base} + i; return {name}[a / 4u][a % 4u]; }}\n\
-                 fn load4_{k}(q: u32) -> vec4<f32> {{ return {name}[{base} / 4u + q]; }}"
+                "fn load_{k}(i: u32) -> f32 {{ let a = {base} + i; return {one}; }}\n\
+                 fn load4_{k}(q: u32) -> vec4<f32> {{ return {four}; }}"
             );
         } else {
-            let _ = writeln!(
-                text,
-                "fn load_{k}(i: u32) -> f32 {{ return {name}[{base} + i]; }}"
-            );
+            let one = widened(&format!("{name}[{base} + i]"), element, false);
+            let _ = writeln!(text, "fn load_{k}(i: u32) -> f32 {{ return {one}; }}");
         }
     }
-    if let Some((region, value_wide)) = result {
-        let store = match (value_wide, out_wide) {
-            (true, _) => "result[im.out / 4u + q] = v;".to_string(),
-            (false, false) => "result[im.out + q] = v;".to_string(),
-            (false, true) => "let a = im.out + q; result[a / 4u][a % 4u] = v;".to_string(),
+    if let Some((Place { region, scalar }, wide)) = result {
+        let v = match scalar {
+            Scalar::F32 => "v".to_string(),
+            Scalar::F16 => format!("{}(v)", Element { scalar, wide }.wgsl()),
         };
-        let ty = element(value_wide);
-        let _ = writeln!(text, "fn store(q: u32, v: {ty}) {{ {store} }}");
+        let store = match (wide, out_wide) {
+            (true, _) => format!("result[im.out / 4u + q] = {v};"),
+            (false, false) => format!("result[im.out + q] = {v};"),
+            (false, true) => format!("let a = im.out + q; result[a / 4u][a % 4u] = {v};"),
+        };
+        let value = Element {
+            scalar: Scalar::F32,
+            wide,
+        };
+        let _ = writeln!(text, "fn store(q: u32, v: {}) {{ {store} }}", value.wgsl());
         buffers.push(region.buffer);
     }
     Bindings {
         text,
         buffers,
         immediates,
+        f16,
     }
 }
 
@@ -144,17 +206,34 @@ fn fold_grid(groups: usize, limit: u32) -> [u32; 3] {
 pub fn elementwise(
     lowering: &Lowering,
     root: Expr,
-    place: &dyn Fn(Expr) -> Region,
-    caps: &Caps,
-    form: Form,
+    place: &dyn Fn(Expr) -> Place,
+    target: &Target,
 ) -> Bound {
-    let shape = lowering.graph.shape(root);
+    map(lowering, (root, root), place, place(root), target)
+}
+
+/// Writes the values that lie at `from` to `to`, which is stored differently.
+pub fn cast(lowering: &Lowering, e: Expr, from: Place, to: Place, target: &Target) -> Bound {
+    map(lowering, (NOTHING, e), &|_| from, to, target)
+}
+
+/// The elementwise kernel of the tree of `start`. What has memory is read, but for `root`.
+fn map(
+    lowering: &Lowering,
+    (root, start): (Expr, Expr),
+    place: &dyn Fn(Expr) -> Place,
+    result: Place,
+    target: &Target,
+) -> Bound {
+    let shape = lowering.graph.shape(start);
     let count = shape.numel();
+    let name = if root == start { "elementwise" } else { "cast" };
+    let label = format!("{name} {}", summary(lowering.graph, start));
     let wide = count.is_multiple_of(4);
     let body = emit(
         lowering,
         root,
-        root,
+        start,
         None,
         &View::identity(shape, Domain::Out),
         wide.then_some(Domain::Out),
@@ -163,9 +242,9 @@ pub fn elementwise(
             reduced: 1,
         },
     );
-    let declared = bindings(&body.reads, place, Some((place(root), wide)));
+    let declared = bindings(&body.reads, place, Some((result, wide)));
     let values = if wide { count / 4 } else { count };
-    let (lanes, items) = match form {
+    let (lanes, items) = match target.form {
         Form::Cpu => (8, 4),
         Form::Gpu => (64, 1),
     };
@@ -188,9 +267,12 @@ pub fn elementwise(
     );
     Bound {
         kernel: Kernel {
-            label: format!("elementwise {}", summary(lowering.graph, root)),
+            label,
             source: text.into(),
-            grid: fold_grid(values.div_ceil(lanes * items), caps.max_workgroups_per_dim),
+            grid: fold_grid(
+                values.div_ceil(lanes * items),
+                target.caps.max_workgroups_per_dim,
+            ),
             immediates,
         },
         buffers: declared.buffers,
@@ -202,10 +284,11 @@ pub fn reduce(
     lowering: &Lowering,
     root: Expr,
     core: Expr,
-    place: &dyn Fn(Expr) -> Region,
-    caps: &Caps,
-    form: Form,
+    place: &dyn Fn(Expr) -> Place,
+    target: &Target,
 ) -> Bound {
+    let Target { caps, form, .. } = target;
+    let form = *form;
     let graph = lowering.graph;
     let node = graph.node(core);
     let Op::Sum { axes } = &node.op else {
@@ -334,7 +417,7 @@ pub fn epilogue(
     lowering: &Lowering,
     root: Expr,
     core: Expr,
-    place: &dyn Fn(Expr) -> Region,
+    place: &dyn Fn(Expr) -> Place,
     rows: Option<usize>,
 ) -> (Epilogue, Vec<usize>) {
     let shape = lowering.graph.shape(root);
@@ -357,7 +440,7 @@ pub fn epilogue(
     let hook = Epilogue {
         wgsl,
         extra_buffers: declared.buffers.len(),
-        f16: false,
+        f16: declared.f16,
         immediates: declared.immediates,
     };
     (hook, declared.buffers)

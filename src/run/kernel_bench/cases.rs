@@ -4,6 +4,7 @@ use crate::data::permutation::Shuffle;
 use crate::gpu::Gpu;
 use crate::kernels::random::Distribution;
 use crate::kernels::random_source::RandomSource;
+use crate::kernels::scaler::Skip;
 use crate::kernels::{adam, copy, dataset_batch, ema, pack_u8, random};
 
 /// Parameters of DCGAN 28x28's generator, and of DCGAN 64x64's.
@@ -83,6 +84,7 @@ fn adam_case(gpu: &Gpu, name: &str, count: u32) -> Case {
         beta1: 0.5,
         beta2: 0.999,
         eps: 1e-8,
+        skip: Skip::Never,
     };
     let n = count as usize;
     let (g, m, v) = (

@@ -131,7 +131,11 @@ fn build(gpu: &Gpu, name: &str, form: Form, program: Program) -> Result<Case, St
         effects: vec![],
     };
     let plan = Plan::compile(&graph, &[stage], &env).map_err(words)?;
-    operands.extend(plan.slots.iter().map(|&slot| Operand::Unset(slot)));
+    operands.extend(
+        plan.slots
+            .iter()
+            .map(|&slot| Operand::Unset(slot as usize / 4)),
+    );
     let (flops, bytes) = (plan.flops(), plan.steps.iter().map(|s| s.bytes).sum());
     let launches = plan.steps.into_iter().map(|s| (s.kernel, s.buffers));
     Ok(Case {

@@ -3,11 +3,11 @@ use super::{Policy, Row, decide};
 use crate::gan::GanConfig;
 use crate::gan::trainer::contractions;
 use crate::gpu::CacheFolder;
-use crate::graph::plan::Target;
+use crate::graph::plan::{Precision, Target};
 use crate::nn::Model;
 use crate::run::bench::BenchRequest;
 use crate::run::config::TrainConfig;
-use crate::run::engine::{bench_parts, build_model, engine_error, open_gpu};
+use crate::run::engine::{self, bench_parts, build_model, engine_error, open_gpu};
 use crate::run::session::EngineError;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use std::time::Duration;
 pub struct Subject {
     model: Model,
     method: GanConfig,
+    precision: Precision,
 }
 
 impl Subject {
@@ -26,6 +27,7 @@ impl Subject {
         Ok(Self {
             model: build_model(config)?,
             method: config.method.clone(),
+            precision: config.precision,
         })
     }
 
@@ -35,7 +37,11 @@ impl Subject {
     /// [`EngineError::Input`].
     pub fn of_bench(request: &BenchRequest) -> Result<Self, EngineError> {
         let (model, method) = bench_parts(request)?;
-        Ok(Self { model, method })
+        Ok(Self {
+            model,
+            method,
+            precision: request.precision,
+        })
     }
 }
 
@@ -63,7 +69,13 @@ impl Tuner {
         let gpu = open_gpu(adapter, &self.cache)?;
         let target = Target::of(gpu.caps());
         let mut all = Vec::new();
-        for Subject { model, method } in subjects {
+        for Subject {
+            model,
+            method,
+            precision,
+        } in subjects
+        {
+            let target = engine::target(gpu.report(), *precision)?;
             for c in contractions(&target, model, method).map_err(engine_error)? {
                 if !all.contains(&c) {
                     all.push(c);
