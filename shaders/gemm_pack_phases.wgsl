@@ -1,5 +1,5 @@
 // packed[phase, ci, (co, jh, jw)] = w[co, ci, phase_h + jh * stride_h, phase_w + jw * stride_w]
-// for each of stride_h * stride_w phases (lib/problem_phase.wgsl). Rows have im.a_row elements; what a phase with fewer taps leaves of
+// for stride phases (lib/problem_phase.wgsl) from im.first_phase on. Rows have im.a_row elements; what a phase with fewer taps leaves of
 // one is never read.
 //
 // An invocation moves ITEMS elements, one workgroup's WG apart.
@@ -16,8 +16,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         let row = i / im.a_row;
         let k = i - row * im.a_row;
-        let phase = row / im.ci;
-        let ci = row - phase * im.ci;
+        let ci = row % im.ci;
+        let phase = im.first_phase + row / im.ci;
         let phase_h = phase / im.stride_w;
         let phase_w = phase - phase_h * im.stride_w;
         let taps_h = phase_taps(im.kernel_h, im.stride_h, phase_h);

@@ -2,7 +2,7 @@
 // with ih + pad_h = oh * stride_h + kh, and likewise for columns.
 //
 // Only taps with kh % stride_h == (ih + pad_h) % stride_h meet an input row ih. So rows and columns of dx split into
-// stride_h * stride_w phases; z is the phase, and each is a product of its own without a wasted tap:
+// stride_h * stride_w phases; im.first_phase + z is the phase, and each is a product of its own without a wasted tap:
 //   ih = first_h + qh * stride_h,  kh = phase_h + jh * stride_h,  oh = start_h + qh - jh,
 //   M = ci,  N = n * (count of qh) * (count of qw),  K = co * (count of jh) * (count of jw).
 // gemm_pack_phases.wgsl has put each phase's weights together: A is [phase, ci, a_row], of which (co, jh, jw) fill the first K.
@@ -20,8 +20,8 @@ fn phase_count(size: u32, first: u32, stride: u32) -> u32 {
 }
 
 fn gemm_begin(z: u32) {
-    phase.h = z / im.stride_w;
-    phase.w = z % im.stride_w;
+    phase.h = (im.first_phase + z) / im.stride_w;
+    phase.w = (im.first_phase + z) % im.stride_w;
     let taps_h = phase_taps(im.kernel_h, im.stride_h, phase.h);
     let taps_w = phase_taps(im.kernel_w, im.stride_w, phase.w);
     let start_h = phase_start(im.pad_h, im.stride_h, phase.h);

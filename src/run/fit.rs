@@ -328,14 +328,18 @@ mod tests {
         };
         let (model, config) = bench_parts(&request).unwrap();
         let data = Data::FixedBatch(vec![0.0; 128 * 3 * 64 * 64]);
-        for class in [AdapterClass::Software, AdapterClass::Discrete] {
+        // On GPUs the parts of split products come on top: 1.02 times PyTorch's peak.
+        for (class, most) in [
+            (AdapterClass::Software, 344_823_972),
+            (AdapterClass::Discrete, 352_400_000),
+        ] {
             let target = Target {
                 name: "baseline".into(),
                 caps: Caps::baseline(class),
                 precision: Precision::F32,
             };
             let fit = Fit::of(&target, &model, &config, &data).unwrap();
-            assert!(fit.fits && fit.peak_device_bytes <= 344_823_972, "{fit:?}");
+            assert!(fit.fits && fit.peak_device_bytes <= most, "{fit:?}");
         }
     }
 

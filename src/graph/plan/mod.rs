@@ -201,9 +201,12 @@ impl Plan {
                                 contraction::passes(&lowering, (*k, core), &schedule, env)?;
                             // What a small pass moves is the scratch memory.
                             let moved = 8 * contraction.variant.scratch(&contraction.op);
+                            let products = passes.iter().filter(|p| p.1).count() as u64;
                             for (bound, multiplies) in passes {
                                 match multiplies {
-                                    true => step(bound, flops(graph, core), bytes),
+                                    true => {
+                                        step(bound, flops(graph, core) / products, bytes / products)
+                                    }
                                     false => step(bound, 0, moved),
                                 }
                             }

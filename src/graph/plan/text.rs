@@ -86,7 +86,7 @@ fn bindings(
     let mut out_wide = result.is_some_and(|(_, w)| w);
     for read in reads {
         let Place { region, scalar } = place(read.expr);
-        places.push(region);
+        places.push(place(read.expr));
         if let Some((r, _)) = result
             && r.region.buffer == region.buffer
         {
@@ -94,11 +94,10 @@ fn bindings(
             out_wide |= read.wide;
             continue;
         }
-        match buffers.iter().position(|&b| b == region.buffer) {
-            Some(k) => {
-                debug_assert_eq!(elements[k].scalar, scalar, "a buffer is read as one type");
-                elements[k].wide |= read.wide;
-            }
+        // Memory that holds numbers of both types is bound once as each.
+        let bound = |k: &usize| buffers[*k] == region.buffer && elements[*k].scalar == scalar;
+        match (0..buffers.len()).find(bound) {
+            Some(k) => elements[k].wide |= read.wide,
             None => {
                 buffers.push(region.buffer);
                 elements.push(Element {
@@ -137,13 +136,14 @@ fn bindings(
         text.push_str("struct Offsets { ");
         for k in 0..reads.len() {
             let _ = write!(text, "o{k}: u32, ");
-            immediates.push(places[k].offset as u32);
+            immediates.push(places[k].region.offset as u32);
         }
         text.push_str("out: u32, count: u32, inner: u32 }\nvar<immediate> im: Offsets;\n");
         immediates.push(region.offset as u32);
     }
-    for (k, region) in places.iter().enumerate() {
-        let own = buffers.iter().position(|&b| b == region.buffer);
+    for (k, Place { region, scalar }) in places.iter().enumerate() {
+        let bound = |b: &usize| buffers[*b] == region.buffer && elements[*b].scalar == *scalar;
+        let own = (0..buffers.len()).find(bound);
         let (name, element) = match (own, out) {
             (Some(b), _) => (format!("in{b}"), elements[b]),
             (None, Some(out)) => ("result".to_string(), out),

@@ -61,7 +61,7 @@ pub struct Call<'a> {
     pub formats: [Scalar; 3],
     /// Where A, B and C start in their buffers, in elements.
     pub offsets: [u32; 3],
-    /// Where scratch memory starts in its buffer, in elements: a multiple of 4.
+    /// Where scratch memory starts in its buffer, in f32 elements: a multiple of 4.
     pub scratch: u32,
     pub epilogue: Option<&'a Epilogue>,
 }
@@ -119,30 +119,38 @@ pub fn lower(caps: &Caps, variant: Variant, call: &Call) -> Result<Vec<Pass>, Ke
     // The whole operation, so that errors speak of it and not of its parts.
     Problem::new(call.op, call.offsets)?;
     if variant.scheme == Scheme::Whole {
-        let mut offsets = call.offsets;
+        let whole = |problem: Problem, first: Operand| -> Result<Pass, KernelError> {
+            let product = Product {
+                problem,
+                formats: call.formats,
+                parts: None,
+                epilogue,
+            };
+            let operands = [first, Operand::B, Operand::C].into_iter();
+            Ok(Pass {
+                kernel: multiply(caps, variant.body, product)?,
+                operands: operands.chain(extra.clone()).collect(),
+            })
+        };
+        let GemmOp::Conv2dInputGrad(s) = call.op else {
+            return Ok(vec![whole(
+                Problem::new(call.op, call.offsets)?,
+                Operand::A,
+            )?]);
+        };
         let mut passes = Vec::new();
-        let mut first = Operand::A;
-        if let GemmOp::Conv2dInputGrad(s) = call.op {
+        let (all, step) = (problem::phases(s), problem::phases_at_once(s));
+        // Packed weights are stored as the weights are: in elements of that type.
+        let packed = scratch * (Scalar::F32.bytes() / fa.bytes()) as u32;
+        for first in (0..all).step_by(step as usize) {
+            let range = first..first + step;
             passes.push(Pass {
-                kernel: passes::pack_phases(caps, s, [a, scratch], [fa, fa])?,
+                kernel: passes::pack_phases(caps, s, range.clone(), [a, packed], [fa, fa])?,
                 operands: vec![Operand::A, Operand::Scratch],
             });
-            first = Operand::Scratch;
-            offsets[0] = scratch;
+            let problem = problem::conv2d_input_grad(s, range, [packed, b, c]);
+            passes.push(whole(problem, Operand::Scratch)?);
         }
-        let product = Product {
-            problem: Problem::new(call.op, offsets)?,
-            formats: call.formats,
-            parts: None,
-            epilogue,
-        };
-        passes.push(Pass {
-            kernel: multiply(caps, variant.body, product)?,
-            operands: [first, Operand::B, Operand::C]
-                .into_iter()
-                .chain(extra)
-                .collect(),
-        });
         return Ok(passes);
     }
     let parts = match variant.scheme {

@@ -5,22 +5,25 @@ use super::problem::{PHASE_TAPS, packed_len, packed_row};
 use super::{Parts, element_types, fold};
 use crate::gpu::{AdapterClass, Caps, Kernel, shader};
 use crate::kernels::{KernelError, Scalar};
+use std::ops::Range;
 
 const PACK: &str = include_str!("../../../shaders/gemm_pack_phases.wgsl");
 const SPLITS: &str = include_str!("../../../shaders/gemm_splits.wgsl");
 const TAPS: &str = include_str!("../../../shaders/gemm_taps.wgsl");
 
-/// Puts the weights of each stride phase together, [phase, ci, (co, jh, jw)], from `packed_offset` on.
+/// Puts the weights of each stride phase in `range` together, [phase, ci, (co, jh, jw)], from `packed_offset` on.
 pub(super) fn pack_phases(
     caps: &Caps,
     s: &ConvShape,
+    range: Range<u32>,
     [w_offset, packed_offset]: [u32; 2],
     [w, packed]: [Scalar; 2],
 ) -> Result<Kernel, KernelError> {
     const NAME: &str = "conv2d_input_grad";
-    let len = packed_len(s);
+    let len = packed_len(s, range.end - range.start);
     let (mut im, constants) = walk(caps, NAME, len)?;
-    im.0.u32("ci", s.ci)
+    im.0.u32("first_phase", range.start)
+        .u32("ci", s.ci)
         .u32("co", s.co)
         .u32("kernel_h", s.kh)
         .u32("kernel_w", s.kw)

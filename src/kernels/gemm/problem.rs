@@ -2,6 +2,7 @@
 use super::immediates::Immediates;
 use super::op::{ConvShape, GemmOp, check_sizes};
 use crate::kernels::KernelError;
+use std::ops::Range;
 
 const PROBLEM_MATMUL: &str = include_str!("../../../shaders/lib/problem_matmul.wgsl");
 const PROBLEM_CONV: &str = include_str!("../../../shaders/lib/problem_conv.wgsl");
@@ -126,7 +127,7 @@ impl Problem {
             } => matmul([m, n, k], batch, [trans_a, trans_b], offsets),
             GemmOp::Conv2d(s) => conv2d(s, offsets),
             GemmOp::Conv2dWeightGrad(s) => conv2d_weight_grad(s, offsets),
-            GemmOp::Conv2dInputGrad(s) => conv2d_input_grad(s, offsets),
+            GemmOp::Conv2dInputGrad(s) => conv2d_input_grad(s, 0..phases(s), offsets),
         })
     }
 }
@@ -265,18 +266,34 @@ pub fn packed_row(s: &ConvShape) -> u32 {
     s.co * s.kh.div_ceil(stride_h) * s.kw.div_ceil(stride_w)
 }
 
-/// Elements of the packed weights, [phase, ci, packed_row].
-pub fn packed_len(s: &ConvShape) -> u64 {
-    u64::from(s.stride[0] * s.stride[1]) * u64::from(s.ci) * u64::from(packed_row(s))
+/// Stride phases.
+pub fn phases(s: &ConvShape) -> u32 {
+    s.stride[0] * s.stride[1]
 }
 
-/// A is the packed weights, from a multiple of 4 on.
-fn conv2d_input_grad(s: &ConvShape, offsets: [u32; 3]) -> Problem {
+/// How many phases one dispatch computes: all, or with large weights one after the other, so that few of them are packed at a time
+/// (8.4 MB less at the peak of DCGAN 64x64). Large weights belong to many channels, which keep a machine busy by themselves.
+pub fn phases_at_once(s: &ConvShape) -> u32 {
+    const LARGE: u64 = 1 << 20;
+    match packed_len(s, phases(s)) {
+        LARGE.. => 1,
+        _ => phases(s),
+    }
+}
+
+/// Elements of the packed weights of so many phases, [phase, ci, packed_row].
+pub fn packed_len(s: &ConvShape, phases: u32) -> u64 {
+    u64::from(phases) * u64::from(s.ci) * u64::from(packed_row(s))
+}
+
+/// The phases in `range`. A is their packed weights, from a multiple of 4 on.
+pub fn conv2d_input_grad(s: &ConvShape, range: Range<u32>, offsets: [u32; 3]) -> Problem {
     let [stride_h, stride_w] = s.stride;
     let mut immediates = offsets_of(offsets);
     immediates
         .u32("m", s.ci)
         .u32("a_row", packed_row(s))
+        .u32("first_phase", range.start)
         .u32("co", s.co)
         .u32("batch", s.n)
         .u32("h", s.h)
@@ -294,7 +311,7 @@ fn conv2d_input_grad(s: &ConvShape, offsets: [u32; 3]) -> Problem {
         m: s.ci,
         n: s.n * s.h.div_ceil(stride_h) * s.w.div_ceil(stride_w),
         k: packed_row(s),
-        depth: stride_h * stride_w,
+        depth: range.end - range.start,
         // Then every phase's k is a multiple of 4.
         a: aligned(s.co, 0, Loader::APlain4, Loader::APlain1),
         b: Loader::BGather,

@@ -398,6 +398,29 @@ fn schemes_of_two_passes() {
     }
 }
 
+/// Weights so large that their phases are packed one after the other, each over the one before.
+#[test]
+fn phases_one_after_the_other() {
+    let gpu = gpu();
+    let op = GemmOp::Conv2dInputGrad(conv(1, [256, 268], [3, 4], [4, 4], [2, 2], [1, 1]));
+    for form in BOTH {
+        let variant = Variant {
+            scheme: Scheme::Whole,
+            ..Variant::by_rule(gpu.caps(), form, &op, [Scalar::F32; 3]).unwrap()
+        };
+        let passes = lower(gpu.caps(), variant, &Call::plain(&op)).unwrap();
+        assert_eq!(passes.len(), 8);
+        check_variant(gpu.caps(), variant, &op, [4, 3, 5]);
+        assert_caught(
+            &gpu,
+            variant,
+            &op,
+            "im.first_phase + row / im.ci",
+            "row / im.ci",
+        );
+    }
+}
+
 /// Each candidate is found again by its name, the choice by rule comes first, and all compute the same.
 #[test]
 fn candidates_have_names_and_agree() {

@@ -1,7 +1,7 @@
 //! How a product can be laid out over the machine: what there is to choose from, and the choice by rule.
 use super::coop::CoopTile;
 use super::op::{ConvShape, GemmOp};
-use super::problem::{Problem, packed_len};
+use super::problem::{Problem, packed_len, phases_at_once};
 use super::rule;
 use super::tiled::Tile;
 use super::unroll::{self, Unroll};
@@ -182,7 +182,7 @@ impl Variant {
     pub fn scratch(&self, op: &GemmOp) -> u64 {
         match self.scheme {
             Scheme::Whole => match op {
-                GemmOp::Conv2dInputGrad(s) => packed_len(s).next_multiple_of(4),
+                GemmOp::Conv2dInputGrad(s) => packed_len(s, phases_at_once(s)).next_multiple_of(4),
                 _ => 0,
             },
             Scheme::SplitK(parts) => u64::from(parts) * op.lens()[2].next_multiple_of(4),
@@ -230,7 +230,13 @@ fn taps_first(s: &ConvShape) -> bool {
     let direct = pixels * u64::from(s.kh.div_ceil(stride_h)) * u64::from(s.kw.div_ceil(stride_w));
     let taps = u64::from(s.oh()) * u64::from(s.ow()) * u64::from(s.kh) * u64::from(s.kw);
     let rows = s.ci.saturating_mul(s.kh * s.kw);
-    rows >= LEAST_ROWS && s.co >= LEAST_DEPTH && (s.ci <= FEW_CHANNELS || direct >= 4 * taps)
+    // Scratch memory of that size would stand at the peak of a large batch's step (dcgan64, batch 128: 8 MB more in all).
+    const MOST_SCRATCH: u64 = 4 << 20;
+    let scratch = s.y_len() / u64::from(s.co) * u64::from(rows);
+    rows >= LEAST_ROWS
+        && scratch <= MOST_SCRATCH
+        && s.co >= LEAST_DEPTH
+        && (s.ci <= FEW_CHANNELS || direct >= 4 * taps)
 }
 
 /// As many parts of k as keep every core busy: more parts are better than fewer rows per workgroup, because each workgroup fills
