@@ -27,6 +27,11 @@ pub enum NnError {
     /// A network has no layers.
     #[error("the network has no layers; add a [[layer]] table")]
     Empty,
+    /// A network with classes whose layers ignore them.
+    #[error(
+        "the network has `classes`, but no layer that uses labels; add one of type condition or projection, or remove `classes`"
+    )]
+    Classes,
     /// A tensor that was handed to the forward pass is not the one the network declares.
     #[error("forward: {what}: expected {expected}, got {got}")]
     Argument {

@@ -15,5 +15,5 @@ pub use error::{NnError, Result};
 pub use init::{Init, InitOverride, InitScheme, InitSpec};
 pub use layers::LayerSpec;
 pub use models::{Model, ModelSpec, model_by_name_or_file};
-pub use network::{Forward, LayerCost, Mode, Network, ParamSpec, StateSpec};
+pub use network::{Forward, Given, LayerCost, Mode, Network, ParamSpec, StateSpec};
 pub use spec::{Extent, NetworkSpec, Pair};
