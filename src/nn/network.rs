@@ -83,6 +83,7 @@ pub struct Network {
     output: Extent,
     features: Extent,
     uses_label: bool,
+    batch_multiple: usize,
     params: Vec<ParamSpec>,
     states: Vec<StateSpec>,
     costs: Vec<LayerCost>,
@@ -105,6 +106,7 @@ impl Network {
             scheme: spec.init,
             classes: spec.classes,
             uses_label: false,
+            batch_multiple: 1,
             features: None,
             last_input: spec.input,
             layer: String::new(),
@@ -122,6 +124,7 @@ impl Network {
             output,
             features: d.features.unwrap_or(d.last_input),
             uses_label: d.uses_label,
+            batch_multiple: d.batch_multiple,
             params: d.params,
             states: d.states,
             costs: d.costs,
@@ -167,6 +170,10 @@ impl Network {
     pub fn classes(&self) -> Option<usize> {
         self.spec.classes.filter(|_| self.uses_label)
     }
+    /// Batches must be a multiple of this; 1 without `branches`.
+    pub fn batch_multiple(&self) -> usize {
+        self.batch_multiple
+    }
     /// Shape of a batch that goes in, features first.
     pub fn input_shape(&self, batch: usize) -> Shape {
         self.spec.input.shape(batch)
@@ -189,9 +196,10 @@ impl Network {
     pub fn initialise(&self, key: [u32; 2]) -> Vec<f32> {
         fill(&self.params, key)
     }
-    /// The state arena before training.
+    /// The state arena before training, the same for every seed.
     pub fn initial_state(&self) -> Vec<f32> {
-        fill(&self.states, [0, 0]) // states start as constants
+        // Constants, and directions of which any does.
+        fill(&self.states, [0, 0])
     }
 
     /// Writes the network into a graph. `params` and `states` stand in the order of [`Network::params`] and
@@ -295,6 +303,14 @@ fn check_tensors(g: &Graph, what: &str, specs: &[ParamSpec], given: &[Expr]) -> 
     Ok(())
 }
 
+fn least_common_multiple(a: usize, b: usize) -> usize {
+    let (mut divisor, mut rest) = (a, b);
+    while rest > 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    a / divisor * b
+}
+
 /// `prefix.name`, or the name alone at the top.
 fn join(prefix: &str, name: impl Display) -> String {
     if prefix.is_empty() {
@@ -311,7 +327,9 @@ pub(super) struct Declare {
     kind: &'static str,
     classes: Option<usize>,
     uses_label: bool,
-    features: Option<Extent>,
+    batch_multiple: usize,
+    /// Where the `features` layer stands.
+    pub features: Option<Extent>,
     /// Input of the last layer, at the top.
     last_input: Extent,
     params: Vec<ParamSpec>,
@@ -336,6 +354,19 @@ impl Declare {
         let outer = (self.layer.clone(), self.kind);
         let output = self.sequence(&join(&outer.0, name), layers, input)?;
         (self.layer, self.kind) = outer;
+        Ok(output)
+    }
+    /// Layers within the layer at work that see one of `count` equal parts of the batch.
+    pub fn branch(
+        &mut self,
+        name: &str,
+        layers: &[LayerSpec],
+        input: Extent,
+        count: usize,
+    ) -> Result<Extent> {
+        let outer = std::mem::replace(&mut self.batch_multiple, 1);
+        let output = self.nested(name, layers, input)?;
+        self.batch_multiple = least_common_multiple(outer, count * self.batch_multiple);
         Ok(output)
     }
     pub fn param(&mut self, role: &str, shape: impl Into<Shape>, init: Init) {
@@ -403,9 +434,10 @@ impl Declare {
 pub(super) struct Pass<'a> {
     pub g: &'a mut Graph,
     pub mode: Mode,
-    /// `[classes, N]`, there wherever a layer declared that it uses it.
-    label: Option<Expr>,
-    features: Option<Expr>,
+    /// `[classes, N]` of the samples at work, there wherever a layer declared that it uses it.
+    pub label: Option<Expr>,
+    /// What passed the `features` layer.
+    pub features: Option<Expr>,
     last_input: Expr,
     /// The scope in which the network stands.
     network: Origin,
@@ -493,9 +525,11 @@ impl Pass<'_> {
             got: got.to_string(),
         })
     }
-    /// y + parameter `role`, one value per channel or feature (axis 0).
-    pub fn add_per_channel(&mut self, role: &str, y: Expr) -> Result<Expr> {
-        let value = self.param(role);
+    /// y + value, one per channel or feature (axis 0); y without one.
+    pub fn add_per_channel(&mut self, y: Expr, value: Option<Expr>) -> Result<Expr> {
+        let Some(value) = value else {
+            return Ok(y);
+        };
         let mut shape = self.g.shape(y).to_vec();
         shape[1..].fill(1);
         let column = self.g.reshape(value, shape);
