@@ -92,7 +92,7 @@ pub fn bind(
     data: &Data,
     seed: u64,
 ) -> Result<Bound, GanError> {
-    let batch = model.discriminator.input_shape(config.batch);
+    let batch = model.generator.output_shape(config.batch);
     let random = RandomSource {
         seed,
         stream: DATA_STREAM,
@@ -155,7 +155,7 @@ fn image_sampler(
         h: set.height as u32,
         w: set.width as u32,
         n: batch as u32,
-        layout: match model.discriminator.input() {
+        layout: match model.generator.output() {
             Extent::Image { .. } => dataset_batch::Layout::ImagesCNHW,
             Extent::Features { .. } => dataset_batch::Layout::FeaturesFirst,
         },
@@ -164,7 +164,7 @@ fn image_sampler(
     };
     let caps = caps.clone();
     Ok(Sampler {
-        shape: model.discriminator.input_shape(batch),
+        shape: model.generator.output_shape(batch),
         kernel: Box::new(move |out_offset| {
             dataset_batch::kernel(
                 &caps,
@@ -232,7 +232,7 @@ fn toy_sampler(
     let features = set.dim();
     check_sample(model, Extent::Features { features }, set.name())?;
     let caps = caps.clone();
-    let shape = model.discriminator.input_shape(batch);
+    let shape = model.generator.output_shape(batch);
     let n = batch as u32;
     let (values, components, sigma) = match set.distribution() {
         Distribution::Mixture1(m) => mixture_table(&m),
