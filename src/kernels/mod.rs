@@ -10,6 +10,7 @@ mod flat;
 mod form;
 pub mod gemm;
 pub mod glyphs;
+pub mod label_batch;
 pub mod mixture_batch;
 pub mod momentum;
 pub mod pack_u8;

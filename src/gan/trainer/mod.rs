@@ -291,6 +291,19 @@ impl Trainer {
         self.write(host.interpolation, interpolation)
     }
 
+    /// As [`Trainer::feed`], the labels of the real batch: whole numbers, one per sample.
+    ///
+    /// # Errors
+    /// As for [`Trainer::feed`].
+    pub fn feed_labels(&self, labels: &[f32]) -> Result<(), GanError> {
+        let Some(host) = &self.host_buffers else {
+            return Err(GanError::Input(
+                "this trainer draws its own labels; build it with Data::Host to feed them".into(),
+            ));
+        };
+        self.write(host.labels, labels)
+    }
+
     /// Runs the programs of one round with a timestamp around every dispatch, and returns the dispatches in order. The round counts
     /// as trained, its scalars are not read.
     ///
