@@ -224,15 +224,20 @@ fn conditional(text: &str) -> Result<Conditional, String> {
     let (name, classes) = match text.split_once('=') {
         Some((name, classes)) => {
             let classes = classes.parse().ok().filter(|&n| n >= 2);
-            (name, classes.ok_or_else(|| {
-                format!("`{text}`: give the number of classes, at least 2, behind the =")
-            })?)
+            (
+                name,
+                classes.ok_or_else(|| {
+                    format!("`{text}`: give the number of classes, at least 2, behind the =")
+                })?,
+            )
         }
         None => (text, 10),
     };
     let kind = name.to_lowercase().parse().map_err(|_| {
         let near = suggestion(name, Condition::ALL.iter().map(|k| k.0));
-        format!("no way to use labels is named `{name}`{near}; there are concat, projection, auxiliary")
+        format!(
+            "no way to use labels is named `{name}`{near}; there are concat, projection, auxiliary"
+        )
     })?;
     Ok(Conditional {
         kind,

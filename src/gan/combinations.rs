@@ -124,7 +124,8 @@ impl GanConfig {
         }
         if let Some(EncoderMethod::Veegan { .. }) = self.encoder {
             if self.objective != Objective::NonSaturating {
-                let expected = "non_saturating with the encoder veegan, which has a generator loss of its own";
+                let expected =
+                    "non_saturating with the encoder veegan, which has a generator loss of its own";
                 return refuse("objective", expected, self.objective.name());
             }
             let others = [
@@ -133,7 +134,8 @@ impl GanConfig {
                 ("unroll", self.unroll.is_some()),
             ];
             if let Some((field, _)) = others.into_iter().find(|o| o.1) {
-                let expected = "nothing with the encoder veegan, whose D judges pairs of latents and samples";
+                let expected =
+                    "nothing with the encoder veegan, whose D judges pairs of latents and samples";
                 return refuse(field, expected, field);
             }
         }
@@ -163,7 +165,11 @@ impl GanConfig {
         }
         let others = [
             ("generators", self.generators > 1, "whose makers differ"),
-            ("conditional", self.conditional.is_some(), "whose labels differ"),
+            (
+                "conditional",
+                self.conditional.is_some(),
+                "whose labels differ",
+            ),
             ("info", self.info.is_some(), "whose codes differ"),
             (
                 "encoder",

@@ -246,7 +246,8 @@ impl ModelSpec {
             features: sample.numel(),
         };
         if sample != made && vector != made {
-            let expected = format!("what the generator gives ({made}) or an image of as many numbers");
+            let expected =
+                format!("what the generator gives ({made}) or an image of as many numbers");
             return pair("sample", expected, sample);
         }
         Ok(Model {

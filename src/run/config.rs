@@ -496,7 +496,9 @@ impl TrainConfig {
         };
         Err(field(
             "precision",
-            format!("is f16, but gradients within `method.{method}` are not scaled and would vanish; use f32"),
+            format!(
+                "is f16, but gradients within `method.{method}` are not scaled and would vanish; use f32"
+            ),
         ))
     }
 

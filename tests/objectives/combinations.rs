@@ -28,7 +28,10 @@ fn what_goes_together() {
         ("non_saturating", &["generators = 4", UNROLL]),
         ("non_saturating", &[VEEGAN, PENALTY]),
         ("minimax", &[MRGAN, "pack = 3"]),
-        ("least_squares", &["updates = \"simultaneous\"", "gradient_norms = true"]),
+        (
+            "least_squares",
+            &["updates = \"simultaneous\"", "gradient_norms = true"],
+        ),
     ] {
         config(objective, &more.join("\n")).unwrap_or_else(|e| panic!("{objective} {more:?}: {e}"));
     }
@@ -38,27 +41,82 @@ fn what_goes_together() {
 fn what_does_not_is_refused_by_name_and_with_the_reason() {
     for (objective, more, field, reason) in [
         ("hinge", &["generators = 4"][..], "objective", "softmax"),
-        ("non_saturating", &["generators = 5"], "batch", "multiple of the 5"),
-        ("non_saturating", &["generators = 4", PENALTY], "regularisers", "single logit"),
+        (
+            "non_saturating",
+            &["generators = 5"],
+            "batch",
+            "multiple of the 5",
+        ),
+        (
+            "non_saturating",
+            &["generators = 4", PENALTY],
+            "regularisers",
+            "single logit",
+        ),
         ("non_saturating", &["generators = 4", INFO], "info", "rows"),
-        ("non_saturating", &["generators = 4", "pack = 2"], "pack", "makers"),
-        ("non_saturating", &["pack = 5"], "batch", "multiple of the pack"),
+        (
+            "non_saturating",
+            &["generators = 4", "pack = 2"],
+            "pack",
+            "makers",
+        ),
+        (
+            "non_saturating",
+            &["pack = 5"],
+            "batch",
+            "multiple of the pack",
+        ),
         ("non_saturating", &["pack = 2", AUXILIARY], "pack", "labels"),
         ("non_saturating", &["pack = 2", VEEGAN], "pack", "latents"),
         ("non_saturating", &["pack = 0"], "pack", "at least 1"),
         ("wgan", &["clip = 0.01", VEEGAN], "objective", "of its own"),
         ("non_saturating", &[VEEGAN, UNROLL], "unroll", "pairs"),
-        ("non_saturating", &[MRGAN, AUXILIARY], "conditional", "labels"),
+        (
+            "non_saturating",
+            &[MRGAN, AUXILIARY],
+            "conditional",
+            "labels",
+        ),
         ("energy", &[PROJECTION], "objective", "no logits"),
         ("energy", &["pack = 2"], "pack", "auto-encoder"),
-        ("hinge", &["margin = 1.0"], "margin", "only the objective energy"),
-        ("hinge", &["pulling_away = 1.0"], "pulling_away", "only the objective energy"),
+        (
+            "hinge",
+            &["margin = 1.0"],
+            "margin",
+            "only the objective energy",
+        ),
+        (
+            "hinge",
+            &["pulling_away = 1.0"],
+            "pulling_away",
+            "only the objective energy",
+        ),
         ("hinge", &[PROJECTION, INFO], "conditional", "one logit"),
         ("hinge", &["info = { weight = 1.0 }"], "info", "neither"),
-        ("hinge", &["conditional = { kind = \"concat\", classes = 1 }"], "conditional.classes", "at least 2"),
-        ("hinge", &["updates = \"simultaneous\"", "d_steps = 2"], "updates", "one step each"),
-        ("hinge", &["updates = \"simultaneous\"", UNROLL], "updates", "alternating"),
-        ("hinge", &["unroll = { steps = 0 }"], "unroll.steps", "at least 1"),
+        (
+            "hinge",
+            &["conditional = { kind = \"concat\", classes = 1 }"],
+            "conditional.classes",
+            "at least 2",
+        ),
+        (
+            "hinge",
+            &["updates = \"simultaneous\"", "d_steps = 2"],
+            "updates",
+            "one step each",
+        ),
+        (
+            "hinge",
+            &["updates = \"simultaneous\"", UNROLL],
+            "updates",
+            "alternating",
+        ),
+        (
+            "hinge",
+            &["unroll = { steps = 0 }"],
+            "unroll.steps",
+            "at least 1",
+        ),
     ] {
         let message = match config(objective, &more.join("\n")) {
             Ok(_) => panic!("{objective} {more:?} is accepted"),
@@ -74,5 +132,8 @@ fn an_optimiser_that_cannot_be_unrolled_is_refused() {
     let text = "objective = \"hinge\"\nbatch = 4\nunroll = { steps = 2 }\n[optimiser]\n\
                 d = { name = \"rmsprop\", lr = 1e-3 }\ng = { name = \"adam\", lr = 1e-3 }\n";
     let message = GanConfig::from_toml("test", text).unwrap_err().to_string();
-    assert!(message.contains("unroll") && message.contains("rmsprop"), "{message}");
+    assert!(
+        message.contains("unroll") && message.contains("rmsprop"),
+        "{message}"
+    );
 }

@@ -146,11 +146,20 @@ fn information_is_the_likelihood_of_the_codes() {
         let mut b = Bench::default();
         // Two samples: flat logits (log 3 each), continuous codes off by (1, 2) and (0, -2).
         let q = b.leaf("q", [5, 2], &[0., 0., 0., 0., 0., 0., 0.5, 0.25, 1.0, -1.5]);
-        let codes = b.leaf("c", [5, 2], &[1., 0., 0., 0., 0., 1., -0.5, 0.25, -1.0, 0.5]);
+        let codes = b.leaf(
+            "c",
+            [5, 2],
+            &[1., 0., 0., 0., 0., 1., -0.5, 0.25, -1.0, 0.5],
+        );
         let loss = info::information_loss(&mut b.g, &method, q, codes).unwrap();
         let loss = spoil(&mut b.g, loss);
         let squares = (1.0 + 4.0 + 0.0 + 4.0) / 2.0;
-        agree("loss", b.scalar(loss), 0.5 * (3f64.ln() + 0.5 * squares), 1e-6)
+        agree(
+            "loss",
+            b.scalar(loss),
+            0.5 * (3f64.ln() + 0.5 * squares),
+            1e-6,
+        )
     });
 }
 
@@ -251,7 +260,13 @@ fn unrolled_by_hand() {
         };
         let (value, slope) = control.run(unspoilt);
         agree("value", value, control.expected().0, 1e-6).unwrap();
-        agree("slope of the control arm", slope, control.expected().1, 1e-6).unwrap();
+        agree(
+            "slope of the control arm",
+            slope,
+            control.expected().1,
+            1e-6,
+        )
+        .unwrap();
         // The control arm sees the same D and lacks what G does to it.
         assert!((slope - case.expected().1).abs() > 0.1);
     }
@@ -280,10 +295,7 @@ fn adam_is_unrolled_from_its_moments() {
         let (d, t) = (b.leaf("d", [], &[D0]), b.leaf("t", [], &[T]));
         let from = Standing {
             params: vec![d],
-            moments: [
-                vec![b.leaf("m", [], &[m0])],
-                vec![b.leaf("v", [], &[v0])],
-            ],
+            moments: [vec![b.leaf("m", [], &[m0])], vec![b.leaf("v", [], &[v0])]],
             updates: b.leaf("updates", [], &[t0]),
         };
         let mut loss = |g: &mut Graph, params: &[Expr]| {

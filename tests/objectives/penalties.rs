@@ -217,7 +217,11 @@ fn dragan_is_taken_around_the_data() {
         let all = REAL.concat();
         let mean = all.iter().sum::<f64>() / 6.0;
         let std = (all.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 6.0).sqrt();
-        let around: Vec<f64> = all.iter().zip(&u).map(|(x, u)| x + noise * std * u).collect();
+        let around: Vec<f64> = all
+            .iter()
+            .zip(&u)
+            .map(|(x, u)| x + noise * std * u)
+            .collect();
         let norm = |n: usize| around[n].hypot(around[3 + n]);
         let expected = (0..3).map(|n| (norm(n) - 1.0).powi(2)).sum::<f64>() / 3.0;
         agree("penalty", b.scalar(penalty), WEIGHT as f64 * expected, 1e-6)

@@ -3,8 +3,8 @@
 //! The latents are `[noise; categorical one-hot; continuous]`. Q shares D's trunk: its rows stand behind the logit in D's output.
 //! The lower bound of the mutual information is log Q(c | x): a softmax for the categorical code, and for continuous ones (uniform on
 //! [-1, 1)) a Gaussian of unit variance around Q's output, as the fixed-variance form of the authors' code.
-use super::classes::cross_entropy;
 use super::Result;
+use super::classes::cross_entropy;
 use crate::graph::{Expr, Graph};
 use serde::{Deserialize, Serialize};
 

@@ -2,8 +2,8 @@
 //! Ghosh et al., arXiv 1704.02906, section 3: D is a softmax over K + 1 classes; G tries to be taken for real.
 //!
 //! Row 0 of D's output is "real", row 1 + k is "made by generator k"; sample n of a batch is made by generator n mod K.
-use super::classes::{cross_entropy, log_sum_exp};
 use super::Result;
+use super::classes::{cross_entropy, log_sum_exp};
 use crate::gan::Objective;
 use crate::graph::{Expr, Graph};
 

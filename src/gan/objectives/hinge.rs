@@ -6,13 +6,7 @@ use crate::graph::{Expr, Graph};
 pub(super) struct Hinge;
 
 impl Losses for Hinge {
-    fn discriminator(
-        &self,
-        g: &mut Graph,
-        s_real: Expr,
-        s_fake: Expr,
-        _: Targets,
-    ) -> Result<Expr> {
+    fn discriminator(&self, g: &mut Graph, s_real: Expr, s_fake: Expr, _: Targets) -> Result<Expr> {
         let negative = g.neg(s_real);
         let margin = g.shift(negative, 1.0)?;
         let on_real = g.relu(margin);

@@ -157,12 +157,7 @@ impl Objective {
     ///
     /// # Errors
     /// [`GanError::Logits`] for other shapes; [`GanError::Input`] where the real ones are needed and not given.
-    pub fn generator_loss(
-        self,
-        g: &mut Graph,
-        s_real: Option<Expr>,
-        s_fake: Expr,
-    ) -> Result<Expr> {
+    pub fn generator_loss(self, g: &mut Graph, s_real: Option<Expr>, s_fake: Expr) -> Result<Expr> {
         check(g, "generator loss", s_fake)?;
         let s_real = match s_real {
             Some(s_real) => {

@@ -6,13 +6,7 @@ use crate::graph::{Expr, Graph};
 pub(super) struct Wgan;
 
 impl Losses for Wgan {
-    fn discriminator(
-        &self,
-        g: &mut Graph,
-        s_real: Expr,
-        s_fake: Expr,
-        _: Targets,
-    ) -> Result<Expr> {
+    fn discriminator(&self, g: &mut Graph, s_real: Expr, s_fake: Expr, _: Targets) -> Result<Expr> {
         let (real, fake) = (g.mean_all(s_real)?, g.mean_all(s_fake)?);
         Ok(g.sub(fake, real)?)
     }

@@ -36,7 +36,10 @@ impl Builder<'_> {
     ) -> Result<Loss> {
         let [real, fake] = sides;
         let mut real = *real;
-        if let (Some(e), true) = (&mut players.e, self.config.encoder.is_some_and(|e| e.joint())) {
+        if let (Some(e), true) = (
+            &mut players.e,
+            self.config.encoder.is_some_and(|e| e.joint()),
+        ) {
             let latents = e.pass(g, real.x.into())?.output;
             real.latents = Some(g.stop_gradient(latents));
         }

@@ -114,12 +114,7 @@ fn label_of_d(config: &GanConfig, batch: &Batch) -> Option<Expr> {
 ///
 /// # Errors
 /// Where the samples do not fit D.
-pub fn judge(
-    g: &mut Graph,
-    config: &GanConfig,
-    d: &mut Player,
-    batch: &Batch,
-) -> Result<Verdict> {
+pub fn judge(g: &mut Graph, config: &GanConfig, d: &mut Player, batch: &Batch) -> Result<Verdict> {
     let x = seen(g, config, batch)?;
     let given = Given {
         x,

@@ -87,8 +87,7 @@ impl Builder<'_> {
         let (config, table, model) = (self.config, self.table, self.model);
         if kind == Kind::Both {
             // G's old gradients are nobody's while D is trained.
-            env.lent
-                .push((table.g.grads, model.generator.arena_len()));
+            env.lent.push((table.g.grads, model.generator.arena_len()));
         }
         let simultaneous = kind == Kind::Both && config.updates == Updates::Simultaneous;
         // D's weights are overwritten at the end of stage 0 if this program trains it.
@@ -143,14 +142,21 @@ impl Builder<'_> {
                 let after = 1..usize::MAX;
                 players.d.params = leaves(&mut g, env, "d", net.params(), buffer, after);
             }
-            let loss = self.generator_loss(&mut g, env, kind, &mut players, real.as_ref(), &fake)?;
+            let loss =
+                self.generator_loss(&mut g, env, kind, &mut players, real.as_ref(), &fake)?;
             let own = players.g.params.len();
             let mut params = players.g.params.clone();
             params.extend(players.e.iter().flat_map(|e| e.params.iter().copied()));
             let valid = 0..usize::MAX;
             let scaler = table.g.scaler;
             let mut gradients = gradients(&mut g, env, "g", loss.value, &params, scaler, valid)?;
-            self.report(&mut g, &mut stage, loss.terms, Some(&gradients[..own]), false)?;
+            self.report(
+                &mut g,
+                &mut stage,
+                loss.terms,
+                Some(&gradients[..own]),
+                false,
+            )?;
             let encoder = gradients.split_off(own);
             stage
                 .outputs
