@@ -383,6 +383,10 @@ mod tests {
             Ok(())
         }
 
+        fn judge(&mut self, samples: &[f32]) -> Result<Vec<f32>, EngineError> {
+            Ok(samples.to_vec())
+        }
+
         fn sample(&mut self, request: &SampleRequest) -> Result<Samples, EngineError> {
             let Latents::Seeded { count, .. } = request.latents else {
                 panic!()

@@ -171,6 +171,14 @@ pub trait Engine {
     /// Does not change the state of training.
     fn sample(&mut self, request: &SampleRequest) -> Result<Samples, EngineError>;
 
+    /// The discriminator's raw outputs in evaluation mode, `[count, outputs]`, on samples `[count, numbers per sample]`, both row by
+    /// row (images as `[channels, height, width]` in -1..1): logits where the objective has any, else the critic's values. Does not
+    /// change the state of training.
+    ///
+    /// # Errors
+    /// [`EngineError::Input`] where the discriminator has no output for one sample alone, or the samples are not whole ones.
+    fn judge(&mut self, samples: &[f32]) -> Result<Vec<f32>, EngineError>;
+
     /// The complete state: everything that the next round depends on.
     fn checkpoint(&mut self) -> Result<CheckpointData, EngineError>;
 
@@ -183,18 +191,24 @@ pub trait Engine {
     fn traffic(&self) -> EngineTraffic;
 }
 
-/// A trained generator alone, without data or discriminator.
+/// The trained networks alone, without data or what trains them.
 pub trait Sampler {
     fn sample_shape(&self) -> SampleShape;
 
     /// Width of a latent vector.
     fn latent_dim(&self) -> usize;
 
-    /// Takes the generator's weights, and their average where there is one, from a checkpoint.
+    /// Takes the generator's weights, their average where there is one, and the discriminator's from a checkpoint.
     fn restore(&mut self, data: &CheckpointData) -> Result<(), EngineError>;
 
     /// As [`Engine::sample`]: the same latents give the same samples.
     fn sample(&mut self, request: &SampleRequest) -> Result<Samples, EngineError>;
+
+    /// As [`Engine::judge`].
+    ///
+    /// # Errors
+    /// As for [`Engine::judge`]; [`EngineError::Input`] where the checkpoint had no discriminator.
+    fn judge(&mut self, samples: &[f32]) -> Result<Vec<f32>, EngineError>;
 }
 
 /// What an engine can fail with, by who can do something about it.

@@ -1,14 +1,14 @@
 //! Samples of the generator in evaluation mode: latents go up, images come back, nothing of the training state changes.
 use super::Trainer;
+use super::layout::{chunk, from_batch, to_batch};
 use super::programs::leaves;
-use super::state::{State, arena_values, generator_arenas};
-use super::table::{FIRST_PENALTY, Purpose, Table};
+use super::table::{Purpose, Table};
 use crate::data::rng::{Stream, normal2, uniform01};
 use crate::gan::GanError;
-use crate::gan::config::{GanConfig, Prior};
+use crate::gan::config::Prior;
 use crate::gpu::{Dispatch, Gpu, GpuError};
 use crate::graph::Graph;
-use crate::graph::plan::{Effect, Environment, Plan, Region, Stage, Target};
+use crate::graph::plan::{Effect, Environment, Plan, Region, Stage};
 use crate::kernels::pack_u8;
 use crate::nn::{Extent, Mode, Model};
 
@@ -38,8 +38,7 @@ impl Buffers {
     /// Places them.
     pub fn new(table: &mut Table, model: &Model) -> Buffers {
         let per_sample = model.sample.numel();
-        // Small executions keep the memory of sampling below that of training.
-        let chunk = if per_sample > 64 { 16 } else { 512 };
+        let chunk = chunk(per_sample);
         let latent = model.generator.input().numel();
         let latents = table.push(Purpose::Results, "sampling latents", latent * chunk);
         let samples = table.push(Purpose::Results, "samples", per_sample * chunk);
@@ -187,13 +186,7 @@ impl Sampler {
         let (mut floats, mut bytes) = (vec![], vec![]);
         for rows in latents.chunks(b.chunk * width) {
             let count = rows.len() / width;
-            // Features first: [width, chunk], unused columns zero.
-            let mut z = vec![0.0f32; width * b.chunk];
-            for (n, row) in rows.chunks(width).enumerate() {
-                for (f, &v) in row.iter().enumerate() {
-                    z[f * b.chunk + n] = v;
-                }
-            }
+            let z = to_batch(model.generator.input(), rows, b.chunk);
             gpu.upload(&table.buffers[b.latents], 0, bytemuck::cast_slice(&z))?;
             gpu.submit(&self.dispatches[usize::from(average)])?;
             if let (Some((buffer, _)), true) = (&b.packed, packed) {
@@ -204,97 +197,13 @@ impl Sampler {
             let len = (b.chunk * per_sample) as u64 * 4;
             let got = gpu.download(&table.buffers[b.samples], 0..len)?;
             let got: Vec<f32> = bytemuck::pod_collect_to_vec(&got);
-            // [C, N, H, W] or [F, N] to sample by sample.
-            let inner = match model.sample {
-                Extent::Image { height, width, .. } => height * width,
-                Extent::Features { .. } => 1,
-            };
-            for n in 0..count {
-                for c in 0..per_sample / inner {
-                    let at = (c * b.chunk + n) * inner;
-                    floats.extend_from_slice(&got[at..at + inner]);
-                }
-            }
+            floats.extend(from_batch(model.sample, &got, b.chunk, count));
         }
         Ok(if packed && b.packed.is_some() {
             Sampled::PackedNhwc(bytes)
         } else {
             Sampled::F32(floats)
         })
-    }
-}
-
-/// A generator without data, discriminator programs or optimisers: for sampling from a finished run.
-pub struct Generator {
-    gpu: Gpu,
-    model: Model,
-    config: GanConfig,
-    table: Table,
-    sampler: Sampler,
-}
-
-impl Generator {
-    /// Compiles and binds the sampling programs; the weights are zero until [`Generator::restore`].
-    ///
-    /// # Errors
-    /// Where the model does not fit the adapter.
-    pub fn new(gpu: &Gpu, model: Model, config: GanConfig) -> Result<Generator, GanError> {
-        let mut table = Table::new(
-            &model.generator,
-            &model.discriminator,
-            FIRST_PENALTY,
-            config.ema.is_some(),
-        );
-        let buffers = Buffers::new(&mut table, &model);
-        let (bound, counters) = (table.bound(), table.counters);
-        let environment = || Environment::new(Target::of(gpu.caps()), bound, counters, 0);
-        let plans = compile(&model, &table, &buffers, environment)?;
-        table.allocate(gpu, &plans)?;
-        let sampler = Sampler::new(buffers, plans, gpu, &table)?;
-        Ok(Generator {
-            gpu: gpu.clone(),
-            model,
-            config,
-            table,
-            sampler,
-        })
-    }
-    /// The networks.
-    pub fn model(&self) -> &Model {
-        &self.model
-    }
-    /// Takes over G's tensors and their averages.
-    ///
-    /// # Errors
-    /// [`GanError::State`] where one is missing or has another shape.
-    pub fn restore(&mut self, state: &State) -> Result<(), GanError> {
-        for (prefix, specs, buffer) in generator_arenas(&self.model, &self.table) {
-            let values = arena_values(state, prefix, specs)?;
-            if !values.is_empty() {
-                let bytes = bytemuck::cast_slice(&values);
-                self.gpu.upload(&self.table.buffers[buffer], 0, bytes)?;
-            }
-        }
-        Ok(())
-    }
-    /// As [`Trainer::sample`].
-    ///
-    /// # Errors
-    /// As [`Trainer::sample`].
-    pub fn sample(
-        &self,
-        latents: &[f32],
-        use_ema: bool,
-        packed: bool,
-    ) -> Result<Sampled, GanError> {
-        let average = use_ema && self.config.ema.is_some();
-        let on = (&self.gpu, &self.table, &self.model);
-        self.sampler.sample(on, latents, average, packed)
-    }
-    /// Latents of the run's prior.
-    pub fn latents(&self, count: usize, seed: u64) -> Vec<f32> {
-        let width = self.model.generator.input().numel();
-        latents(self.config.prior, width, count, seed)
     }
 }
 

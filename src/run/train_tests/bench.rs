@@ -143,6 +143,10 @@ impl Engine for Fake {
         })
     }
 
+    fn judge(&mut self, samples: &[f32]) -> Result<Vec<f32>, EngineError> {
+        Ok(samples.to_vec())
+    }
+
     fn checkpoint(&mut self) -> Result<CheckpointData, EngineError> {
         let mut data = CheckpointData {
             step: self.step,
