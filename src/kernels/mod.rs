@@ -2,6 +2,7 @@
 pub mod adam;
 pub mod clip;
 pub mod copy;
+pub mod counter_value;
 pub mod dataset_batch;
 pub mod ema;
 pub mod error;

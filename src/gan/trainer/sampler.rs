@@ -2,7 +2,7 @@
 use super::Trainer;
 use super::programs::leaves;
 use super::state::{State, arena_values, generator_arenas};
-use super::table::{FIRST_PENALTY, Purpose, Table};
+use super::table::{FIRST_EXTRA, Purpose, Table};
 use crate::data::rng::{Stream, normal2, uniform01};
 use crate::gan::GanError;
 use crate::gan::config::{GanConfig, Prior};
@@ -239,12 +239,7 @@ impl Generator {
     /// # Errors
     /// Where the model does not fit the adapter.
     pub fn new(gpu: &Gpu, model: Model, config: GanConfig) -> Result<Generator, GanError> {
-        let mut table = Table::new(
-            &model.generator,
-            &model.discriminator,
-            FIRST_PENALTY,
-            config.ema.is_some(),
-        );
+        let mut table = Table::new(&model, FIRST_EXTRA, config.ema.is_some());
         let buffers = Buffers::new(&mut table, &model);
         let (bound, counters) = (table.bound(), table.counters);
         let environment = || Environment::new(Target::of(gpu.caps()), bound, counters, 0);

@@ -61,7 +61,6 @@ pub struct Bound {
 type MakeKernel = Box<dyn Fn(u32) -> Result<Kernel, KernelError>>;
 
 /// A device sampler: makes the kernel for a place in the plan, and lists the buffers before the output.
-#[allow(dead_code)] // The labels: conditional programs take them.
 pub struct Sampler {
     /// Shape of a batch as the kernel writes it.
     pub shape: Shape,
@@ -73,7 +72,6 @@ pub struct Sampler {
 }
 
 /// Finds the labels of the batches that a [`Sampler`] draws.
-#[allow(dead_code)]
 struct LabelSampler {
     params: label_batch::Params,
     caps: Caps,
@@ -101,7 +99,6 @@ impl Sampler {
     ///
     /// # Errors
     /// Where the data has no labels.
-    #[allow(dead_code)]
     pub fn label_effect(&self, region: Region) -> Result<Effect, String> {
         let labels = self.labels.as_ref().ok_or("the data has no labels")?;
         let params = label_batch::Params {
@@ -132,7 +129,7 @@ pub fn bind(
     data: &Data,
     seed: u64,
 ) -> Result<Bound, GanError> {
-    let batch = model.discriminator.input_shape(config.batch);
+    let batch = model.generator.output_shape(config.batch);
     let random = RandomSource {
         seed,
         stream: DATA_STREAM,
@@ -167,10 +164,25 @@ pub fn bind(
         Data::Glyphs => glyph_sampler(caps, table, model, config.batch, random)?,
         Data::Toy(set) => toy_sampler(caps, table, model, config.batch, *set, random)?,
     };
+    if let Some(conditional) = &config.conditional {
+        check_classes(&sampler, conditional.classes)?;
+    }
     Ok(Bound {
         inputs: Inputs::Device(std::rc::Rc::new(sampler)),
         host: None,
     })
+}
+
+/// Refuses data without labels, and labels that a one-hot column of `classes` cannot hold.
+fn check_classes(sampler: &Sampler, classes: usize) -> Result<(), GanError> {
+    let found = match sampler.classes {
+        Some(found) if found <= classes => return Ok(()),
+        Some(found) => format!("{found} classes"),
+        None => "no labels".into(),
+    };
+    Err(GanError::Input(format!(
+        "the method is conditional on {classes} classes, the data has {found}; set `classes` to the data's, or choose labelled data"
+    )))
 }
 
 fn image_sampler(
@@ -197,7 +209,7 @@ fn image_sampler(
         h: set.height as u32,
         w: set.width as u32,
         n: batch as u32,
-        layout: match model.discriminator.input() {
+        layout: match model.generator.output() {
             Extent::Image { .. } => dataset_batch::Layout::ImagesCNHW,
             Extent::Features { .. } => dataset_batch::Layout::FeaturesFirst,
         },
@@ -206,7 +218,7 @@ fn image_sampler(
     };
     let caps = caps.clone();
     Ok(Sampler {
-        shape: model.discriminator.input_shape(batch),
+        shape: model.generator.output_shape(batch),
         classes: set.classes(),
         labels,
         kernel: Box::new(move |out_offset| {
@@ -328,7 +340,7 @@ fn toy_sampler(
     let features = set.dim();
     check_sample(model, Extent::Features { features }, set.name())?;
     let caps = caps.clone();
-    let shape = model.discriminator.input_shape(batch);
+    let shape = model.generator.output_shape(batch);
     let n = batch as u32;
     let (values, components, sigma) = match set.distribution() {
         Distribution::Mixture1(m) => mixture_table(&m),
