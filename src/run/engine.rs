@@ -9,7 +9,7 @@ use super::session::{
 };
 use super::tune::{self, Decision, NamedChoices, Policy};
 use crate::data::{self, Source};
-use crate::gan::config::{Adam, GanConfig, Optimiser, Optimisers, Penalty, Prior};
+use crate::gan::config::{Adam, GanConfig, Optimiser, Penalty};
 use crate::gan::trainer::{Data, Pair, Round, Sampled, State, StateTensor, Trainer, contractions};
 use crate::gan::{GanError, Objective, Regulariser};
 use crate::gpu::{
@@ -53,11 +53,9 @@ pub(super) fn engine_error(error: GanError) -> EngineError {
 }
 
 pub(super) fn build_model(config: &TrainConfig) -> Result<Model, EngineError> {
-    let spec = config
-        .model
-        .spec()
-        .map_err(|e| EngineError::input(e.to_string()))?;
-    spec.build().map_err(|e| EngineError::input(e.to_string()))
+    config
+        .build_model()
+        .map_err(|e| EngineError::input(e.to_string()))
 }
 
 /// The trainer for a resolved configuration: loads the data, opens the adapter, compiles everything. `cache`: where compiled
@@ -175,8 +173,8 @@ pub(super) struct TrainerEngine {
 impl TrainerEngine {
     /// A round that met a non-finite value reports it; the loop stops there and looks for the tensor.
     fn report(&self, round: Round) -> StepReport {
-        let regularisers = &self.trainer.config().regularisers;
-        let names = regularisers.iter().map(|p| p.name.name().into());
+        let scalars = self.trainer.config().extra_scalars();
+        let names = scalars.into_iter().map(|s| s.name.into());
         StepReport {
             step: round.step,
             images_seen: round.images_seen,
@@ -184,7 +182,7 @@ impl TrainerEngine {
             loss_g: round.loss_g,
             d_real: round.d_real,
             d_fake: round.d_fake,
-            extra: names.zip(round.penalties).collect(),
+            extra: names.zip(round.extra).collect(),
         }
     }
 }
@@ -371,32 +369,13 @@ pub(super) fn bench_parts(request: &BenchRequest) -> Result<(Model, GanConfig), 
         beta2: if wgan_gp { 0.9 } else { 0.999 },
         eps: 1e-8,
     });
-    let config = GanConfig {
-        objective: if wgan_gp {
-            Objective::Wgan
-        } else {
-            Objective::NonSaturating
-        },
-        label_smoothing: 0.0,
-        clip: None,
-        d_steps: if wgan_gp { N_CRITIC } else { 1 },
-        g_steps: 1,
-        warmup_d_steps: 0,
-        batch: request.batch,
-        latent_dim: None,
-        prior: Prior::Normal,
-        optimiser: Optimisers {
-            d: optimiser,
-            g: optimiser,
-        },
-        ema: None,
-        regularisers: if wgan_gp {
-            let name = Regulariser::GradientPenalty;
-            vec![Penalty { name, weight: 10.0 }]
-        } else {
-            vec![]
-        },
-    };
+    let mut config = GanConfig::plain(Objective::NonSaturating, request.batch, optimiser);
+    if wgan_gp {
+        let name = Regulariser::GradientPenalty;
+        config.objective = Objective::Wgan;
+        config.d_steps = N_CRITIC;
+        config.regularisers = vec![Penalty { name, weight: 10.0 }];
+    }
     Ok((model, config))
 }
 

@@ -2,7 +2,7 @@
 use super::judge::Judge;
 use super::sampler::{self, Buffers, Sampled, Sampler};
 use super::state::{Arena, State, arena_values, discriminator_arenas, generator_arenas};
-use super::table::{FIRST_PENALTY, Table};
+use super::table::{FIRST_EXTRA, Table};
 use crate::gan::GanError;
 use crate::gan::config::GanConfig;
 use crate::gpu::Gpu;
@@ -29,12 +29,7 @@ impl Pair {
     /// # Errors
     /// Where the model does not fit the adapter.
     pub fn new(gpu: &Gpu, model: Model, config: GanConfig) -> Result<Pair, GanError> {
-        let mut table = Table::new(
-            &model.generator,
-            &model.discriminator,
-            FIRST_PENALTY,
-            config.ema.is_some(),
-        );
+        let mut table = Table::new(&model, FIRST_EXTRA, config.ema.is_some());
         let buffers = Buffers::new(&mut table, &model);
         let (bound, counters) = (table.bound(), table.counters);
         let environment = || Environment::new(Target::of(gpu.caps()), bound, counters, 0);

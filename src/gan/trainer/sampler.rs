@@ -38,7 +38,7 @@ impl Buffers {
     /// Places them.
     pub fn new(table: &mut Table, model: &Model) -> Buffers {
         let per_sample = model.sample.numel();
-        let chunk = chunk(per_sample);
+        let chunk = chunk(per_sample).next_multiple_of(model.generator.batch_multiple());
         let latent = model.generator.input().numel();
         let latents = table.push(Purpose::Results, "sampling latents", latent * chunk);
         let samples = table.push(Purpose::Results, "samples", per_sample * chunk);

@@ -130,6 +130,14 @@ impl Trainer {
             ("opt_d.m.", d.params(), t.d.moments[0]),
             ("opt_d.v.", d.params(), t.d.moments[1]),
         ]);
+        if let (Some(e), Some(arenas)) = (&self.model.encoder, &t.e) {
+            all.extend([
+                ("e.", e.params(), arenas.params),
+                ("e.", e.states(), arenas.state),
+                ("opt_e.m.", e.params(), arenas.moments[0]),
+                ("opt_e.v.", e.params(), arenas.moments[1]),
+            ]);
+        }
         let scalers = [("scaler_g.", t.g.scaler), ("scaler_d.", t.d.scaler)];
         let scalers = scalers.into_iter().filter_map(|(name, b)| Some((name, b?)));
         all.extend(scalers.map(|(name, buffer)| (name, scaler_specs(), buffer)));
@@ -231,6 +239,9 @@ impl Trainer {
         );
         let mut all = self.tensors_of("d.", d.params(), t.d.grads)?;
         all.extend(self.tensors_of("g.", g.params(), t.g.grads)?);
+        if let (Some(e), Some(arenas)) = (&self.model.encoder, &t.e) {
+            all.extend(self.tensors_of("e.", e.params(), arenas.grads)?);
+        }
         Ok(all)
     }
 }
