@@ -130,13 +130,26 @@ pub fn judged(
 /// # Errors
 /// [`GanError::Input`] where D takes more than one sample at a time, or something beside it.
 pub fn takes_single_samples(model: &Model) -> Result<(), GanError> {
-    let (takes, sample) = (model.discriminator.input(), model.sample);
-    if takes.numel() == sample.numel() {
+    let (net, sample) = (&model.discriminator, model.sample);
+    let takes = net.input();
+    let reason = if takes.numel() != sample.numel() {
+        format!(
+            "it takes {takes} and one sample is {sample}: it judges several samples together (--pack), or a sample with its latents"
+        )
+    } else if net.classes().is_some() {
+        "it takes the sample's class beside it".into()
+    } else if net
+        .spec()
+        .layers
+        .iter()
+        .any(|l| l.kind() == "minibatch_discrimination")
+    {
+        "its minibatch discrimination compares the samples of a training batch".into()
+    } else {
         return Ok(());
-    }
+    };
     Err(GanError::Input(format!(
-        "this discriminator takes {takes}, one sample is {sample}: it judges several samples at once (--pack), or a sample with \
-         something beside it, so there is no output for one sample alone; train with --pack 1 to have one"
+        "this discriminator has no output for one sample alone: {reason}; train one without that to ask it"
     )))
 }
 
