@@ -239,7 +239,7 @@ fn networks_that_do_not_fit_each_other() {
         ),
         (
             model("sample = { features = 3 }", z, 4, x, 1),
-            "sample: expected the discriminator's input (4 features) or an image of as many numbers, got 3 features",
+            "sample: expected what the generator gives (4 features) or an image of as many numbers, got 3 features",
         ),
     ] {
         assert_eq!(result.unwrap_err().to_string(), expected);
