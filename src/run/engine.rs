@@ -10,9 +10,7 @@ use super::session::{
 use super::tune::{self, Decision, NamedChoices, Policy};
 use crate::data::{self, Source};
 use crate::gan::config::{Adam, GanConfig, Optimiser, Penalty};
-use crate::gan::trainer::{
-    Data, Generator, Round, Sampled, State, StateTensor, Trainer, contractions,
-};
+use crate::gan::trainer::{Data, Pair, Round, Sampled, State, StateTensor, Trainer, contractions};
 use crate::gan::{GanError, Objective, Regulariser};
 use crate::gpu::{
     AdapterChoice, AdapterClass, AdapterReport, CacheFolder, CompileAhead, DeviceOptions, Gpu,
@@ -88,6 +86,7 @@ pub(super) fn trainer(
         params_g: model.generator.param_count() as u64,
         params_d: model.discriminator.param_count() as u64,
         sample_shape: sample_shape(&model),
+        classes: model.generator.classes(),
         images_per_step: (config.method.batch * config.method.d_steps) as u64,
         data_len,
         choices: Some(decision.named),
@@ -208,13 +207,19 @@ impl Engine for TrainerEngine {
             Latents::Seeded { count, seed } => self.trainer.latents(*count, *seed),
             Latents::Given(values) => values.clone(),
         };
-        let made = self
-            .trainer
-            .sample(&latents, request.use_ema, request.packed);
+        let made = self.trainer.sample_labelled(
+            &latents,
+            request.labels.as_deref(),
+            request.use_ema,
+            request.packed,
+        );
         Ok(samples(
             self.facts.sample_shape,
             made.map_err(engine_error)?,
         ))
+    }
+    fn judge(&mut self, samples: &[f32]) -> Result<Vec<f32>, EngineError> {
+        self.trainer.judge(samples).map_err(engine_error)
     }
     fn checkpoint(&mut self) -> Result<CheckpointData, EngineError> {
         let state = self.trainer.state().map_err(engine_error)?;
@@ -276,36 +281,41 @@ fn state_of(data: &CheckpointData) -> State {
     }
 }
 
-struct GeneratorSampler {
-    generator: Generator,
+struct PairSampler {
+    pair: Pair,
     shape: SampleShape,
 }
 
-impl Sampler for GeneratorSampler {
+impl Sampler for PairSampler {
     fn sample_shape(&self) -> SampleShape {
         self.shape
     }
+    fn classes(&self) -> Option<usize> {
+        self.pair.model().generator.classes()
+    }
     fn latent_dim(&self) -> usize {
-        self.generator.model().generator.input().numel()
+        self.pair.model().generator.input().numel()
+    }
+    fn latents(&self, count: usize, seed: u64) -> Vec<f32> {
+        self.pair.latents(count, seed)
     }
     fn restore(&mut self, data: &CheckpointData) -> Result<(), EngineError> {
-        self.generator
-            .restore(&state_of(data))
-            .map_err(engine_error)
+        self.pair.restore(&state_of(data)).map_err(engine_error)
     }
     fn sample(&mut self, request: &SampleRequest) -> Result<Samples, EngineError> {
         let latents = match &request.latents {
-            Latents::Seeded { count, seed } => self.generator.latents(*count, *seed),
+            Latents::Seeded { count, seed } => self.pair.latents(*count, *seed),
             Latents::Given(values) => values.clone(),
         };
-        let made = self
-            .generator
-            .sample(&latents, request.use_ema, request.packed);
+        let made = self.pair.sample(&latents, request.use_ema, request.packed);
         Ok(samples(self.shape, made.map_err(engine_error)?))
+    }
+    fn judge(&mut self, samples: &[f32]) -> Result<Vec<f32>, EngineError> {
+        self.pair.judge(samples).map_err(engine_error)
     }
 }
 
-/// Only the generator of a resolved configuration; reads no data. `adapter` is as `--adapter` takes it, `cache` as for [`open`].
+/// Only the networks of a resolved configuration; reads no data. `adapter` is as `--adapter` takes it, `cache` as for [`open`].
 ///
 /// # Errors
 /// [`EngineError::Input`], [`EngineError::Adapter`], [`EngineError::Device`].
@@ -317,8 +327,8 @@ pub fn open_sampler(
     let model = build_model(config)?;
     let shape = sample_shape(&model);
     let gpu = open_gpu(adapter, cache)?;
-    let generator = Generator::new(&gpu, model, config.method.clone()).map_err(engine_error)?;
-    Ok(Box::new(GeneratorSampler { generator, shape }))
+    let pair = Pair::new(&gpu, model, config.method.clone()).map_err(engine_error)?;
+    Ok(Box::new(PairSampler { pair, shape }))
 }
 
 pub(super) struct TrainerBench {

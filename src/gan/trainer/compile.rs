@@ -61,7 +61,7 @@ pub fn compile(
         }
         programs.push((kind, Plan::compile(&graph, &stages, &env)?));
     }
-    // By rule and in f32, as `Generator` does: a sample does not depend on how training was computed.
+    // By rule and in f32, as `Pair` does: a sample does not depend on how training was computed.
     let exact = Target::with_form(caps, target.form);
     let sample_plans = sampler::compile(model, &table, &sampler, || environment(&exact))?;
     Ok(Compiled {

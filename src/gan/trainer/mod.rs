@@ -2,10 +2,14 @@
 //!
 //! A round is `d_steps` discriminator updates and then `g_steps` generator updates. The host submits blocks of rounds and reads
 //! back one row of scalars per program execution; weights, batches and latents never leave the device.
+mod beside;
 mod compile;
 mod effects;
 mod footprint;
+mod judge;
+mod layout;
 mod losses;
+mod pair;
 mod players;
 mod programs;
 mod sampler;
@@ -23,12 +27,14 @@ use crate::nn::Model;
 use compile::Compiled;
 pub use compile::{contractions, kernels};
 pub use footprint::{Footprint, Holding, footprint};
+pub use pair::Pair;
 pub use programs::Kind;
 pub(super) use programs::leaves;
-pub use sampler::{Generator, Sampled};
+pub use sampler::Sampled;
 pub use source::Data;
 pub(super) use state::arena_values;
 pub use state::{COUNTERS as COUNTER_NAMES, State, StateTensor};
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::time::Instant;
 pub use table::Purpose;
@@ -96,6 +102,8 @@ pub struct Trainer {
     host_buffers: Option<source::HostBuffers>,
     programs: Vec<(Kind, Program)>,
     sampler: sampler::Sampler,
+    /// Made when it is first asked.
+    judge: OnceCell<judge::Judge>,
     step: u64,
     images_seen: u64,
     executions: u64,
@@ -157,6 +165,7 @@ impl Trainer {
             host_buffers: host,
             programs,
             sampler,
+            judge: OnceCell::new(),
             step: 0,
             images_seen: 0,
             executions: 0,

@@ -57,6 +57,15 @@ pub fn generator_arenas<'a>(model: &'a Model, table: &Table) -> Vec<Arena<'a>> {
     arenas
 }
 
+/// The arenas that judging needs.
+pub fn discriminator_arenas<'a>(model: &'a Model, table: &Table) -> [Arena<'a>; 2] {
+    let d = &model.discriminator;
+    [
+        ("d.", d.params(), table.d.params),
+        ("d.", d.states(), table.d.state),
+    ]
+}
+
 /// The content of an arena from the state's tensors; padding is 0.
 ///
 /// # Errors
@@ -115,8 +124,9 @@ impl Trainer {
         all.extend([
             ("opt_g.m.", g.params(), t.g.moments[0]),
             ("opt_g.v.", g.params(), t.g.moments[1]),
-            ("d.", d.params(), t.d.params),
-            ("d.", d.states(), t.d.state),
+        ]);
+        all.extend(discriminator_arenas(&self.model, t));
+        all.extend([
             ("opt_d.m.", d.params(), t.d.moments[0]),
             ("opt_d.v.", d.params(), t.d.moments[1]),
         ]);
