@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod ceilings;
 pub mod checkpoint;
+pub mod classifier;
 pub mod config;
 pub mod engine;
 pub mod error;
