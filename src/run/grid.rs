@@ -1,4 +1,5 @@
 //! Sample grids: packed images side by side in one PNG.
+use super::tensors::write_atomic;
 use std::path::{Path, PathBuf};
 
 /// Pixels between the images and around them.
@@ -47,22 +48,24 @@ impl Picture {
         }
     }
 
-    /// Writes a PNG. The encoder adds no time stamp: equal pictures are equal files.
+    /// Writes a PNG, whole or not at all. The encoder adds no time stamp: equal pictures are equal files.
     pub fn write(&self, path: &Path) -> Result<(), PictureError> {
         let colour = match self.channels {
             1 => image::ExtendedColorType::L8,
             3 => image::ExtendedColorType::Rgb8,
             channels => return Err(PictureError::Channels { channels }),
         };
+        let mut bytes = std::io::Cursor::new(vec![]);
         let (width, height) = (self.width as u32, self.height as u32);
-        image::save_buffer_with_format(
-            path,
+        image::write_buffer_with_format(
+            &mut bytes,
             &self.pixels,
             width,
             height,
             colour,
             image::ImageFormat::Png,
         )
+        .and_then(|()| Ok(write_atomic(path, bytes.get_ref())?))
         .map_err(|source| PictureError::Write {
             path: path.into(),
             source,

@@ -15,6 +15,7 @@ pub mod kernel_bench;
 pub mod metrics_log;
 pub mod pace;
 pub mod pictures;
+pub mod plot;
 pub mod presets;
 pub mod profile;
 pub mod progress;
