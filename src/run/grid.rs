@@ -14,6 +14,11 @@ pub enum PictureError {
         path: PathBuf,
         source: image::ImageError,
     },
+    #[error("{}: {source}", path.display())]
+    Read {
+        path: PathBuf,
+        source: image::ImageError,
+    },
     #[error(
         "a PNG of samples takes 1 or 3 channels, these have {channels}; write them with --raw instead"
     )]
@@ -46,6 +51,21 @@ impl Picture {
             channels,
             pixels: vec![value; width * height * channels],
         }
+    }
+
+    /// Reads a PNG as RGB.
+    pub fn read(path: &Path) -> Result<Self, PictureError> {
+        let image = image::open(path).map_err(|source| PictureError::Read {
+            path: path.into(),
+            source,
+        })?;
+        let image = image.into_rgb8();
+        Ok(Self {
+            width: image.width() as usize,
+            height: image.height() as usize,
+            channels: 3,
+            pixels: image.into_raw(),
+        })
     }
 
     /// Writes a PNG, whole or not at all. The encoder adds no time stamp: equal pictures are equal files.
@@ -194,11 +214,9 @@ mod tests {
             pixels: vec![1, 2, 3, 250, 251, 252],
         };
         picture.write(&path).unwrap();
-        let read = image::open(&path).unwrap().into_rgb8();
-        assert_eq!(
-            (read.dimensions(), read.into_raw()),
-            ((2, 1), picture.pixels)
-        );
+        assert_eq!(Picture::read(&path).unwrap(), picture);
+        let missing = Picture::read(&folder.path().join("b.png"));
+        assert!(matches!(missing, Err(PictureError::Read { .. })));
     }
 
     #[test]

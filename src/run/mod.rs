@@ -5,6 +5,8 @@ pub mod bench;
 pub mod ceilings;
 pub mod checkpoint;
 pub mod config;
+pub mod curves;
+pub mod distances;
 pub mod engine;
 pub mod error;
 pub mod fit;
