@@ -1,5 +1,6 @@
 //! What a run is judged by: one file per metric, and the table of them.
 
+pub mod density;
 pub mod gaussian;
 pub mod stacked;
 pub mod toy;
@@ -45,7 +46,27 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: "sliced_w1",
         better: Better::Lower,
-        what: "swiss roll: mean Wasserstein-1 over 64 directions",
+        what: "2-D sets: mean Wasserstein-1 over 64 directions, against 10,000 reference samples",
+    },
+    Metric {
+        name: "js",
+        better: Better::Lower,
+        what: "1-D sets: Jensen-Shannon divergence in nats, at most ln 2; floor about 0.0004 (gauss1d)",
+    },
+    Metric {
+        name: "kl_data_model",
+        better: Better::Lower,
+        what: "1-D sets: KL(data || generated) in nats",
+    },
+    Metric {
+        name: "kl_model_data",
+        better: Better::Lower,
+        what: "1-D sets: KL(generated || data) in nats",
+    },
+    Metric {
+        name: "js_modes",
+        better: Better::Lower,
+        what: "2-D mixtures: Jensen-Shannon divergence between the histogram over modes and their weights, in nats",
     },
     Metric {
         name: "stacked_modes",
