@@ -732,7 +732,7 @@ fn stacked_digits_are_trained_on_and_refused_where_they_do_not_fit() {
     let here = tempfile::tempdir().unwrap();
     idx_folder(&here.path().join("digits"), 9, 28);
     let config = dry(here.path(), &["--data", "stacked:digits"]);
-    assert_eq!(config.model.name, "stacked28");
+    assert_eq!(config.model.name, "stacked-tiny");
     assert_eq!(config.data.source, "stacked:digits");
     let train = "train --data stacked:digits --batch 8 --steps 2 --grid 1x2 --out run --json";
     let text = stdout(here.path(), &train.split(' ').collect::<Vec<_>>());

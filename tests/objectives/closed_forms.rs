@@ -436,7 +436,9 @@ fn logits_of_another_shape_are_refused() {
         );
         assert!(o.discriminator_loss(&mut g, bad, good).is_err());
         assert!(o.generator_loss(&mut g, Some(good), bad).is_err());
-        assert!(o.generator_loss(&mut g, Some(bad), good).is_err() && o.statistic(&mut g, bad).is_err());
+        assert!(
+            o.generator_loss(&mut g, Some(bad), good).is_err() && o.statistic(&mut g, bad).is_err()
+        );
     }
 }
 
