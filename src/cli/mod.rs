@@ -1,7 +1,9 @@
 //! The command line: one file per verb, and one place where outcomes become exit codes.
 mod adapters;
 mod bench;
+mod compare;
 mod error;
+mod eval;
 mod method_flags;
 mod parse;
 mod presets;
@@ -40,6 +42,8 @@ enum Verb {
     Train(Box<train::Args>),
     Presets(presets::Args),
     Sample(sample::Args),
+    Eval(eval::Args),
+    Compare(Box<compare::Args>),
     Bench(bench::Args),
     Profile(profile::Args),
     Tune(tune::Args),
@@ -65,6 +69,8 @@ pub fn main() -> ExitCode {
         }
         Verb::Presets(args) => presets::run(&args),
         Verb::Sample(args) => sample::run(&args),
+        Verb::Eval(args) => eval::run(&args),
+        Verb::Compare(args) => compare::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Profile(args) => profile::run(&args),
         Verb::Tune(args) => tune::run(&args),

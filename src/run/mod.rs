@@ -4,9 +4,11 @@
 pub mod bench;
 pub mod ceilings;
 pub mod checkpoint;
+pub mod compare;
 pub mod config;
 pub mod engine;
 pub mod error;
+pub mod eval;
 pub mod fit;
 pub mod folder;
 pub mod grid;
