@@ -3,7 +3,7 @@
 //   value = 2 clamp(thickness/2 - d + 1/2, 0, 1) - 1,   d = distance from the pixel's centre to the posed skeleton
 //
 // One invocation draws four neighbouring pixels of a row: they share the pose and the placed segments.
-// Twin of src/data/glyphs.rs. Needs random.wgsl and flat.wgsl.
+// Twin of src/data/glyphs.rs. Needs random.wgsl, glyph_digit.wgsl and flat.wgsl.
 
 struct Params {
     n: u32,
@@ -50,12 +50,12 @@ fn main(
 
     // The pose: Pose::random.
     let key = random_key(vec2(im.seed_lo, im.seed_hi), im.stream, counters[im.counter_index]);
-    let label_rotation = threefry2x32(key, vec2(image, 0u));
+    let digit_rotation = threefry2x32(key, vec2(image, 0u));
     let shear_scale = threefry2x32(key, vec2(image, 1u));
     let translation = threefry2x32(key, vec2(image, 2u));
     let thickness = threefry2x32(key, vec2(image, 3u));
-    let label = random_below(label_rotation.x, 10u);
-    let rotation = between(label_rotation.y, -MAX_TURN, MAX_TURN);
+    let label = glyph_digit(key, image);
+    let rotation = between(digit_rotation.y, -MAX_TURN, MAX_TURN);
     let shear = between(shear_scale.x, -0.2, 0.2);
     let unit = f32(min(im.h, im.w)) / DESIGN_SIDE;
     let size = BOX_SIDE * unit * between(shear_scale.y, 0.8, 1.1);

@@ -2,7 +2,8 @@
 //
 //   x = centre_c + sigma N(0, I),   c drawn by the cumulative weights
 //
-// One invocation draws one sample. Twin of Mixture::sample in src/data/toy.rs. Needs random.wgsl and flat.wgsl.
+// One invocation draws one sample. Twin of Mixture::sample in src/data/toy.rs. Needs random.wgsl,
+// mixture_component.wgsl and flat.wgsl.
 
 struct Params {
     n: u32,
@@ -35,11 +36,7 @@ fn main(
         return;
     }
     let key = random_key(vec2(im.seed_lo, im.seed_hi), im.stream, counters[im.counter_index]);
-    let u = uniform01(threefry2x32(key, vec2(i, 0u)).x);
-    var component = 0u;
-    while (component + 1u < im.k && mixture[component] <= u) {
-        component++;
-    }
+    let component = mixture_component(key, im.k, i);
     let centre = im.k + component * im.d;
     for (var pair = 0u; 2u * pair < im.d; pair++) {
         let noise = normal2(threefry2x32(key, vec2(i, pair + 1u)));

@@ -10,6 +10,8 @@ use gan_gpu::gpu::{AdapterClass, Caps, MatrixScalar, MatrixTile};
 use gan_gpu::graph::plan::{Form, Precision, Target};
 use gan_gpu::kernels::Scalar;
 use gan_gpu::kernels::gemm::{self, Body, Call, ConvShape, GemmOp, Variant};
+use gan_gpu::kernels::label_batch::{self, Labels};
+use gan_gpu::kernels::random_source::RandomSource;
 use gan_gpu::nn::models::MODELS;
 use gan_gpu::nn::{Extent, model_by_name_or_file};
 use std::collections::{BTreeMap, BTreeSet};
@@ -148,6 +150,26 @@ fn sources(target: &Target) -> BTreeMap<String, String> {
                 }
             }
         }
+    }
+    let labels = [
+        Labels::Set { count: 60_000 },
+        Labels::Glyphs,
+        Labels::Mixture { components: 8 },
+    ];
+    for labels in labels {
+        let random = RandomSource {
+            seed: 1,
+            stream: 2,
+            counter_index: 3,
+        };
+        let params = label_batch::Params {
+            labels,
+            n: 64,
+            random,
+            out_offset: 0,
+        };
+        let kernel = label_batch::kernel(&target.caps, &params).unwrap();
+        all.insert(kernel.source.to_string(), format!("{labels:?}"));
     }
     all
 }

@@ -167,7 +167,7 @@ impl Run {
             self.trainer.feed(&real, &latents, &floats(&eps)).unwrap();
             let round = self.trainer.run_once(kind).unwrap();
             self.loss("loss_d", t, round.loss_d)?;
-            if let Some(&penalty) = round.penalties.first() {
+            if let Some(&penalty) = round.extra.first() {
                 let weight = self.trainer.config().regularisers[0].weight;
                 self.loss("penalty", t, (penalty as f64 / weight) as f32)?;
             }

@@ -1,18 +1,19 @@
 //! The flags of `train` that set the method, and how they change a preset's.
 use super::{CliError, parse};
 use crate::gan::config::{
-    Adam, Ema, GanConfig, Optimiser, Optimisers, Penalty, Prior, Rmsprop, Sgd,
+    Adam, Ema, GanConfig, Optimiser, Optimisers, Penalty, Prior, Rmsprop, Sgd, Updates,
 };
+use crate::gan::methods::{Condition, Conditional, EncoderMethod, Info, Unroll};
 use crate::gan::{Objective, Regulariser};
 use crate::run::suggest::suggestion;
 
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Method")]
 pub struct MethodFlags {
-    /// minimax, non-saturating, least-squares, hinge, wgan (with --clip), wgan-gp
+    /// minimax, non-saturating, least-squares, hinge, wgan (with --clip), wgan-gp, relativistic, relativistic-average, energy
     #[arg(long, value_name = "NAME", value_parser = objective)]
     pub objective: Option<Named>,
-    /// Penalty on D's gradient: gradient-penalty=10, r1=10, r2=1; may be repeated, replaces the preset's; `none` for none
+    /// Penalty on D's gradient: gradient-penalty=10, r1=10, r2=1, dragan=10; may be repeated, replaces the preset's; `none` for none
     #[arg(long, visible_alias = "regularizer", value_name = "NAME[=WEIGHT]", value_parser = regulariser)]
     pub regulariser: Vec<Choice<Penalty>>,
     /// Clip D's weights to +- this after each of its steps (WGAN)
@@ -57,7 +58,40 @@ pub struct MethodFlags {
     /// Keep a moving average of G's weights for sampling, with this decay per generator update (0.999); `none` for none
     #[arg(long, value_name = "DECAY", value_parser = ema)]
     pub ema: Option<Choice<Ema>>,
-    /// Width of the latent vectors
+    /// Samples that D judges together (PacGAN)
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u32).range(1..))]
+    pub pack: Option<u32>,
+    /// Updates of D that G's loss looks and differentiates through (unrolled GAN); 0 for none
+    #[arg(long, value_name = "K")]
+    pub unroll: Option<u32>,
+    /// The control arm of --unroll: look ahead, but let no gradient through
+    #[arg(long)]
+    pub unroll_first_order: bool,
+    /// Generators behind a shared trunk (MAD-GAN)
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    pub generators: Option<u32>,
+    /// A network from samples to latents: mrgan or veegan; `none` for none
+    #[arg(long, value_name = "METHOD", value_parser = encoder)]
+    pub encoder: Option<Choice<EncoderMethod>>,
+    /// Generation by class, and how D uses the label: concat, projection or auxiliary, with the number of classes (auxiliary=10)
+    #[arg(long, value_name = "KIND[=CLASSES]", value_parser = conditional)]
+    pub conditional: Option<Conditional>,
+    /// Latent codes that D recovers (InfoGAN): values of a categorical one, plus the number of continuous ones (10+2)
+    #[arg(long, value_name = "CATEGORICAL[+CONTINUOUS]", value_parser = info)]
+    pub info: Option<Info>,
+    /// Energy up to which D pushes generated samples (objective energy)
+    #[arg(long, value_name = "F", value_parser = parse::positive)]
+    pub margin: Option<f64>,
+    /// Weight of the pulling-away term on G (objective energy)
+    #[arg(long, value_name = "F", value_parser = parse::positive)]
+    pub pulling_away: Option<f64>,
+    /// Which network moves first in a round: alternating (D, then G against the new D) or simultaneous
+    #[arg(long, value_enum)]
+    pub updates: Option<UpdatesName>,
+    /// Report the norms of D's and G's gradients
+    #[arg(long)]
+    pub gradient_norms: bool,
+    /// Width of the latent vectors, without codes
     #[arg(long, visible_alias = "nz", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub latent_dim: Option<u32>,
     /// Distribution of the latents: normal or uniform (on -1..1)
@@ -92,6 +126,12 @@ pub enum PriorName {
     Uniform,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum UpdatesName {
+    Alternating,
+    Simultaneous,
+}
+
 /// Names that papers and tutorials use besides the table's.
 const OTHER_NAMES: &[(&str, Objective)] = &[
     ("gan", Objective::NonSaturating),
@@ -100,6 +140,9 @@ const OTHER_NAMES: &[(&str, Objective)] = &[
     ("ns", Objective::NonSaturating),
     ("lsgan", Objective::LeastSquares),
     ("saturating", Objective::Minimax),
+    ("rpgan", Objective::Relativistic),
+    ("ragan", Objective::RelativisticAverage),
+    ("ebgan", Objective::Energy),
 ];
 
 fn objective(text: &str) -> Result<Named, String> {
@@ -164,6 +207,56 @@ fn regulariser(text: &str) -> Result<Choice<Penalty>, String> {
         name: found,
         weight: weight.unwrap_or(found.default_weight()),
     }))
+}
+
+fn encoder(text: &str) -> Result<Choice<EncoderMethod>, String> {
+    if text == "none" {
+        return Ok(Choice::Nothing);
+    }
+    let found = EncoderMethod::named(&text.to_lowercase());
+    found.map(Choice::Some).ok_or_else(|| {
+        let near = suggestion(text, EncoderMethod::NAMES);
+        format!("no encoder method is named `{text}`{near}; there are mrgan, veegan")
+    })
+}
+
+fn conditional(text: &str) -> Result<Conditional, String> {
+    let (name, classes) = match text.split_once('=') {
+        Some((name, classes)) => {
+            let classes = classes.parse().ok().filter(|&n| n >= 2);
+            (
+                name,
+                classes.ok_or_else(|| {
+                    format!("`{text}`: give the number of classes, at least 2, behind the =")
+                })?,
+            )
+        }
+        None => (text, 10),
+    };
+    let kind = name.to_lowercase().parse().map_err(|_| {
+        let near = suggestion(name, Condition::ALL.iter().map(|k| k.0));
+        format!(
+            "no way to use labels is named `{name}`{near}; there are concat, projection, auxiliary"
+        )
+    })?;
+    Ok(Conditional {
+        kind,
+        classes,
+        weight: 1.0,
+    })
+}
+
+fn info(text: &str) -> Result<Info, String> {
+    let (categorical, continuous) = text.split_once('+').unwrap_or((text, "0"));
+    let number = |part: &str| {
+        let read = part.trim().parse::<usize>();
+        read.map_err(|_| format!("`{text}`: give two whole numbers as in 10+2, values of the categorical code and number of continuous codes"))
+    };
+    Ok(Info {
+        categorical: number(categorical)?,
+        continuous: number(continuous)?,
+        weight: 1.0,
+    })
 }
 
 fn ema(text: &str) -> Result<Choice<Ema>, String> {
@@ -241,6 +334,7 @@ impl MethodFlags {
                 *field = count as usize;
             }
         }
+        self.apply_methods(method);
         if let Some(width) = self.latent_dim {
             method.latent_dim = Some(width as usize);
         }
@@ -254,6 +348,48 @@ impl MethodFlags {
             Some(PriorName::Uniform) => method.prior = Prior::Uniform,
             None => {}
         }
+    }
+}
+
+impl MethodFlags {
+    /// What goes beyond the plain game of two networks.
+    fn apply_methods(&self, method: &mut GanConfig) {
+        if let Some(pack) = self.pack {
+            method.pack = pack as usize;
+        }
+        match self.unroll {
+            Some(0) => method.unroll = None,
+            Some(steps) => {
+                let first_order = method.unroll.is_some_and(|u| u.first_order);
+                method.unroll = Some(Unroll {
+                    steps: steps as usize,
+                    lr: method.unroll.and_then(|u| u.lr),
+                    first_order,
+                });
+            }
+            None => {}
+        }
+        if let (true, Some(unroll)) = (self.unroll_first_order, &mut method.unroll) {
+            unroll.first_order = true;
+        }
+        if let Some(generators) = self.generators {
+            method.generators = generators as usize;
+        }
+        match self.encoder {
+            Some(Choice::Some(encoder)) => method.encoder = Some(encoder),
+            Some(Choice::Nothing) => method.encoder = None,
+            None => {}
+        }
+        method.conditional = self.conditional.or(method.conditional);
+        method.info = self.info.or(method.info);
+        method.margin = self.margin.or(method.margin);
+        method.pulling_away = self.pulling_away.or(method.pulling_away);
+        match self.updates {
+            Some(UpdatesName::Alternating) => method.updates = Updates::Alternating,
+            Some(UpdatesName::Simultaneous) => method.updates = Updates::Simultaneous,
+            None => {}
+        }
+        method.gradient_norms |= self.gradient_norms;
     }
 }
 

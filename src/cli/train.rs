@@ -263,11 +263,7 @@ fn folder_of(checkpoint: &Path) -> Result<RunFolder, CliError> {
 
 /// Prints what would be trained, what it takes, and whether the adapter can do it.
 fn dry_run(config: &TrainConfig, json: bool) -> Result<ExitCode, CliError> {
-    let model = config
-        .model
-        .spec()?
-        .build()
-        .map_err(crate::run::config::ConfigError::from)?;
+    let model = config.build_model()?;
     let found = fit::dry_run(config)?;
     let batch = config.method.batch;
     let mut sizes = serde_json::json!({

@@ -2,7 +2,9 @@
 use super::parse;
 use crate::data::Source;
 use crate::nn::Extent;
-use crate::run::config::{Budget, ConfigError, Fit, ModelConfig, Precision, Split, TrainConfig};
+use crate::run::config::{
+    Budget, ConfigError, Fit, MinibatchFeatures, ModelConfig, Precision, Split, TrainConfig,
+};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -88,6 +90,17 @@ pub struct ModelFlags {
     /// How activations and their gradients are stored; f16 keeps weights in f32 and scales losses
     #[arg(long, value_name = "f32|f16", value_enum)]
     pub precision: Option<Precision>,
+    /// Spectral normalisation of D's layers
+    #[arg(long)]
+    pub spectral_norm: bool,
+    /// Minibatch discrimination before D's last layer: features it adds, and numbers that samples are compared by
+    #[arg(long, value_name = "KERNELSxDIMS", num_args = 0..=1, default_missing_value = "16x5", value_parser = minibatch_features)]
+    pub minibatch_discrimination: Option<MinibatchFeatures>,
+}
+
+fn minibatch_features(text: &str) -> Result<MinibatchFeatures, String> {
+    let [kernels, dims] = parse::grid(text)?;
+    Ok(MinibatchFeatures { kernels, dims })
 }
 
 /// Replaces `field` if the flag was given.
@@ -109,10 +122,16 @@ impl ModelFlags {
                 Source::Toy(set) => Extent::Features {
                     features: set.dim(),
                 },
-                Source::Glyphs | Source::Path(_) => config.model.spec()?.build()?.sample,
+                Source::Glyphs | Source::Path(_) => config.model.spec()?.sample_extent()?,
             };
             config.model = ModelConfig::named(specific(name, sample));
             config.method.latent_dim = None;
+        }
+        if self.spectral_norm {
+            config.model.spectral_norm = true;
+        }
+        if let Some(size) = self.minibatch_discrimination {
+            config.model.minibatch_discrimination = Some(size);
         }
         Ok(())
     }

@@ -63,14 +63,17 @@ impl<const D: usize> Mixture<D> {
         cumulative
     }
 
+    /// Which component sample `index` comes from: the first whose cumulative weight exceeds the draw of block (index, 0).
+    pub fn component(&self, stream: &Stream, index: u32) -> usize {
+        component(&self.cumulative_weights(), stream, index)
+    }
+
     /// `n` samples. Block (index, 0) picks the component, blocks (index, 1..) give two coordinates each.
     pub fn sample(&self, stream: &Stream, n: usize) -> Vec<[f32; D]> {
         let cumulative = self.cumulative_weights();
         (0..n as u32)
             .map(|index| {
-                let u = uniform01(stream.block(index, 0)[0]);
-                let k = cumulative.partition_point(|&c| c <= u);
-                let mut point = self.centres[k];
+                let mut point = self.centres[component(&cumulative, stream, index)];
                 for (pair, coordinates) in point.chunks_mut(2).enumerate() {
                     let noise = normal2(stream.block(index, pair as u32 + 1));
                     for (x, z) in coordinates.iter_mut().zip(noise) {
@@ -81,6 +84,11 @@ impl<const D: usize> Mixture<D> {
             })
             .collect()
     }
+}
+
+fn component(cumulative: &[f32], stream: &Stream, index: u32) -> usize {
+    let u = uniform01(stream.block(index, 0)[0]);
+    cumulative.partition_point(|&c| c <= u)
 }
 
 /// scikit-learn's swiss roll seen from the side: with `t = 1.5 pi (1 + 2u)`, the point is

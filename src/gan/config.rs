@@ -1,7 +1,10 @@
 //! The settings of a method: what a preset or a run's `config.toml` says about the game.
+use super::methods::{Conditional, EncoderMethod, Info, Unroll};
+use super::objectives::Targets;
 use super::regularisers::{Critic, Samples};
 use super::{GanError, Objective, Regulariser, Result};
 use crate::graph::{Expr, Graph};
+use crate::nn::models::{DiscriminatorOutput, Pairing};
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 
@@ -39,6 +42,56 @@ pub struct GanConfig {
     /// Penalties added to D's loss at every step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub regularisers: Vec<Penalty>,
+    /// Whether D or both networks move first.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub updates: Updates,
+    /// Samples that D judges together (PacGAN).
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub pack: usize,
+    /// G's loss looks through updates of D (unrolled GAN).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unroll: Option<Unroll>,
+    /// Generators behind a shared trunk (MAD-GAN); G has a `branches` layer of as many.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub generators: usize,
+    /// A third network from samples to latents (MRGAN, VEEGAN).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<EncoderMethod>,
+    /// Generation by class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conditional: Option<Conditional>,
+    /// Latent codes that D recovers (InfoGAN).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub info: Option<Info>,
+    /// Energy up to which D pushes generated samples, with the objective energy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f64>,
+    /// Weight of the pulling-away term on G, with the objective energy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pulling_away: Option<f64>,
+    /// Report the Euclidean norms of the whole gradients of D and G.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub gradient_norms: bool,
+}
+
+/// In which order the networks move within a round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Updates {
+    /// D first, then G against the new D.
+    #[default]
+    Alternating,
+    /// Both against the other's old weights.
+    Simultaneous,
+}
+
+/// A number that the programs report beside losses and outputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExtraScalar {
+    /// Its key in `metrics.jsonl`.
+    pub name: String,
+    /// Whether D's update computes it, or G's.
+    pub by_d: bool,
 }
 
 /// A penalty and how much of it.
@@ -151,6 +204,12 @@ impl Ema {
 fn one() -> usize {
     1
 }
+fn is_one(v: &usize) -> bool {
+    *v == 1
+}
+fn is_default<T: Default + PartialEq>(v: &T) -> bool {
+    *v == T::default()
+}
 fn is_zero(v: &f64) -> bool {
     *v == 0.0
 }
@@ -212,6 +271,37 @@ impl Optimiser {
 }
 
 impl GanConfig {
+    /// One step of each network per round with one optimiser for both, and nothing else.
+    pub fn plain(objective: Objective, batch: usize, optimiser: Optimiser) -> GanConfig {
+        GanConfig {
+            objective,
+            label_smoothing: 0.0,
+            clip: None,
+            d_steps: 1,
+            g_steps: 1,
+            warmup_d_steps: 0,
+            batch,
+            latent_dim: None,
+            prior: Prior::default(),
+            optimiser: Optimisers {
+                d: optimiser,
+                g: optimiser,
+            },
+            ema: None,
+            regularisers: vec![],
+            updates: Updates::default(),
+            pack: 1,
+            unroll: None,
+            generators: 1,
+            encoder: None,
+            conditional: None,
+            info: None,
+            margin: None,
+            pulling_away: None,
+            gradient_norms: false,
+        }
+    }
+
     /// Reads and validates settings; `file` is their name in errors.
     ///
     /// # Errors
@@ -225,14 +315,99 @@ impl GanConfig {
         Ok(config)
     }
 
-    /// D's loss without its penalties: the objective's, with label smoothing where it is set.
+    /// D's loss without its penalties: the objective's, with label smoothing or margin where they are set.
     ///
     /// # Errors
-    /// As for [`Objective::discriminator_loss_smoothed`].
+    /// As for [`Objective::discriminator_loss_with`].
     pub fn discriminator_loss(&self, g: &mut Graph, s_real: Expr, s_fake: Expr) -> Result<Expr> {
-        let target = (1.0 - self.label_smoothing) as f32;
+        let targets = Targets {
+            real: (1.0 - self.label_smoothing) as f32,
+            margin: self.margin.map_or(Targets::default().margin, |m| m as f32),
+        };
         self.objective
-            .discriminator_loss_smoothed(g, s_real, s_fake, target)
+            .discriminator_loss_with(g, s_real, s_fake, targets)
+    }
+
+    /// Latent components that are codes of InfoGAN; the rest is noise.
+    pub fn code_width(&self) -> usize {
+        self.info.map_or(0, |info| info.width())
+    }
+
+    /// How D must fit G: what it sees and what it gives, for latents of this width (codes included).
+    pub fn pairing(&self, latents: usize) -> Pairing {
+        let classes = match self.conditional {
+            Some(c) if !c.kind.d_sees_label() => c.classes,
+            _ => 0,
+        };
+        let generators = if self.generators > 1 {
+            self.generators
+        } else {
+            0
+        };
+        Pairing {
+            pack: self.pack,
+            joint: match self.encoder {
+                Some(method) if method.joint() => latents,
+                _ => 0,
+            },
+            output: match self.objective {
+                Objective::Energy => DiscriminatorOutput::Reconstruction,
+                _ => DiscriminatorOutput::Features(1 + generators + classes + self.code_width()),
+            },
+            encoder: self.encoder.is_some(),
+            classes: self.conditional.map(|c| c.classes),
+            d_sees_label: self.conditional.is_some_and(|c| c.kind.d_sees_label()),
+        }
+    }
+
+    /// What the programs report beside losses and D's outputs, in the order of their table.
+    pub fn extra_scalars(&self) -> Vec<ExtraScalar> {
+        let mut all = vec![];
+        let mut add = |name: &str, by_d: bool| {
+            all.push(ExtraScalar {
+                name: name.into(),
+                by_d,
+            });
+        };
+        for penalty in &self.regularisers {
+            add(penalty.name.name(), true);
+        }
+        if self.auxiliary().is_some() {
+            add("class_loss_d", true);
+            add("class_loss_g", false);
+        }
+        if self.info.is_some() {
+            add("information_loss_d", true);
+            add("information_loss_g", false);
+        }
+        if self.pulling_away.is_some() {
+            add("pulling_away", false);
+        }
+        match self.encoder {
+            Some(EncoderMethod::Mrgan { .. }) => {
+                add("rebuilt_distance", false);
+                add("rebuilt_realism", false);
+            }
+            Some(EncoderMethod::Veegan { .. }) => add("latent_reconstruction", false),
+            None => {}
+        }
+        if self.gradient_norms {
+            add("grad_norm_d", true);
+            add("grad_norm_g", false);
+        }
+        all
+    }
+
+    /// The class setting where D has class rows of its own.
+    pub fn auxiliary(&self) -> Option<Conditional> {
+        self.conditional.filter(|c| !c.kind.d_sees_label())
+    }
+
+    /// Whether G's update draws real samples.
+    pub fn generator_sees_real(&self) -> bool {
+        self.objective.generator_sees_real()
+            || self.unroll.is_some()
+            || matches!(self.encoder, Some(EncoderMethod::Mrgan { .. }))
     }
 
     /// Share of the old average of G's weights that one G step keeps, where there is an average.
@@ -281,6 +456,7 @@ impl GanConfig {
             );
             return refuse("label_smoothing", expected, self.label_smoothing);
         }
+        self.validate_methods()?;
         // Without a constraint the critic's loss has no lower bound.
         if self.objective == Objective::Wgan && self.clip.is_none() && self.regularisers.is_empty()
         {
@@ -290,20 +466,20 @@ impl GanConfig {
     }
 }
 
-fn refuse(field: &str, expected: impl Into<String>, got: impl Display) -> Result<()> {
+pub(super) fn refuse(field: &str, expected: impl Into<String>, got: impl Display) -> Result<()> {
     Err(GanError::Setting {
         field: field.into(),
         expected: expected.into(),
         got: got.to_string(),
     })
 }
-fn at_least_one(field: &str, value: usize) -> Result<()> {
+pub(super) fn at_least_one(field: &str, value: usize) -> Result<()> {
     if value >= 1 {
         return Ok(());
     }
     refuse(field, "at least 1", value)
 }
-fn above_zero(field: &str, value: f64) -> Result<()> {
+pub(super) fn above_zero(field: &str, value: f64) -> Result<()> {
     if value.is_finite() && value > 0.0 {
         return Ok(());
     }

@@ -35,6 +35,9 @@ pub enum GanError {
     /// Latents that are not whole samples.
     #[error("latents: {got} numbers do not fill rows of {width}")]
     Latents { width: usize, got: usize },
+    /// Samples to be judged that are not whole ones.
+    #[error("samples: {got} numbers do not fill rows of {width}")]
+    Samples { width: usize, got: usize },
     /// Something that this trainer was not set up for.
     #[error("{0}")]
     Input(String),

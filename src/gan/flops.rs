@@ -27,7 +27,7 @@ pub fn iteration_flops(generator: &Network, discriminator: &Network, it: &Iterat
     // The gradient to the sample, and its own gradient to the weights; the last layer's input gradient is its weight.
     let second_order = df + (2 * df - d.last().unwrap_or(&0));
     let penalty = |r: &Regulariser| match r {
-        Regulariser::GradientPenalty => df + second_order,
+        Regulariser::GradientPenalty | Regulariser::Dragan => df + second_order,
         Regulariser::R1 | Regulariser::R2 => second_order,
     };
     let penalties: u64 = it.regularisers.iter().map(penalty).sum();

@@ -1,7 +1,10 @@
 //! What makes a GAN: objectives and regularisers as graph expressions, and the settings of a method.
+mod adapt;
+mod combinations;
 pub mod config;
 mod error;
 pub mod flops;
+pub mod methods;
 pub mod objectives;
 pub mod regularisers;
 pub mod trainer;

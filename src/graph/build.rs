@@ -151,9 +151,9 @@ impl Graph {
         }
         Ok(self.push(Op::Iota { axis }, vec![], shape))
     }
-    /// A fresh random tensor; each call gets its own stream, in order of construction, from `next_stream` on.
+    /// A fresh random tensor; each call gets its own stream, in order of construction, from [`Graph::FIRST_OWN_STREAM`] on.
     pub fn random(&mut self, distribution: Distribution, shape: impl Into<Shape>) -> Expr {
-        let stream = self.next_stream;
+        let stream = Self::FIRST_OWN_STREAM + self.next_stream;
         self.next_stream += 1;
         self.random_stream(distribution, shape, stream)
     }
@@ -170,10 +170,8 @@ impl Graph {
         };
         self.push(op, vec![], shape.into())
     }
-    /// Sets the stream that the next [`Graph::random`] uses, so that programs that run in turn draw from different streams.
-    pub fn set_next_stream(&mut self, stream: u32) {
-        self.next_stream = stream;
-    }
+    /// Streams below this one are for [`Graph::random_stream`]: a mask that a network draws never repeats a program's latents.
+    pub const FIRST_OWN_STREAM: u32 = 1 << 16;
 
     // ---- elementwise --------------------------------------------------------------------------------------------
 

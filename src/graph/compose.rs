@@ -155,6 +155,20 @@ impl Graph {
     }
     /// Average over non-overlapping windows of the last two axes (kernel = stride = `factor`).
     pub fn avg_pool(&mut self, a: Expr, factor: [usize; 2]) -> Result<Expr> {
+        let (split, [h, w]) = self.windows("avg_pool", a, factor)?;
+        let r = self.shape(a).rank();
+        let mean = self.mean(split, &[r - 1, r + 1])?;
+        let lead = &self.shape(a)[..r - 2];
+        let to = Shape::new([lead, &[h, w]].concat());
+        self.reshape(mean, to)
+    }
+    /// `[.., h, factor 0, w, factor 1]` of an image `[.., h factor 0, w factor 1]`, and h and w.
+    fn windows(
+        &mut self,
+        op: &'static str,
+        a: Expr,
+        factor: [usize; 2],
+    ) -> Result<(Expr, [usize; 2])> {
         let s = self.shape(a).clone();
         let r = s.rank();
         let fits = r >= 2
@@ -163,17 +177,41 @@ impl Graph {
             && s[r - 1].is_multiple_of(factor[1]);
         if !fits {
             return shape_error(
-                "avg_pool",
+                op,
                 format!("an image whose sizes are multiples of {factor:?}"),
                 s,
             );
         }
         let (h, w) = (s[r - 2] / factor[0], s[r - 1] / factor[1]);
-        let lead = &s[..r - 2];
-        let with = |tail: &[usize]| Shape::new([lead, tail].concat());
-        let split = self.reshape(a, with(&[h, factor[0], w, factor[1]]))?;
-        let mean = self.mean(split, &[r - 1, r + 1])?;
-        self.reshape(mean, with(&[h, w]))
+        let windows = Shape::new([&s[..r - 2], &[h, factor[0], w, factor[1]]].concat());
+        Ok((self.reshape(a, windows)?, [h, w]))
+    }
+    /// Maximum over one axis, which stays with size 1: a chain over its slices. At a tie the gradient goes to the first.
+    pub fn max_along(&mut self, a: Expr, axis: usize) -> Result<Expr> {
+        let s = self.shape(a).clone();
+        if axis >= s.rank() {
+            return shape_error("max_along", format!("an axis below {}", s.rank()), axis);
+        }
+        let (mut start, mut size) = (vec![0; s.rank()], s.to_vec());
+        size[axis] = 1;
+        let mut largest = self.slice(a, &start, &size)?;
+        for i in 1..s[axis] {
+            start[axis] = i;
+            let next = self.slice(a, &start, &size)?;
+            largest = self.max(largest, next)?;
+        }
+        Ok(largest)
+    }
+    /// Maximum over non-overlapping windows of the last two axes (kernel = stride = `factor`). Of equal largest values the first in
+    /// row-major order gets the gradient, as in PyTorch.
+    pub fn max_pool(&mut self, a: Expr, factor: [usize; 2]) -> Result<Expr> {
+        let (split, [h, w]) = self.windows("max_pool", a, factor)?;
+        let r = self.shape(a).rank();
+        let over_columns = self.max_along(split, r + 1)?;
+        let over_rows = self.max_along(over_columns, r - 1)?;
+        let lead = &self.shape(a)[..r - 2];
+        let to = Shape::new([lead, &[h, w]].concat());
+        self.reshape(over_rows, to)
     }
     /// Adjoint of gather: y[.., j, ..] = sum of a[.., i, ..] over all i with indices[i] = j; y has `size` entries along `axis`.
     /// A sum over a comparison, in a fixed order: no atomics.

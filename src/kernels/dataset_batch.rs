@@ -7,6 +7,9 @@ use crate::gpu::{AdapterClass, Caps, Kernel, shader};
 
 const NAME: &str = "dataset_batch";
 
+/// Which image of a set is image i of a batch.
+pub(super) const SHUFFLE_WGSL: &str = include_str!("../../shaders/lib/permutation.wgsl");
+
 /// How a batch lies in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
@@ -58,15 +61,7 @@ pub fn kernel(caps: &Caps, p: &Params) -> Result<Kernel, KernelError> {
             limit,
         });
     }
-    let pairs = u64::from(p.count) * u64::from(p.n);
-    if pairs > 1 << 32 {
-        return Err(KernelError::Parameter {
-            kernel: NAME,
-            what: "count * n",
-            got: pairs.to_string(),
-            expected: "at most 2^32: use a smaller batch".into(),
-        });
-    }
+    check_epochs(NAME, p.count, p.n)?;
     flat::check_end(NAME, "output", p.out_offset, image * u64::from(p.n))?;
 
     // A CPU's invocations are worth more work each; a GPU's neighbours should write neighbouring memory.
@@ -96,7 +91,7 @@ pub fn kernel(caps: &Caps, p: &Params) -> Result<Kernel, KernelError> {
         label: NAME.into(),
         source: shader::join(&[
             random_source::WGSL,
-            include_str!("../../shaders/lib/permutation.wgsl"),
+            SHUFFLE_WGSL,
             flat::WGSL,
             include_str!("../../shaders/dataset_batch.wgsl"),
         ])
@@ -104,6 +99,20 @@ pub fn kernel(caps: &Caps, p: &Params) -> Result<Kernel, KernelError> {
         grid: flat::grid(NAME, caps, u64::from(spans) * u64::from(p.n))?,
         immediates,
     })
+}
+
+/// Refuses a set and a batch whose places in an epoch 32 bits cannot count.
+pub(super) fn check_epochs(kernel: &'static str, count: u32, n: u32) -> Result<(), KernelError> {
+    let pairs = u64::from(count) * u64::from(n);
+    if pairs > 1 << 32 {
+        return Err(KernelError::Parameter {
+            kernel,
+            what: "count * n",
+            got: pairs.to_string(),
+            expected: "at most 2^32: use a smaller batch".into(),
+        });
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -5,6 +5,9 @@ use crate::gpu::{Caps, Kernel, shader};
 
 const NAME: &str = "glyphs";
 
+/// Which digit a sample is.
+pub(super) const DIGIT_WGSL: &str = include_str!("../../shaders/lib/glyph_digit.wgsl");
+
 /// A batch of drawn digits, `[1, n, h, w]` in -1..1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Params {
@@ -38,6 +41,7 @@ pub fn kernel(caps: &Caps, p: &Params) -> Result<Kernel, KernelError> {
         label: NAME.into(),
         source: shader::join(&[
             random_source::WGSL,
+            DIGIT_WGSL,
             flat::WGSL,
             include_str!("../../shaders/glyphs.wgsl"),
         ])

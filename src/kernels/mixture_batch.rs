@@ -6,6 +6,9 @@ use crate::gpu::{Caps, Kernel, shader};
 
 const NAME: &str = "mixture_batch";
 
+/// Which component a sample comes from.
+pub(super) const COMPONENT_WGSL: &str = include_str!("../../shaders/lib/mixture_component.wgsl");
+
 /// `n` samples of `components` Gaussians in `dim` dimensions, `[dim, n]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Params {
@@ -42,6 +45,7 @@ pub fn kernel(caps: &Caps, p: &Params) -> Result<Kernel, KernelError> {
         label: NAME.into(),
         source: shader::join(&[
             random_source::WGSL,
+            COMPONENT_WGSL,
             flat::WGSL,
             include_str!("../../shaders/mixture_batch.wgsl"),
         ])

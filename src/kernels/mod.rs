@@ -2,6 +2,7 @@
 pub mod adam;
 pub mod clip;
 pub mod copy;
+pub mod counter_value;
 pub mod dataset_batch;
 pub mod ema;
 pub mod error;
@@ -9,6 +10,7 @@ mod flat;
 mod form;
 pub mod gemm;
 pub mod glyphs;
+pub mod label_batch;
 pub mod mixture_batch;
 pub mod momentum;
 pub mod pack_u8;

@@ -27,6 +27,14 @@ pub enum NnError {
     /// A network has no layers.
     #[error("the network has no layers; add a [[layer]] table")]
     Empty,
+    /// A network with classes whose layers ignore them.
+    #[error(
+        "the network has `classes`, but no layer that uses labels; add one of type condition or projection, or remove `classes`"
+    )]
+    Classes,
+    /// A network that lacks the layers that a method changes.
+    #[error("the network's layers: expected {expected}, got {got}")]
+    Layers { expected: String, got: String },
     /// A tensor that was handed to the forward pass is not the one the network declares.
     #[error("forward: {what}: expected {expected}, got {got}")]
     Argument {

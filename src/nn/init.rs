@@ -65,6 +65,8 @@ pub enum Init {
         mean: f32,
         std: f32,
     },
+    /// A direction: N(0, 1) draws divided by their Euclidean norm.
+    UnitVector,
 }
 
 /// What a scheme tells layers apart by.
@@ -149,6 +151,7 @@ impl InitSpec {
             Init::Constant(v) => v.is_finite(),
             Init::Uniform { low, high } => low.is_finite() && high.is_finite() && low <= high,
             Init::Normal { mean, std } => mean.is_finite() && std.is_finite() && std >= 0.0,
+            Init::UnitVector => true,
         };
         if !sound {
             return Err((
@@ -165,15 +168,22 @@ impl Init {
     /// does not depend on the sizes of those before it.
     pub fn fill(self, key: [u32; 2], tensor: u32, out: &mut [f32]) {
         for (block, pair) in out.chunks_mut(2).enumerate() {
+            let words = || threefry2x32(key, [tensor, block as u32]);
             let draw = match self {
                 Init::Constant(v) => [v; 2],
-                Init::Uniform { low, high } => threefry2x32(key, [tensor, block as u32])
-                    .map(|bits| low + (high - low) * uniform01(bits)),
-                Init::Normal { mean, std } => {
-                    normal2(threefry2x32(key, [tensor, block as u32])).map(|v| mean + std * v)
+                Init::Uniform { low, high } => {
+                    words().map(|bits| low + (high - low) * uniform01(bits))
                 }
+                Init::Normal { mean, std } => normal2(words()).map(|v| mean + std * v),
+                Init::UnitVector => normal2(words()),
             };
             pair.copy_from_slice(&draw[..pair.len()]);
+        }
+        if self == Init::UnitVector {
+            let squares: f64 = out.iter().map(|&v| f64::from(v).powi(2)).sum();
+            let norm = squares.sqrt();
+            out.iter_mut()
+                .for_each(|v| *v = (f64::from(*v) / norm) as f32);
         }
     }
 }

@@ -3,6 +3,7 @@ use super::layers::{flatten, unflatten};
 use super::{Extent, Network, NetworkSpec, NnError, Result};
 use crate::graph::{Expr, Graph, Result as GraphResult};
 use serde::{Deserialize, Serialize};
+use std::fmt::Display;
 use std::path::Path;
 
 macro_rules! built_in {
@@ -16,7 +17,7 @@ pub const MODELS: &[(&str, &str)] = built_in! {
     "mlp" "dcgan28" "dcgan64" "wgangp28" "ring8" "gauss1d" "glyphs" "resnet28"
 };
 
-/// A model file: `[generator]` and `[discriminator]`, each a [`NetworkSpec`].
+/// A model file: `[generator]` and `[discriminator]`, each a [`NetworkSpec`], and for some methods `[encoder]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
@@ -25,24 +26,87 @@ pub struct ModelSpec {
     pub sample: Option<Extent>,
     pub generator: NetworkSpec,
     pub discriminator: NetworkSpec,
+    /// From samples to latents, for methods with such a network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<NetworkSpec>,
 }
 
-/// A checked pair: the generator's output is the discriminator's input, and the discriminator gives one logit.
+/// What a method wants D to give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiscriminatorOutput {
+    /// The logit, and rows for classes or codes behind it.
+    Features(usize),
+    /// Its own input: D is an auto-encoder.
+    Reconstruction,
+}
+
+/// How the networks of a model fit each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pairing {
+    /// Samples that D sees together, concatenated along features or channels.
+    pub pack: usize,
+    /// Latents that D sees behind each sample; 0 for none.
+    pub joint: usize,
+    pub output: DiscriminatorOutput,
+    /// Whether there is an encoder.
+    pub encoder: bool,
+    /// Classes of the labels that G takes, where it takes any.
+    pub classes: Option<usize>,
+    /// Whether D takes them too.
+    pub d_sees_label: bool,
+}
+
+impl Default for Pairing {
+    /// D sees one sample and gives one logit.
+    fn default() -> Pairing {
+        Pairing {
+            pack: 1,
+            joint: 0,
+            output: DiscriminatorOutput::Features(1),
+            encoder: false,
+            classes: None,
+            d_sees_label: false,
+        }
+    }
+}
+
+impl Pairing {
+    /// What D sees for samples of this size.
+    pub fn seen(&self, sample: Extent) -> Extent {
+        match sample {
+            Extent::Features { features } => Extent::Features {
+                features: self.pack * features + self.joint,
+            },
+            Extent::Image {
+                channels,
+                height,
+                width,
+            } => Extent::Image {
+                channels: self.pack * channels + self.joint,
+                height,
+                width,
+            },
+        }
+    }
+}
+
+/// Checked networks that fit each other as a [`Pairing`] says.
 #[derive(Clone, Debug)]
 pub struct Model {
     pub generator: Network,
     pub discriminator: Network,
+    pub encoder: Option<Network>,
     /// Size of one sample of the data and of what is shown: the discriminator's input unless the model says otherwise.
     pub sample: Extent,
 }
 
 impl Model {
-    /// A batch in [`Model::sample`]'s shape as the discriminator takes it.
+    /// A batch in [`Model::sample`]'s shape as the networks see it: the generator's output.
     ///
     /// # Errors
     /// If x is not such a batch.
     pub fn data_to_network(&self, g: &mut Graph, x: Expr) -> GraphResult<Expr> {
-        match (self.sample, self.discriminator.input()) {
+        match (self.sample, self.generator.output()) {
             (Extent::Image { .. }, Extent::Features { .. }) => flatten(g, x),
             _ => Ok(x),
         }
@@ -84,11 +148,28 @@ impl ModelSpec {
         };
         self
     }
-    /// Checks both networks and that they fit each other.
+    /// Size of one sample of the data.
     ///
     /// # Errors
-    /// [`NnError::In`] for an error inside a network; [`NnError::Pair`] where the two do not fit.
+    /// As for [`ModelSpec::build_for`], the generator alone.
+    pub fn sample_extent(&self) -> Result<Extent> {
+        match self.sample {
+            Some(sample) => Ok(sample),
+            None => Ok(Network::new(&self.generator)?.output()),
+        }
+    }
+    /// Checks both networks and that they make a plain pair: D sees one sample and gives one logit.
+    ///
+    /// # Errors
+    /// As for [`ModelSpec::build_for`].
     pub fn build(&self) -> Result<Model> {
+        self.build_for(&Pairing::default())
+    }
+    /// Checks the networks and that they fit each other.
+    ///
+    /// # Errors
+    /// [`NnError::In`] for an error inside a network; [`NnError::Pair`] where two do not fit.
+    pub fn build_for(&self, pairing: &Pairing) -> Result<Model> {
         let build = |network, spec| {
             Network::new(spec).map_err(|e| NnError::In {
                 network,
@@ -97,47 +178,93 @@ impl ModelSpec {
         };
         let generator = build("generator", &self.generator)?;
         let discriminator = build("discriminator", &self.discriminator)?;
+        let encoder = match (&self.encoder, pairing.encoder) {
+            (Some(spec), true) => Some(build("encoder", spec)?),
+            (None, true) => {
+                return pair("encoder", "a network from samples to latents", "none");
+            }
+            (_, false) => None,
+        };
         if !matches!(generator.input(), Extent::Features { .. }) {
-            return Err(NnError::Pair {
-                what: "generator's input",
-                expected: "latents, `{ features = N }`".into(),
-                got: generator.input().to_string(),
-            });
+            return pair(
+                "generator's input",
+                "latents, `{ features = N }`",
+                generator.input(),
+            );
         }
-        if generator.output() != discriminator.input() {
-            return Err(NnError::Pair {
-                what: "discriminator's input",
-                expected: format!("what the generator gives ({})", generator.output()),
-                got: discriminator.input().to_string(),
-            });
+        let made = generator.output();
+        let seen = pairing.seen(made);
+        if discriminator.input() != seen {
+            let expected = match (pairing.pack, pairing.joint) {
+                (1, 0) => format!("what the generator gives ({made})"),
+                (pack, 0) => format!("{pack} times what the generator gives ({seen})"),
+                (_, latents) => format!("what the generator gives and {latents} latents ({seen})"),
+            };
+            return pair("discriminator's input", expected, discriminator.input());
         }
-        if discriminator.output() != (Extent::Features { features: 1 }) {
-            return Err(NnError::Pair {
-                what: "discriminator's output",
-                expected: "1 feature, the logit".into(),
-                got: discriminator.output().to_string(),
-            });
+        let given = discriminator.output();
+        match pairing.output {
+            DiscriminatorOutput::Features(n) if given != (Extent::Features { features: n }) => {
+                let expected = match n {
+                    1 => "1 feature, the logit".into(),
+                    n => format!("{n} features: the logit and what the method wants beside it"),
+                };
+                return pair("discriminator's output", expected, given);
+            }
+            DiscriminatorOutput::Reconstruction if given != seen => {
+                let expected = format!("its own input ({seen}): the method wants an auto-encoder");
+                return pair("discriminator's output", expected, given);
+            }
+            _ => {}
         }
-        let sample = self.sample.unwrap_or(discriminator.input());
+        if let Some(encoder) = &encoder {
+            if encoder.input() != made {
+                let expected = format!("what the generator gives ({made})");
+                return pair("encoder's input", expected, encoder.input());
+            }
+            if encoder.output() != generator.input() {
+                let expected = format!("the generator's latents ({})", generator.input());
+                return pair("encoder's output", expected, encoder.output());
+            }
+        }
+        let labels = [
+            ("generator's classes", &generator, pairing.classes),
+            (
+                "discriminator's classes",
+                &discriminator,
+                pairing.classes.filter(|_| pairing.d_sees_label),
+            ),
+        ];
+        for (what, network, wanted) in labels {
+            if network.classes() != wanted {
+                let words = |n: Option<usize>| n.map_or("none".into(), |n| n.to_string());
+                return pair(what, words(wanted), words(network.classes()));
+            }
+        }
+        let sample = self.sample.unwrap_or(made);
         let vector = Extent::Features {
             features: sample.numel(),
         };
-        if sample != discriminator.input() && vector != discriminator.input() {
-            return Err(NnError::Pair {
-                what: "sample",
-                expected: format!(
-                    "the discriminator's input ({}) or an image of as many numbers",
-                    discriminator.input()
-                ),
-                got: sample.to_string(),
-            });
+        if sample != made && vector != made {
+            let expected =
+                format!("what the generator gives ({made}) or an image of as many numbers");
+            return pair("sample", expected, sample);
         }
         Ok(Model {
             generator,
             discriminator,
+            encoder,
             sample,
         })
     }
+}
+
+fn pair<T>(what: &'static str, expected: impl Into<String>, got: impl Display) -> Result<T> {
+    Err(NnError::Pair {
+        what,
+        expected: expected.into(),
+        got: got.to_string(),
+    })
 }
 
 /// A built-in model by its name, otherwise the file of that path.

@@ -29,11 +29,28 @@ pub enum Mode {
     Eval,
 }
 
+/// What goes into a forward pass. A network that does not use labels takes an [`Expr`] alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Given {
+    /// [`Network::input_shape`] of any batch.
+    pub x: Expr,
+    /// `[classes, N]`: each sample's class as a one-hot column, or weights over the classes. Given exactly where
+    /// [`Network::classes`] is.
+    pub label: Option<Expr>,
+}
+impl From<Expr> for Given {
+    fn from(x: Expr) -> Given {
+        Given { x, label: None }
+    }
+}
+
 /// What a forward pass gives.
 #[derive(Clone, Debug)]
 pub struct Forward {
     /// `[F, N]` or `[C, N, H, W]`.
     pub output: Expr,
+    /// What stood where the `features` layer stands; without one, the input of the last layer. `[F, N]` or `[C, N, H, W]`.
+    pub features: Expr,
     /// New values of states, by index into [`Network::states`]; empty in [`Mode::Eval`].
     pub state_updates: Vec<(usize, Expr)>,
 }
@@ -64,6 +81,9 @@ pub struct LayerCost {
 pub struct Network {
     spec: NetworkSpec,
     output: Extent,
+    features: Extent,
+    uses_label: bool,
+    batch_multiple: usize,
     params: Vec<ParamSpec>,
     states: Vec<StateSpec>,
     costs: Vec<LayerCost>,
@@ -73,7 +93,8 @@ impl Network {
     /// Checks a description and lays out its tensors.
     ///
     /// # Errors
-    /// [`NnError::Layer`] names the first layer that does not fit what stands before it; [`NnError::Empty`].
+    /// [`NnError::Layer`] names the first layer that does not fit what stands before it; [`NnError::Empty`];
+    /// [`NnError::Classes`] if there are classes but no layer that uses them.
     pub fn new(spec: &NetworkSpec) -> Result<Network> {
         if spec.layers.is_empty() {
             return Err(NnError::Empty);
@@ -83,6 +104,11 @@ impl Network {
         }
         let mut d = Declare {
             scheme: spec.init,
+            classes: spec.classes,
+            uses_label: false,
+            batch_multiple: 1,
+            features: None,
+            last_input: spec.input,
             layer: String::new(),
             kind: "input",
             params: vec![],
@@ -90,9 +116,15 @@ impl Network {
             costs: vec![],
         };
         let output = d.sequence("", &spec.layers, spec.input)?;
+        if spec.classes.is_some() && !d.uses_label {
+            return Err(NnError::Classes);
+        }
         Ok(Network {
             spec: spec.clone(),
             output,
+            features: d.features.unwrap_or(d.last_input),
+            uses_label: d.uses_label,
+            batch_multiple: d.batch_multiple,
             params: d.params,
             states: d.states,
             costs: d.costs,
@@ -130,6 +162,18 @@ impl Network {
     pub fn output(&self) -> Extent {
         self.output
     }
+    /// Size of one sample of [`Forward::features`].
+    pub fn features(&self) -> Extent {
+        self.features
+    }
+    /// How many classes the labels of a forward pass tell apart, if its layers use labels.
+    pub fn classes(&self) -> Option<usize> {
+        self.spec.classes.filter(|_| self.uses_label)
+    }
+    /// Batches must be a multiple of this; 1 without `branches`.
+    pub fn batch_multiple(&self) -> usize {
+        self.batch_multiple
+    }
     /// Shape of a batch that goes in, features first.
     pub fn input_shape(&self, batch: usize) -> Shape {
         self.spec.input.shape(batch)
@@ -152,13 +196,14 @@ impl Network {
     pub fn initialise(&self, key: [u32; 2]) -> Vec<f32> {
         fill(&self.params, key)
     }
-    /// The state arena before training.
+    /// The state arena before training, the same for every seed.
     pub fn initial_state(&self) -> Vec<f32> {
-        fill(&self.states, [0, 0]) // states start as constants
+        // Constants, and directions of which any does.
+        fill(&self.states, [0, 0])
     }
 
     /// Writes the network into a graph. `params` and `states` stand in the order of [`Network::params`] and
-    /// [`Network::states`]; x is [`Network::input_shape`] of any batch.
+    /// [`Network::states`].
     ///
     /// # Errors
     /// [`NnError::Argument`] if a tensor is not the declared one; [`NnError::Layer`] if a layer refuses the batch.
@@ -167,9 +212,10 @@ impl Network {
         g: &mut Graph,
         params: &[Expr],
         states: &[Expr],
-        x: Expr,
+        given: impl Into<Given>,
         mode: Mode,
     ) -> Result<Forward> {
+        let Given { x, label } = given.into();
         check_tensors(g, "parameter", &self.params, params)?;
         check_tensors(g, "state", &self.states, states)?;
         let got = g.shape(x);
@@ -181,10 +227,14 @@ impl Network {
                 got: got.to_string(),
             });
         }
+        self.check_label(g, label, batch)?;
         let mut pass = Pass {
             network: g.current_scope(),
             g,
             mode,
+            label,
+            features: None,
+            last_input: x,
             layer: String::new(),
             kind: "input",
             specs: (&self.params, &self.states),
@@ -196,7 +246,26 @@ impl Network {
         let output = pass.sequence("", &self.spec.layers, x)?;
         Ok(Forward {
             output,
+            features: pass.features.unwrap_or(pass.last_input),
             state_updates: pass.updates,
+        })
+    }
+    fn check_label(&self, g: &Graph, label: Option<Expr>, batch: usize) -> Result<()> {
+        let expected = match self.classes() {
+            Some(classes) => format!("[{classes}, {batch}], a column of class weights per sample"),
+            None => "none, as no layer of this network uses it".into(),
+        };
+        let fits = match (self.classes(), label) {
+            (Some(classes), Some(label)) => **g.shape(label) == [classes, batch],
+            (classes, label) => classes.is_none() && label.is_none(),
+        };
+        if fits {
+            return Ok(());
+        }
+        Err(NnError::Argument {
+            what: "label".into(),
+            expected,
+            got: label.map_or("none".into(), |e| g.shape(e).to_string()),
         })
     }
 }
@@ -234,6 +303,14 @@ fn check_tensors(g: &Graph, what: &str, specs: &[ParamSpec], given: &[Expr]) -> 
     Ok(())
 }
 
+fn least_common_multiple(a: usize, b: usize) -> usize {
+    let (mut divisor, mut rest) = (a, b);
+    while rest > 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    a / divisor * b
+}
+
 /// `prefix.name`, or the name alone at the top.
 fn join(prefix: &str, name: impl Display) -> String {
     if prefix.is_empty() {
@@ -248,6 +325,13 @@ pub(super) struct Declare {
     scheme: InitScheme,
     layer: String,
     kind: &'static str,
+    classes: Option<usize>,
+    uses_label: bool,
+    batch_multiple: usize,
+    /// Where the `features` layer stands.
+    pub features: Option<Extent>,
+    /// Input of the last layer, at the top.
+    last_input: Extent,
     params: Vec<ParamSpec>,
     states: Vec<StateSpec>,
     costs: Vec<LayerCost>,
@@ -258,6 +342,9 @@ impl Declare {
         let mut extent = input;
         for (i, spec) in layers.iter().enumerate() {
             (self.layer, self.kind) = (join(prefix, i), spec.kind());
+            if prefix.is_empty() {
+                self.last_input = extent;
+            }
             extent = spec.layer().declare(self, extent)?;
         }
         Ok(extent)
@@ -267,6 +354,19 @@ impl Declare {
         let outer = (self.layer.clone(), self.kind);
         let output = self.sequence(&join(&outer.0, name), layers, input)?;
         (self.layer, self.kind) = outer;
+        Ok(output)
+    }
+    /// Layers within the layer at work that see one of `count` equal parts of the batch.
+    pub fn branch(
+        &mut self,
+        name: &str,
+        layers: &[LayerSpec],
+        input: Extent,
+        count: usize,
+    ) -> Result<Extent> {
+        let outer = std::mem::replace(&mut self.batch_multiple, 1);
+        let output = self.nested(name, layers, input)?;
+        self.batch_multiple = least_common_multiple(outer, count * self.batch_multiple);
         Ok(output)
     }
     pub fn param(&mut self, role: &str, shape: impl Into<Shape>, init: Init) {
@@ -286,6 +386,15 @@ impl Declare {
             init,
             offset,
         });
+    }
+    /// The layer at work uses the label; how many classes there are.
+    pub fn label(&mut self) -> Result<usize> {
+        let Some(classes) = self.classes else {
+            return self.mismatch("`classes = K` beside the network's `input`", "none");
+        };
+        self.at_least_one("classes", classes)?;
+        self.uses_label = true;
+        Ok(classes)
     }
     /// Multiply-accumulates per sample.
     pub fn cost(&mut self, macs: u64) {
@@ -325,6 +434,11 @@ impl Declare {
 pub(super) struct Pass<'a> {
     pub g: &'a mut Graph,
     pub mode: Mode,
+    /// `[classes, N]` of the samples at work, there wherever a layer declared that it uses it.
+    pub label: Option<Expr>,
+    /// What passed the `features` layer.
+    pub features: Option<Expr>,
+    last_input: Expr,
     /// The scope in which the network stands.
     network: Origin,
     layer: String,
@@ -341,6 +455,9 @@ impl Pass<'_> {
         let mut y = x;
         for (i, spec) in layers.iter().enumerate() {
             (self.layer, self.kind) = (join(prefix, i), spec.kind());
+            if prefix.is_empty() {
+                self.last_input = y;
+            }
             let scope = format!("{} {}", self.layer, self.kind);
             // A layer's name contains those of the layers around it, its scope must not.
             let outer = self.g.current_scope();
@@ -381,6 +498,13 @@ impl Pass<'_> {
         );
         (i, self.states[i])
     }
+    /// `[classes, N]` of the samples at work.
+    pub fn label(&self) -> Result<Expr> {
+        match self.label {
+            Some(label) => Ok(label),
+            None => self.mismatch("a label", "none"),
+        }
+    }
     /// State `index` has this value after the pass.
     pub fn update(&mut self, index: usize, value: Expr) {
         self.updates.push((index, value));
@@ -401,9 +525,11 @@ impl Pass<'_> {
             got: got.to_string(),
         })
     }
-    /// y + parameter `role`, one value per channel or feature (axis 0).
-    pub fn add_per_channel(&mut self, role: &str, y: Expr) -> Result<Expr> {
-        let value = self.param(role);
+    /// y + value, one per channel or feature (axis 0); y without one.
+    pub fn add_per_channel(&mut self, y: Expr, value: Option<Expr>) -> Result<Expr> {
+        let Some(value) = value else {
+            return Ok(y);
+        };
         let mut shape = self.g.shape(y).to_vec();
         shape[1..].fill(1);
         let column = self.g.reshape(value, shape);

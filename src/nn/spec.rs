@@ -19,6 +19,9 @@ use std::fmt;
 #[serde(deny_unknown_fields)]
 pub struct NetworkSpec {
     pub input: Extent,
+    /// How many classes the label of each sample tells apart; needed by layers that use labels (`condition`, `projection`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<usize>,
     /// How weights start where a layer does not say otherwise.
     #[serde(default)]
     pub init: InitScheme,

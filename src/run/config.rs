@@ -6,7 +6,7 @@ use super::tune::NamedChoices;
 use crate::data::{self, ImageOptions, Source};
 use crate::gan::{GanConfig, GanError};
 pub use crate::graph::plan::Precision;
-use crate::nn::{Extent, ModelSpec, NetworkSpec, NnError, model_by_name_or_file};
+use crate::nn::{Extent, Model, ModelSpec, NetworkSpec, NnError, model_by_name_or_file};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Duration;
@@ -199,6 +199,46 @@ pub struct ModelConfig {
     pub generator: Option<NetworkSpec>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discriminator: Option<NetworkSpec>,
+    /// For methods with a network from samples to latents; otherwise made like the discriminator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<NetworkSpec>,
+    /// Of a named model: D's layers get spectral normalisation.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub spectral_norm: bool,
+    /// Of a named model: D gets minibatch discrimination before its last layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minibatch_discrimination: Option<MinibatchFeatures>,
+}
+
+/// Size of a minibatch-discrimination layer: Salimans et al., arXiv 1606.03498, section 3.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MinibatchFeatures {
+    /// B, the features that are added.
+    #[serde(default = "sixteen")]
+    pub kernels: usize,
+    /// C, the numbers per kernel that samples are compared by.
+    #[serde(default = "five")]
+    pub dims: usize,
+}
+
+impl Default for MinibatchFeatures {
+    fn default() -> Self {
+        Self {
+            kernels: sixteen(),
+            dims: five(),
+        }
+    }
+}
+
+fn sixteen() -> usize {
+    16
+}
+fn five() -> usize {
+    5
+}
+fn is_false(v: &bool) -> bool {
+    !v
 }
 
 impl ModelConfig {
@@ -208,18 +248,41 @@ impl ModelConfig {
             sample: None,
             generator: None,
             discriminator: None,
+            encoder: None,
+            spectral_norm: false,
+            minibatch_discrimination: None,
         }
     }
 
-    /// Both networks: those written here, otherwise the named model's.
+    /// The networks: those written here, otherwise the named model's with the changes that are asked for here.
     pub fn spec(&self) -> Result<ModelSpec, ConfigError> {
         match (&self.generator, &self.discriminator) {
+            (Some(_), Some(_)) if self.spectral_norm => Err(field(
+                "model.spectral_norm",
+                "changes a named model; where the networks are written out, give their layers `spectral_norm = true`",
+            )),
+            (Some(_), Some(_)) if self.minibatch_discrimination.is_some() => Err(field(
+                "model.minibatch_discrimination",
+                "changes a named model; where the networks are written out, give them a layer `minibatch_discrimination`",
+            )),
             (Some(generator), Some(discriminator)) => Ok(ModelSpec {
                 sample: self.sample,
                 generator: generator.clone(),
                 discriminator: discriminator.clone(),
+                encoder: self.encoder.clone(),
             }),
-            (None, None) => Ok(model_by_name_or_file(&self.name)?),
+            (None, None) => {
+                let mut spec = model_by_name_or_file(&self.name)?;
+                spec.encoder = self.encoder.clone().or(spec.encoder);
+                if let Some(m) = self.minibatch_discrimination {
+                    let d = spec.discriminator;
+                    spec.discriminator = d.with_minibatch_discrimination(m.kernels, m.dims)?;
+                }
+                if self.spectral_norm {
+                    spec.discriminator = spec.discriminator.with_spectral_norm();
+                }
+                Ok(spec)
+            }
             (None, Some(_)) => Err(field(
                 "model.generator",
                 "is missing; give both networks or only the model's name",
@@ -397,23 +460,59 @@ impl TrainConfig {
         }
         self.budget.check()?;
         self.method.validate()?;
+        let codes = self.method.code_width();
         let mut spec = self.model.spec()?;
-        if let Some(width) = self.method.latent_dim {
-            spec = spec.with_latent_dim(width);
+        if self.model.generator.is_none() {
+            spec = self.method.adapt(spec)?;
+        } else if let Some(width) = self.method.latent_dim {
+            spec = spec.with_latent_dim(width + codes);
         }
-        self.method.latent_dim = Some(spec.generator.input.numel());
-        let sample = spec.build()?.sample;
+        let latents = spec.generator.input.numel();
+        self.method.latent_dim = Some(latents.saturating_sub(codes));
+        let sample = spec.build_for(&self.method.pairing(latents))?.sample;
+        self.check_precision()?;
         self.data.fit_model(sample)?;
-        self.model.sample = spec.sample;
-        self.model.generator = Some(spec.generator);
-        self.model.discriminator = Some(spec.discriminator);
+        self.model = ModelConfig {
+            name: self.model.name,
+            sample: spec.sample,
+            generator: Some(spec.generator),
+            discriminator: Some(spec.discriminator),
+            encoder: spec.encoder.filter(|_| self.method.encoder.is_some()),
+            spectral_norm: false,
+            minibatch_discrimination: None,
+        };
         Ok(self)
     }
 
-    /// Width of the latents.
+    /// Methods whose inner gradients are not scaled.
+    fn check_precision(&self) -> Result<(), ConfigError> {
+        if self.precision == Precision::F32 {
+            return Ok(());
+        }
+        let method = match (self.method.unroll, self.method.encoder) {
+            (Some(_), _) => "unroll",
+            (_, Some(_)) => "encoder",
+            _ => return Ok(()),
+        };
+        Err(field(
+            "precision",
+            format!(
+                "is f16, but gradients within `method.{method}` are not scaled and would vanish; use f32"
+            ),
+        ))
+    }
+
+    /// The networks, checked against each other as the method pairs them.
+    pub fn build_model(&self) -> Result<Model, ConfigError> {
+        let spec = self.model.spec()?;
+        let latents = spec.generator.input.numel();
+        Ok(spec.build_for(&self.method.pairing(latents))?)
+    }
+
+    /// Width of the latents, codes included.
     pub fn latent_dim(&self) -> Result<usize, ConfigError> {
         match self.method.latent_dim {
-            Some(width) => Ok(width),
+            Some(width) => Ok(width + self.method.code_width()),
             None => Ok(self.model.spec()?.generator.input.numel()),
         }
     }

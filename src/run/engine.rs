@@ -9,10 +9,8 @@ use super::session::{
 };
 use super::tune::{self, Decision, NamedChoices, Policy};
 use crate::data::{self, Source};
-use crate::gan::config::{Adam, GanConfig, Optimiser, Optimisers, Penalty, Prior};
-use crate::gan::trainer::{
-    Data, Generator, Round, Sampled, State, StateTensor, Trainer, contractions,
-};
+use crate::gan::config::{Adam, GanConfig, Optimiser, Penalty};
+use crate::gan::trainer::{Data, Pair, Round, Sampled, State, StateTensor, Trainer, contractions};
 use crate::gan::{GanError, Objective, Regulariser};
 use crate::gpu::{
     AdapterChoice, AdapterClass, AdapterReport, CacheFolder, CompileAhead, DeviceOptions, Gpu,
@@ -55,11 +53,9 @@ pub(super) fn engine_error(error: GanError) -> EngineError {
 }
 
 pub(super) fn build_model(config: &TrainConfig) -> Result<Model, EngineError> {
-    let spec = config
-        .model
-        .spec()
-        .map_err(|e| EngineError::input(e.to_string()))?;
-    spec.build().map_err(|e| EngineError::input(e.to_string()))
+    config
+        .build_model()
+        .map_err(|e| EngineError::input(e.to_string()))
 }
 
 /// The trainer for a resolved configuration: loads the data, opens the adapter, compiles everything. `cache`: where compiled
@@ -90,6 +86,7 @@ pub(super) fn trainer(
         params_g: model.generator.param_count() as u64,
         params_d: model.discriminator.param_count() as u64,
         sample_shape: sample_shape(&model),
+        classes: model.generator.classes(),
         images_per_step: (config.method.batch * config.method.d_steps) as u64,
         data_len,
         choices: Some(decision.named),
@@ -177,8 +174,8 @@ pub(super) struct TrainerEngine {
 impl TrainerEngine {
     /// A round that met a non-finite value reports it; the loop stops there and looks for the tensor.
     fn report(&self, round: Round) -> StepReport {
-        let regularisers = &self.trainer.config().regularisers;
-        let names = regularisers.iter().map(|p| p.name.name().into());
+        let scalars = self.trainer.config().extra_scalars();
+        let names = scalars.into_iter().map(|s| s.name.into());
         StepReport {
             step: round.step,
             images_seen: round.images_seen,
@@ -186,7 +183,7 @@ impl TrainerEngine {
             loss_g: round.loss_g,
             d_real: round.d_real,
             d_fake: round.d_fake,
-            extra: names.zip(round.penalties).collect(),
+            extra: names.zip(round.extra).collect(),
         }
     }
 }
@@ -210,13 +207,19 @@ impl Engine for TrainerEngine {
             Latents::Seeded { count, seed } => self.trainer.latents(*count, *seed),
             Latents::Given(values) => values.clone(),
         };
-        let made = self
-            .trainer
-            .sample(&latents, request.use_ema, request.packed);
+        let made = self.trainer.sample_labelled(
+            &latents,
+            request.labels.as_deref(),
+            request.use_ema,
+            request.packed,
+        );
         Ok(samples(
             self.facts.sample_shape,
             made.map_err(engine_error)?,
         ))
+    }
+    fn judge(&mut self, samples: &[f32]) -> Result<Vec<f32>, EngineError> {
+        self.trainer.judge(samples).map_err(engine_error)
     }
     fn checkpoint(&mut self) -> Result<CheckpointData, EngineError> {
         let state = self.trainer.state().map_err(engine_error)?;
@@ -278,36 +281,41 @@ fn state_of(data: &CheckpointData) -> State {
     }
 }
 
-struct GeneratorSampler {
-    generator: Generator,
+struct PairSampler {
+    pair: Pair,
     shape: SampleShape,
 }
 
-impl Sampler for GeneratorSampler {
+impl Sampler for PairSampler {
     fn sample_shape(&self) -> SampleShape {
         self.shape
     }
+    fn classes(&self) -> Option<usize> {
+        self.pair.model().generator.classes()
+    }
     fn latent_dim(&self) -> usize {
-        self.generator.model().generator.input().numel()
+        self.pair.model().generator.input().numel()
+    }
+    fn latents(&self, count: usize, seed: u64) -> Vec<f32> {
+        self.pair.latents(count, seed)
     }
     fn restore(&mut self, data: &CheckpointData) -> Result<(), EngineError> {
-        self.generator
-            .restore(&state_of(data))
-            .map_err(engine_error)
+        self.pair.restore(&state_of(data)).map_err(engine_error)
     }
     fn sample(&mut self, request: &SampleRequest) -> Result<Samples, EngineError> {
         let latents = match &request.latents {
-            Latents::Seeded { count, seed } => self.generator.latents(*count, *seed),
+            Latents::Seeded { count, seed } => self.pair.latents(*count, *seed),
             Latents::Given(values) => values.clone(),
         };
-        let made = self
-            .generator
-            .sample(&latents, request.use_ema, request.packed);
+        let made = self.pair.sample(&latents, request.use_ema, request.packed);
         Ok(samples(self.shape, made.map_err(engine_error)?))
+    }
+    fn judge(&mut self, samples: &[f32]) -> Result<Vec<f32>, EngineError> {
+        self.pair.judge(samples).map_err(engine_error)
     }
 }
 
-/// Only the generator of a resolved configuration; reads no data. `adapter` is as `--adapter` takes it, `cache` as for [`open`].
+/// Only the networks of a resolved configuration; reads no data. `adapter` is as `--adapter` takes it, `cache` as for [`open`].
 ///
 /// # Errors
 /// [`EngineError::Input`], [`EngineError::Adapter`], [`EngineError::Device`].
@@ -319,8 +327,8 @@ pub fn open_sampler(
     let model = build_model(config)?;
     let shape = sample_shape(&model);
     let gpu = open_gpu(adapter, cache)?;
-    let generator = Generator::new(&gpu, model, config.method.clone()).map_err(engine_error)?;
-    Ok(Box::new(GeneratorSampler { generator, shape }))
+    let pair = Pair::new(&gpu, model, config.method.clone()).map_err(engine_error)?;
+    Ok(Box::new(PairSampler { pair, shape }))
 }
 
 pub(super) struct TrainerBench {
@@ -371,32 +379,13 @@ pub(super) fn bench_parts(request: &BenchRequest) -> Result<(Model, GanConfig), 
         beta2: if wgan_gp { 0.9 } else { 0.999 },
         eps: 1e-8,
     });
-    let config = GanConfig {
-        objective: if wgan_gp {
-            Objective::Wgan
-        } else {
-            Objective::NonSaturating
-        },
-        label_smoothing: 0.0,
-        clip: None,
-        d_steps: if wgan_gp { N_CRITIC } else { 1 },
-        g_steps: 1,
-        warmup_d_steps: 0,
-        batch: request.batch,
-        latent_dim: None,
-        prior: Prior::Normal,
-        optimiser: Optimisers {
-            d: optimiser,
-            g: optimiser,
-        },
-        ema: None,
-        regularisers: if wgan_gp {
-            let name = Regulariser::GradientPenalty;
-            vec![Penalty { name, weight: 10.0 }]
-        } else {
-            vec![]
-        },
-    };
+    let mut config = GanConfig::plain(Objective::NonSaturating, request.batch, optimiser);
+    if wgan_gp {
+        let name = Regulariser::GradientPenalty;
+        config.objective = Objective::Wgan;
+        config.d_steps = N_CRITIC;
+        config.regularisers = vec![Penalty { name, weight: 10.0 }];
+    }
     Ok((model, config))
 }
 

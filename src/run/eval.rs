@@ -139,6 +139,7 @@ pub fn latent_seed(config: &TrainConfig) -> u64 {
 pub fn sample_request(count: usize, seed: u64, use_ema: bool) -> SampleRequest {
     SampleRequest {
         latents: Latents::Seeded { count, seed },
+        labels: None,
         use_ema,
         packed: false,
     }

@@ -62,7 +62,7 @@ impl Target {
             let noise;
             let data = match data {
                 Data::FixedBatch(_) => {
-                    let count = model.discriminator.input_shape(batch).numel();
+                    let count = model.generator.output_shape(batch).numel();
                     noise = Data::FixedBatch(vec![0.0; count]);
                     &noise
                 }

@@ -58,6 +58,8 @@ pub enum Latents {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SampleRequest {
     pub latents: Latents,
+    /// A class per sample, for generators that take labels; every class in turn without any.
+    pub labels: Option<Vec<u32>>,
     /// The exponential moving average of the weights, where the run keeps one; the weights themselves otherwise.
     pub use_ema: bool,
     /// Images as u8, packed on the device. Ignored for point sets, which always come as f32.
@@ -144,6 +146,8 @@ pub struct EngineFacts {
     pub params_g: u64,
     pub params_d: u64,
     pub sample_shape: SampleShape,
+    /// Classes that samples can be asked from; `None` where the generator takes no labels.
+    pub classes: Option<usize>,
     /// Real images per round after any warm-up: batch times discriminator updates.
     pub images_per_step: u64,
     /// Images in the data set; `None` if it is drawn without end.
@@ -171,6 +175,14 @@ pub trait Engine {
     /// Does not change the state of training.
     fn sample(&mut self, request: &SampleRequest) -> Result<Samples, EngineError>;
 
+    /// The discriminator's raw outputs in evaluation mode, `[count, outputs]`, on samples `[count, numbers per sample]`, both row by
+    /// row (images as `[channels, height, width]` in -1..1): logits where the objective has any, else the critic's values. Does not
+    /// change the state of training.
+    ///
+    /// # Errors
+    /// [`EngineError::Input`] where the discriminator has no output for one sample alone, or the samples are not whole ones.
+    fn judge(&mut self, samples: &[f32]) -> Result<Vec<f32>, EngineError>;
+
     /// The complete state: everything that the next round depends on.
     fn checkpoint(&mut self) -> Result<CheckpointData, EngineError>;
 
@@ -183,18 +195,30 @@ pub trait Engine {
     fn traffic(&self) -> EngineTraffic;
 }
 
-/// A trained generator alone, without data or discriminator.
+/// The trained networks alone, without data or what trains them.
 pub trait Sampler {
     fn sample_shape(&self) -> SampleShape;
+
+    /// Classes that samples can be asked from; `None` where the generator takes no labels.
+    fn classes(&self) -> Option<usize>;
 
     /// Width of a latent vector.
     fn latent_dim(&self) -> usize;
 
-    /// Takes the generator's weights, and their average where there is one, from a checkpoint.
+    /// `[count, latent_dim]` draws of the run's latents, as [`Latents::Seeded`] means them.
+    fn latents(&self, count: usize, seed: u64) -> Vec<f32>;
+
+    /// Takes the generator's weights, their average where there is one, and the discriminator's from a checkpoint.
     fn restore(&mut self, data: &CheckpointData) -> Result<(), EngineError>;
 
     /// As [`Engine::sample`]: the same latents give the same samples.
     fn sample(&mut self, request: &SampleRequest) -> Result<Samples, EngineError>;
+
+    /// As [`Engine::judge`].
+    ///
+    /// # Errors
+    /// As for [`Engine::judge`]; [`EngineError::Input`] where the checkpoint had no discriminator.
+    fn judge(&mut self, samples: &[f32]) -> Result<Vec<f32>, EngineError>;
 }
 
 /// What an engine can fail with, by who can do something about it.

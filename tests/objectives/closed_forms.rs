@@ -1,7 +1,7 @@
 //! Equilibrium and optimum of each objective.
 use super::torch::Bench;
 use super::{Spoil, agree, flipped, holds_and_can_fail, unspoilt};
-use gan_gpu::gan::objectives::Score;
+use gan_gpu::gan::objectives::{Score, Targets};
 use gan_gpu::gan::{GanError, Objective};
 use gan_gpu::graph::{Expr, Graph};
 use std::f64::consts::LN_2;
@@ -18,7 +18,7 @@ struct Equilibrium {
     statistic: f64,
 }
 
-const EQUILIBRIA: [Equilibrium; 5] = [
+const EQUILIBRIA: [Equilibrium; 8] = [
     // -log D - log(1 - D) = log 4 and log(1 - D) = -log 2 at D = 1/2.
     Equilibrium {
         objective: Objective::Minimax,
@@ -66,10 +66,43 @@ const EQUILIBRIA: [Equilibrium; 5] = [
         g_gradient: -1.0,
         statistic: 0.75,
     },
+    // No side ahead of the other: sp(0).
+    Equilibrium {
+        objective: Objective::Relativistic,
+        s: 0.75,
+        d_loss: LN_2,
+        d_gradient: [-0.5, 0.5],
+        g_loss: LN_2,
+        g_gradient: -0.5,
+        statistic: 0.75,
+    },
+    Equilibrium {
+        objective: Objective::RelativisticAverage,
+        s: 0.75,
+        d_loss: LN_2,
+        d_gradient: [-0.5, 0.5],
+        g_loss: LN_2,
+        g_gradient: -0.5,
+        statistic: 0.75,
+    },
+    // Within the margin of 1: E + (1 - E).
+    Equilibrium {
+        objective: Objective::Energy,
+        s: 0.25,
+        d_loss: 1.0,
+        d_gradient: [1.0, -1.0],
+        g_loss: 0.25,
+        g_gradient: 1.0,
+        statistic: 0.25,
+    },
 ];
 
 fn check_equilibrium(e: &Equilibrium, spoil: Spoil) -> Result<(), String> {
-    let (n, m) = (3, 5); // batches of different sizes: each loss is a sum of means
+    // Batches of different sizes where each loss is a sum of means; pairs need as many of each.
+    let (n, m) = match e.objective {
+        Objective::Relativistic => (4, 4),
+        _ => (3, 5),
+    };
     let mut b = Bench::default();
     let (real, fake) = (
         b.leaf("real", [1, n], &vec![e.s; n]),
@@ -80,7 +113,10 @@ fn check_equilibrium(e: &Equilibrium, spoil: Spoil) -> Result<(), String> {
         .discriminator_loss(&mut b.g, real, fake)
         .unwrap();
     let d = spoil(&mut b.g, d);
-    let g = e.objective.generator_loss(&mut b.g, fake).unwrap();
+    let g = e
+        .objective
+        .generator_loss(&mut b.g, Some(real), fake)
+        .unwrap();
     let g = spoil(&mut b.g, g);
     agree("D loss", b.scalar(d), e.d_loss, 1e-7)?;
     agree("G loss", b.scalar(g), e.g_loss, 1e-7)?;
@@ -132,7 +168,15 @@ fn on_three_points(
     // A sign flipped in one half alone; least squares would not see it in the other, whose target is 0.
     let real = spoil(&mut b.g, real);
     let loss = objective
-        .discriminator_loss_smoothed(&mut b.g, real, fake, target)
+        .discriminator_loss_with(
+            &mut b.g,
+            real,
+            fake,
+            Targets {
+                real: target,
+                ..Targets::default()
+            },
+        )
         .unwrap();
     let gradient = b.g.gradients(loss, &[logits]).unwrap()[0];
     (b.scalar(loss), b.value(gradient))
@@ -229,7 +273,15 @@ fn label_smoothing_moves_the_optimum() {
         let mut g = Graph::new();
         let s = g.leaf("s", [1, 4]);
         let e = objective
-            .discriminator_loss_smoothed(&mut g, s, s, 0.9)
+            .discriminator_loss_with(
+                &mut g,
+                s,
+                s,
+                Targets {
+                    real: 0.9,
+                    ..Targets::default()
+                },
+            )
             .unwrap_err();
         assert!(
             matches!(e, GanError::Setting { ref field, .. } if field == "label_smoothing"),
@@ -293,7 +345,7 @@ fn the_saturating_loss_saturates() {
     let gradient = |objective: Objective, spoil: Spoil| {
         let mut b = Bench::default();
         let s = b.leaf("s", [1, 1], &[-20.0]);
-        let loss = objective.generator_loss(&mut b.g, s).unwrap();
+        let loss = objective.generator_loss(&mut b.g, None, s).unwrap();
         let loss = spoil(&mut b.g, loss);
         let gradient = b.g.gradients(loss, &[s]).unwrap()[0];
         b.value(gradient)[0]
@@ -320,7 +372,7 @@ fn extreme_logits_stay_finite() {
             let mut b = Bench::default();
             let (real, fake) = (b.leaf("real", [1, 1], &[s]), b.leaf("fake", [1, 1], &[-s]));
             let d = objective.discriminator_loss(&mut b.g, real, fake).unwrap();
-            let g = objective.generator_loss(&mut b.g, fake).unwrap();
+            let g = objective.generator_loss(&mut b.g, None, fake).unwrap();
             let mut all = b.g.gradients(d, &[real, fake]).unwrap();
             all.extend(b.g.gradients(g, &[fake]).unwrap());
             all.extend([d, g]);
@@ -339,7 +391,7 @@ fn gradients_against_finite_differences() {
         let mut b = Bench::default();
         let (r, f) = (b.leaf("real", [1, 4], real), b.leaf("fake", [1, 4], fake));
         let d = objective.discriminator_loss(&mut b.g, r, f).unwrap();
-        let g = objective.generator_loss(&mut b.g, f).unwrap();
+        let g = objective.generator_loss(&mut b.g, None, f).unwrap();
         let d_gradients = b.g.gradients(d, &[r, f]).unwrap();
         let g_gradient = b.g.gradients(g, &[f]).unwrap()[0];
         let all = [d_gradients[0], d_gradients[1], g_gradient].map(|e| spoil(&mut b.g, e));
@@ -381,7 +433,7 @@ fn logits_of_another_shape_are_refused() {
             "discriminator loss, generated: expected logits of shape [1, N], got [4, 1]"
         );
         assert!(o.discriminator_loss(&mut g, bad, good).is_err());
-        assert!(o.generator_loss(&mut g, bad).is_err() && o.statistic(&mut g, bad).is_err());
+        assert!(o.generator_loss(&mut g, None, bad).is_err() && o.statistic(&mut g, bad).is_err());
     }
 }
 

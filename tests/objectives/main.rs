@@ -5,7 +5,9 @@ mod critics;
 mod torch;
 
 mod closed_forms;
+mod combinations;
 mod flops;
+mod methods;
 mod penalties;
 mod settings;
 mod torch_penalties;

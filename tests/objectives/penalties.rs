@@ -3,7 +3,7 @@ use super::torch::Bench;
 use super::{Spoil, agree, holds_and_can_fail};
 use gan_gpu::gan::regularisers::Samples;
 use gan_gpu::gan::{GanError, Regulariser};
-use gan_gpu::graph::{Expr, Graph};
+use gan_gpu::graph::{Distribution, Expr, Graph};
 
 const WEIGHT: f32 = 3.0;
 /// Three samples of two features, features first.
@@ -15,7 +15,8 @@ const EPSILON: [f64; 3] = [0.25, 0.0, 0.875];
 fn places(r: Regulariser) -> [[f64; 3]; 2] {
     let at = |f: usize, n: usize| match r {
         Regulariser::GradientPenalty => EPSILON[n] * REAL[f][n] + (1.0 - EPSILON[n]) * FAKE[f][n],
-        Regulariser::R1 => REAL[f][n],
+        // With noise, which `dragan_is_taken_around_the_data` looks at.
+        Regulariser::R1 | Regulariser::Dragan => REAL[f][n],
         Regulariser::R2 => FAKE[f][n],
     };
     [0, 1].map(|f| [0, 1, 2].map(|n| at(f, n)))
@@ -62,7 +63,7 @@ fn linear_critic() {
     let w = WEIGHT as f64;
     for &r in Regulariser::ALL {
         let (value, slope) = match r {
-            Regulariser::GradientPenalty => {
+            Regulariser::GradientPenalty | Regulariser::Dragan => {
                 (w * (norm - 1.0).powi(2), 2.0 * w * (norm - 1.0) / norm)
             }
             Regulariser::R1 | Regulariser::R2 => (0.5 * w * norm * norm, w),
@@ -86,6 +87,9 @@ fn quadratic_critic() {
     let c = [0.8, -1.5];
     let w = WEIGHT as f64;
     for &r in Regulariser::ALL {
+        if r == Regulariser::Dragan {
+            continue;
+        }
         let x = places(r);
         let (mut value, mut gradient) = (0.0, [0.0; 2]);
         for n in 0..3 {
@@ -93,7 +97,9 @@ fn quadratic_critic() {
             let norm = square.sqrt();
             // d square / d c_f = 2 c_f x_f^2
             let (v, slope) = match r {
-                Regulariser::GradientPenalty => (w * (norm - 1.0).powi(2), w * (norm - 1.0) / norm),
+                Regulariser::GradientPenalty | Regulariser::Dragan => {
+                    (w * (norm - 1.0).powi(2), w * (norm - 1.0) / norm)
+                }
                 Regulariser::R1 | Regulariser::R2 => (0.5 * w * square, 0.5 * w),
             };
             value += v / 3.0;
@@ -183,4 +189,43 @@ fn names() {
         e,
         "regulariser: expected one of gradient_penalty, r1, r2, got r3"
     );
+}
+
+/// DRAGAN's penalty of D(x) = 1/2 |x|^2, whose gradient is x, is lambda E (|x + 1/2 std(X) u| - 1)^2 for the same uniform numbers u.
+#[test]
+fn dragan_is_taken_around_the_data() {
+    let check = |spoil: Spoil, noise: f64| {
+        let mut b = Bench::default();
+        let real = b.leaf("real", [2, 3], &REAL.concat());
+        let samples = Samples {
+            real,
+            fake: b.leaf("fake", [2, 3], &FAKE.concat()),
+            epsilon: b.leaf("epsilon", [1, 3], &EPSILON),
+        };
+        let mut d = |g: &mut Graph, x: Expr| {
+            let square = g.square(x)?;
+            let sum = g.sum(square, &[0])?;
+            Ok(g.scale(sum, 0.5)?)
+        };
+        let penalty = Regulariser::Dragan
+            .penalty(&mut b.g, WEIGHT, samples, &mut d)
+            .unwrap();
+        let penalty = spoil(&mut b.g, penalty);
+        // The graph keeps one node per stream: this is the noise that the penalty drew.
+        let u = b.g.random_stream(Distribution::Uniform, [2, 3], 0xd7a6);
+        let u = b.value(u);
+        let all = REAL.concat();
+        let mean = all.iter().sum::<f64>() / 6.0;
+        let std = (all.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 6.0).sqrt();
+        let around: Vec<f64> = all
+            .iter()
+            .zip(&u)
+            .map(|(x, u)| x + noise * std * u)
+            .collect();
+        let norm = |n: usize| around[n].hypot(around[3 + n]);
+        let expected = (0..3).map(|n| (norm(n) - 1.0).powi(2)).sum::<f64>() / 3.0;
+        agree("penalty", b.scalar(penalty), WEIGHT as f64 * expected, 1e-6)
+    };
+    holds_and_can_fail("dragan", |spoil| check(spoil, 0.5));
+    assert!(check(super::unspoilt, 0.0).is_err(), "without noise");
 }

@@ -119,7 +119,7 @@ fn built_in_models_differentiate_twice() {
             d_loss = g.add(d_loss, penalty).unwrap();
         }
         let g_loss = Objective::NonSaturating
-            .generator_loss(&mut g, s_fake)
+            .generator_loss(&mut g, None, s_fake)
             .unwrap();
         for (loss, params) in [(d_loss, &dp), (g_loss, &gp)] {
             let gradients = g.gradients(loss, params).unwrap();

@@ -165,7 +165,9 @@ fn first_step(name: &str, objective: Objective, regularisers: &[Regulariser]) {
     let judged = d_net
         .forward(&mut s.b.g, &moved, &d_states, made.output, Mode::Train)
         .unwrap();
-    let loss = objective.generator_loss(&mut s.b.g, judged.output).unwrap();
+    let loss = objective
+        .generator_loss(&mut s.b.g, None, judged.output)
+        .unwrap();
     let mut all = s.b.g.gradients(loss, &g_params).unwrap();
     all.push(loss);
     let mut values = s.b.reference.evaluate(&s.b.g, &all).unwrap();

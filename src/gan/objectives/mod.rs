@@ -2,10 +2,13 @@
 //!
 //! s is the discriminator's output before any sigmoid, `[1, N]`: s_r on real samples, s_f on generated ones; sp is softplus.
 //! Every loss is minimised, and is a mean over the batch. `D = sigmoid(s)` where an objective speaks of probabilities.
+mod energy;
 mod hinge;
 mod least_squares;
 mod minimax;
 mod non_saturating;
+mod relativistic;
+mod relativistic_average;
 mod wgan;
 
 use super::{GanError, Result};
@@ -21,15 +24,43 @@ pub enum Score {
     Value,
 }
 
-/// One pair of losses. Implementations give loss per sample from logits of any shape.
+/// What a loss depends on besides D's outputs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Targets {
+    /// Target of real samples, below 1 with one-sided label smoothing (Salimans et al., arXiv 1606.03498, section 3.4).
+    pub real: f32,
+    /// Energy up to which generated samples are pushed ([`Objective::Energy`]).
+    pub margin: f32,
+}
+
+impl Default for Targets {
+    fn default() -> Targets {
+        Targets {
+            real: 1.0,
+            margin: 1.0,
+        }
+    }
+}
+
+/// One pair of losses. Implementations give the batch's mean from logits `[1, N]`.
 trait Losses {
-    /// What D minimises; `real` is the target of real samples, below 1 with one-sided label smoothing.
-    fn discriminator(&self, g: &mut Graph, s_real: Expr, s_fake: Expr, real: f32) -> Result<Expr>;
-    /// What G minimises.
-    fn generator(&self, g: &mut Graph, s_fake: Expr) -> Result<Expr>;
+    /// What D minimises.
+    fn discriminator(
+        &self,
+        g: &mut Graph,
+        s_real: Expr,
+        s_fake: Expr,
+        targets: Targets,
+    ) -> Result<Expr>;
+    /// What G minimises; `s_real` is D's output on real samples where [`Losses::generator_sees_real`].
+    fn generator(&self, g: &mut Graph, s_real: Expr, s_fake: Expr) -> Result<Expr>;
     fn score(&self) -> Score;
     /// Whether real samples have a target that label smoothing can lower.
     fn has_target(&self) -> bool {
+        false
+    }
+    /// Whether G's loss is relative to D's output on real samples.
+    fn generator_sees_real(&self) -> bool {
         false
     }
 }
@@ -66,6 +97,12 @@ table! {
     Hinge "hinge" hinge::Hinge;
     /// Arjovsky et al., arXiv 1701.07875, eq. 2; needs clipped weights or a gradient penalty.
     Wgan "wgan" wgan::Wgan;
+    /// Jolicoeur-Martineau, arXiv 1807.00734, section 4.1 (RpGAN with f = softplus): pairs of a real and a generated sample.
+    Relativistic "relativistic" relativistic::Relativistic;
+    /// Jolicoeur-Martineau, arXiv 1807.00734, section 4.2 (RaGAN): against the other side's mean.
+    RelativisticAverage "relativistic_average" relativistic_average::RelativisticAverage;
+    /// Zhao et al., arXiv 1609.03126, eq. 1 and 2 (EBGAN): D is an auto-encoder, s its reconstruction error.
+    Energy "energy" energy::Energy;
 }
 
 impl std::str::FromStr for Objective {
@@ -87,43 +124,55 @@ impl std::str::FromStr for Objective {
 }
 
 impl Objective {
-    /// D's loss, a scalar, from logits `[1, N]` on real and `[1, M]` on generated samples.
+    /// D's loss, a scalar, from logits `[1, N]` on real and `[1, M]` on generated samples, with the usual targets.
     ///
     /// # Errors
     /// [`GanError::Logits`] for other shapes.
     pub fn discriminator_loss(self, g: &mut Graph, s_real: Expr, s_fake: Expr) -> Result<Expr> {
-        self.discriminator_loss_smoothed(g, s_real, s_fake, 1.0)
+        self.discriminator_loss_with(g, s_real, s_fake, Targets::default())
     }
-    /// D's loss with one-sided label smoothing (Salimans et al., arXiv 1606.03498, section 3.4): real samples have the target
-    /// `real` instead of 1.
+    /// D's loss with other targets.
     ///
     /// # Errors
-    /// [`GanError::Logits`]; [`GanError::Setting`] if the objective has no target to lower and `real` is not 1.
-    pub fn discriminator_loss_smoothed(
+    /// [`GanError::Logits`]; [`GanError::Setting`] if the objective has no target to lower and `targets.real` is not 1.
+    pub fn discriminator_loss_with(
         self,
         g: &mut Graph,
         s_real: Expr,
         s_fake: Expr,
-        real: f32,
+        targets: Targets,
     ) -> Result<Expr> {
         check(g, "discriminator loss, real", s_real)?;
         check(g, "discriminator loss, generated", s_fake)?;
-        if real != 1.0 && !self.has_target() {
+        if targets.real != 1.0 && !self.has_target() {
             return Err(GanError::Setting {
                 field: "label_smoothing".into(),
                 expected: format!("0 with the objective {}, which has no labels", self.name()),
-                got: format!("{}", 1.0 - real),
+                got: format!("{}", 1.0 - targets.real),
             });
         }
-        self.losses().discriminator(g, s_real, s_fake, real)
+        self.losses().discriminator(g, s_real, s_fake, targets)
     }
-    /// G's loss, a scalar, from logits `[1, N]` on generated samples.
+    /// G's loss, a scalar, from logits `[1, N]` on generated samples and, for the relativistic objectives, on as many real ones.
     ///
     /// # Errors
-    /// [`GanError::Logits`] for other shapes.
-    pub fn generator_loss(self, g: &mut Graph, s_fake: Expr) -> Result<Expr> {
+    /// [`GanError::Logits`] for other shapes; [`GanError::Input`] where the real ones are needed and not given.
+    pub fn generator_loss(self, g: &mut Graph, s_real: Option<Expr>, s_fake: Expr) -> Result<Expr> {
         check(g, "generator loss", s_fake)?;
-        self.losses().generator(g, s_fake)
+        let s_real = match s_real {
+            Some(s_real) => {
+                check(g, "generator loss, real", s_real)?;
+                s_real
+            }
+            None if self.generator_sees_real() => {
+                return Err(GanError::Input(format!(
+                    "G's loss of the objective {} needs D's output on real samples",
+                    self.name()
+                )));
+            }
+            None => s_fake,
+        };
+        self.losses().generator(g, s_real, s_fake)
     }
     /// `d_real` or `d_fake`, a scalar: the mean probability of being real, or a critic's mean value.
     ///
@@ -147,6 +196,10 @@ impl Objective {
     /// What [`Objective::statistic`] is.
     pub fn score(self) -> Score {
         self.losses().score()
+    }
+    /// Whether G's loss needs D's output on real samples.
+    pub fn generator_sees_real(self) -> bool {
+        self.losses().generator_sees_real()
     }
     /// Whether one-sided label smoothing is defined for it.
     pub fn has_target(self) -> bool {
@@ -181,4 +234,15 @@ fn cross_entropy(g: &mut Graph, s_real: Expr, s_fake: Expr, real: f32) -> Result
 fn sum_of_means(g: &mut Graph, a: Expr, b: Expr) -> Result<Expr> {
     let (a, b) = (g.mean_all(a)?, g.mean_all(b)?);
     Ok(g.add(a, b)?)
+}
+
+/// Differences of pairs `[1, N]`: sample n of one side against sample n of the other.
+fn paired(g: &mut Graph, what: &'static str, a: Expr, b: Expr) -> Result<Expr> {
+    if g.shape(a) != g.shape(b) {
+        return Err(GanError::Logits {
+            what,
+            got: format!("{} against {}", g.shape(a), g.shape(b)),
+        });
+    }
+    Ok(g.sub(a, b)?)
 }

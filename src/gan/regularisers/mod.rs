@@ -1,6 +1,7 @@
 //! The table of penalties on the critic's gradient: one file per penalty, one line per penalty here.
 //!
 //! Each is an ordinary expression that holds a gradient; D's update differentiates it once more.
+mod dragan;
 mod gradient_penalty;
 mod r1;
 mod r2;
@@ -72,6 +73,8 @@ table! {
     R1 "r1" 10.0 r1::penalty;
     /// gamma/2 E ||grad D(G(z))||^2 on generated samples: Mescheder et al., arXiv 1801.04406, eq. 10.
     R2 "r2" 10.0 r2::penalty;
+    /// lambda E (||grad D(x + noise)|| - 1)^2 around real samples: Kodali et al., arXiv 1705.07215, section 2.3.
+    Dragan "dragan" 10.0 dragan::penalty;
 }
 
 impl std::str::FromStr for Regulariser {
@@ -107,6 +110,22 @@ fn squared_gradient_norm(g: &mut Graph, x: Expr, critic: &mut Critic) -> Result<
     let squared = g.square(gradient)?;
     let features: Vec<usize> = (0..g.shape(x).rank()).filter(|&i| i != 1).collect();
     Ok(g.sum(squared, &features)?)
+}
+
+/// Squared norms below this count as it. The derivative of a square root at 0 is infinite, and a critic of dead ReLUs has a
+/// gradient of exactly 0; there the derivative is taken as 0, as PyTorch's norm does.
+const SMALLEST_SQUARE: f32 = 1e-24;
+
+/// weight E (||grad_x D(x)||_2 - 1)^2
+fn off_unit_norm(g: &mut Graph, weight: f32, x: Expr, critic: &mut Critic) -> Result<Expr> {
+    let square = squared_gradient_norm(g, x, critic)?;
+    let smallest = g.scalar(SMALLEST_SQUARE);
+    let square = g.max(square, smallest)?;
+    let norm = g.sqrt(square);
+    let off = g.shift(norm, -1.0)?;
+    let squared = g.square(off)?;
+    let mean = g.mean_all(squared)?;
+    Ok(g.scale(mean, weight)?)
 }
 
 /// weight/2 E ||grad_x D(x)||^2

@@ -1,7 +1,7 @@
 //! All programs of a run, compiled against positions in the table of buffers: plain data, made without a device.
 use super::programs::{Builder, Kind};
 use super::source::{self, Data, HostBuffers};
-use super::table::{FIRST_PENALTY, Table};
+use super::table::{FIRST_EXTRA, Table};
 use super::{effects, kinds, sampler};
 use crate::gan::GanError;
 use crate::gan::config::GanConfig;
@@ -34,13 +34,8 @@ pub fn compile(
 ) -> Result<Compiled, GanError> {
     config.validate()?;
     let caps = &target.caps;
-    let scalars = FIRST_PENALTY + config.regularisers.len();
-    let mut table = Table::new(
-        &model.generator,
-        &model.discriminator,
-        scalars,
-        config.ema.is_some(),
-    );
+    let scalars = FIRST_EXTRA + config.extra_scalars().len();
+    let mut table = Table::new(model, scalars, config.ema.is_some());
     if target.precision == Precision::F16 {
         table.scale_losses();
     }
@@ -62,11 +57,11 @@ pub fn compile(
         let (graph, mut stages) = builder.build(kind, &mut env)?;
         if let Some(last) = stages.last_mut() {
             last.effects
-                .push(effects::record(caps, &table, kind, &bound.inputs));
+                .push(effects::record(caps, &table, config, kind, &bound.inputs));
         }
         programs.push((kind, Plan::compile(&graph, &stages, &env)?));
     }
-    // By rule and in f32, as `Generator` does: a sample does not depend on how training was computed.
+    // By rule and in f32, as `Pair` does: a sample does not depend on how training was computed.
     let exact = Target::with_form(caps, target.form);
     let sample_plans = sampler::compile(model, &table, &sampler, || environment(&exact))?;
     Ok(Compiled {

@@ -42,7 +42,7 @@ pub fn after_d(caps: &Caps, config: &GanConfig, table: &Table, model: &Model) ->
     effects
 }
 
-/// G's optimiser step as [`after_d`], then the moving averages of its parameters and states.
+/// G's optimiser step as [`after_d`], the encoder's where there is one, then the moving averages of its parameters and states.
 pub fn after_g(caps: &Caps, config: &GanConfig, table: &Table, model: &Model) -> Vec<Effect> {
     let count = model.generator.arena_len() as u32;
     let mut effects = steps(
@@ -54,6 +54,19 @@ pub fn after_g(caps: &Caps, config: &GanConfig, table: &Table, model: &Model) ->
         table,
         counter::STEP_G,
     );
+    if let (Some(network), Some(arenas)) = (&model.encoder, &table.e) {
+        let count = network.arena_len() as u32;
+        let optimiser = &config.optimiser.g;
+        effects.push(step(
+            caps,
+            "e",
+            optimiser,
+            arenas,
+            count,
+            table,
+            counter::STEP_G,
+        ));
+    }
     if let (Some(decay), Some([params, state])) = (config.ema_decay(), table.ema) {
         let arenas = [
             (params, table.g.params, count),
@@ -203,8 +216,14 @@ fn step(
 }
 
 /// The end of every program: its scalars go into the ring's next row, then the counters move.
-pub fn record(caps: &Caps, table: &Table, kind: Kind, inputs: &Inputs) -> Effect {
-    let draws = kind.trains_d() && matches!(inputs, Inputs::Device(_));
+pub fn record(
+    caps: &Caps,
+    table: &Table,
+    config: &GanConfig,
+    kind: Kind,
+    inputs: &Inputs,
+) -> Effect {
+    let draws = kind.draws_real(config) && matches!(inputs, Inputs::Device(_));
     let increment = |index: usize, by: bool| record::Increment {
         index: index as u32,
         by: u32::from(by),

@@ -2,9 +2,15 @@
 //!
 //! A round is `d_steps` discriminator updates and then `g_steps` generator updates. The host submits blocks of rounds and reads
 //! back one row of scalars per program execution; weights, batches and latents never leave the device.
+mod beside;
 mod compile;
 mod effects;
 mod footprint;
+mod judge;
+mod layout;
+mod losses;
+mod pair;
+mod players;
 mod programs;
 mod sampler;
 mod source;
@@ -13,7 +19,7 @@ pub mod table;
 
 use crate::data::rng;
 use crate::gan::GanError;
-use crate::gan::config::GanConfig;
+use crate::gan::config::{ExtraScalar, GanConfig};
 use crate::gpu::{Dispatch, Gpu, Kernel, Submission, Traffic};
 use crate::graph::plan::{Attribution, Plan, Target};
 use crate::kernels::scaler;
@@ -21,10 +27,12 @@ use crate::nn::Model;
 use compile::Compiled;
 pub use compile::{contractions, kernels};
 pub use footprint::{Footprint, Holding, footprint};
+pub use pair::Pair;
 pub use programs::Kind;
-pub use sampler::{Generator, Sampled};
+pub use sampler::Sampled;
 pub use source::Data;
 pub use state::{COUNTERS as COUNTER_NAMES, State, StateTensor};
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::time::Instant;
 pub use table::Purpose;
@@ -49,8 +57,8 @@ pub struct Round {
     /// Mean output of D on real and generated samples (see `Objective::statistics`).
     pub d_real: f32,
     pub d_fake: f32,
-    /// The weighted penalty of each regulariser, in the configuration's order.
-    pub penalties: Vec<f32>,
+    /// What else the programs report, in the order of [`GanConfig::extra_scalars`].
+    pub extra: Vec<f32>,
 }
 
 /// One dispatch of a profiled round.
@@ -85,11 +93,15 @@ pub struct Trainer {
     gpu: Gpu,
     model: Model,
     config: GanConfig,
+    /// What the programs report beside losses and D's outputs.
+    extra: Vec<ExtraScalar>,
     seed: u64,
     table: Table,
     host_buffers: Option<source::HostBuffers>,
     programs: Vec<(Kind, Program)>,
     sampler: sampler::Sampler,
+    /// Made when it is first asked.
+    judge: OnceCell<judge::Judge>,
     step: u64,
     images_seen: u64,
     executions: u64,
@@ -144,12 +156,14 @@ impl Trainer {
         let trainer = Trainer {
             gpu: gpu.clone(),
             model,
+            extra: config.extra_scalars(),
             config,
             seed,
             table,
             host_buffers: host,
             programs,
             sampler,
+            judge: OnceCell::new(),
             step: 0,
             images_seen: 0,
             executions: 0,
@@ -176,6 +190,10 @@ impl Trainer {
             (t.d.state, &d_state),
         ] {
             self.write(buffer, values)?;
+        }
+        if let (Some(network), Some(arenas)) = (&self.model.encoder, &t.e) {
+            self.write(arenas.params, &network.initialise(key(2)))?;
+            self.write(arenas.state, &network.initial_state())?;
         }
         if let Some([params, state]) = t.ema {
             self.write(params, &g)?;
@@ -282,6 +300,19 @@ impl Trainer {
         self.write(host.interpolation, interpolation)
     }
 
+    /// As [`Trainer::feed`], the labels of the real batch: whole numbers, one per sample.
+    ///
+    /// # Errors
+    /// As for [`Trainer::feed`].
+    pub fn feed_labels(&self, labels: &[f32]) -> Result<(), GanError> {
+        let Some(host) = &self.host_buffers else {
+            return Err(GanError::Input(
+                "this trainer draws its own labels; build it with Data::Host to feed them".into(),
+            ));
+        };
+        self.write(host.labels, labels)
+    }
+
     /// Runs the programs of one round with a timestamp around every dispatch, and returns the dispatches in order. The round counts
     /// as trained, its scalars are not read.
     ///
@@ -345,7 +376,7 @@ impl Trainer {
         let row = self.read_rows(self.executions, 1)?;
         self.executions += 1;
         let mut round = Round::empty(self.step, self.images_seen);
-        round.take(kind, &row);
+        round.take(&self.extra, kind, &row);
         Ok(round)
     }
 
@@ -379,7 +410,7 @@ impl Trainer {
             let mut round = Round::empty(self.step, self.images_seen);
             for kind in schedule {
                 if let Some(row) = rows.next() {
-                    round.take(kind, row);
+                    round.take(&self.extra, kind, row);
                 }
             }
             reports.push(round);
@@ -414,11 +445,11 @@ impl Round {
             loss_g: 0.0,
             d_real: 0.0,
             d_fake: 0.0,
-            penalties: vec![],
+            extra: vec![],
         }
     }
     /// Takes over what a program reported. A round keeps the first non-finite values that it met.
-    fn take(&mut self, kind: Kind, row: &[f32]) {
+    fn take(&mut self, scalars: &[ExtraScalar], kind: Kind, row: &[f32]) {
         if !self.is_finite() {
             return;
         }
@@ -426,16 +457,26 @@ impl Round {
             self.loss_d = row[table::LOSS_D];
             self.d_real = row[table::D_REAL];
             self.d_fake = row[table::D_FAKE];
-            self.penalties = row[table::FIRST_PENALTY..].to_vec();
         }
         if kind.trains_g() {
             self.loss_g = row[table::LOSS_G];
+        }
+        self.extra.resize(scalars.len(), 0.0);
+        let values = scalars.iter().zip(&row[table::FIRST_EXTRA..]);
+        for (own, (scalar, &value)) in self.extra.iter_mut().zip(values) {
+            let computed = match scalar.by_d {
+                true => kind.trains_d(),
+                false => kind.trains_g(),
+            };
+            if computed {
+                *own = value;
+            }
         }
     }
     /// True if every scalar of the round is finite.
     pub fn is_finite(&self) -> bool {
         let scalars = [self.loss_d, self.loss_g, self.d_real, self.d_fake];
-        scalars.iter().chain(&self.penalties).all(|v| v.is_finite())
+        scalars.iter().chain(&self.extra).all(|v| v.is_finite())
     }
 }
 

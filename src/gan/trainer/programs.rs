@@ -1,13 +1,14 @@
 //! The adversarial loop as graphs: one program for a discriminator update, one for a generator update, and one for both on the same
 //! generated batch (G runs forward once, as the tutorials do).
+use super::players::{Batch, Player};
 use super::source::{HostBuffers, Sampler};
 use super::table::{self, Table};
 use crate::gan::GanError;
-use crate::gan::config::{GanConfig, Prior};
-use crate::gan::regularisers::Samples;
+use crate::gan::config::{ExtraScalar, GanConfig, Prior, Updates};
+use crate::gan::methods::classes::uniform_one_hot;
 use crate::graph::plan::{Effect, Environment, Region, Stage};
-use crate::graph::{Distribution, Expr, Graph, Origin, Shape};
-use crate::nn::{Mode, Model, Network, ParamSpec};
+use crate::graph::{Distribution, Expr, Graph, Shape};
+use crate::nn::{Given, Model, ParamSpec};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -30,6 +31,10 @@ impl Kind {
     /// True if G is updated.
     pub fn trains_g(self) -> bool {
         self != Kind::Discriminator
+    }
+    /// True if the program draws a real batch.
+    pub fn draws_real(self, config: &GanConfig) -> bool {
+        self.trains_d() || config.generator_sees_real()
     }
 }
 
@@ -57,6 +62,16 @@ pub struct Builder<'a> {
 /// Random streams of the programs; they differ from each other, and the execution counter does the rest.
 const LATENTS: u32 = 1;
 const INTERPOLATION: u32 = 2;
+const LABELS: u32 = 3;
+const CATEGORY: u32 = 4;
+const CODES: u32 = 5;
+
+/// The networks of one program.
+pub(super) struct Players<'a> {
+    pub g: Player<'a>,
+    pub d: Player<'a>,
+    pub e: Option<Player<'a>>,
+}
 
 impl Builder<'_> {
     /// The graph of one program and its stages; `env` gets the bindings.
@@ -70,161 +85,245 @@ impl Builder<'_> {
     ) -> Result<(Graph, Vec<Stage>), GanError> {
         let mut g = Graph::new();
         let (config, table, model) = (self.config, self.table, self.model);
-        let (g_net, d_net) = (&model.generator, &model.discriminator);
         if kind == Kind::Both {
             // G's old gradients are nobody's while D is trained.
-            env.lent.push((table.g.grads, g_net.arena_len()));
+            env.lent.push((table.g.grads, model.generator.arena_len()));
         }
-        let g_params = leaves(
-            &mut g,
-            env,
-            "g",
-            g_net.params(),
-            table.g.params,
-            0..usize::MAX,
-        );
-        let g_states = leaves(
-            &mut g,
-            env,
-            "g",
-            g_net.states(),
-            table.g.state,
-            0..usize::MAX,
-        );
-        let mut d_states = leaves(
-            &mut g,
-            env,
-            "d",
-            d_net.states(),
-            table.d.state,
-            0..usize::MAX,
-        );
+        let simultaneous = kind == Kind::Both && config.updates == Updates::Simultaneous;
         // D's weights are overwritten at the end of stage 0 if this program trains it.
         let until = if kind.trains_d() { 1 } else { usize::MAX };
-        let mut d_params = leaves(&mut g, env, "d", d_net.params(), table.d.params, 0..until);
-        let outer = g.enter_scope("latents");
-        let latents = self.latents(&mut g, env);
-        g.restore_scope(outer);
-        let forward = |g: &mut Graph, name: &str, net: &Network, tensors: [&[Expr]; 2], x: Expr| {
-            // Not within the scope of a penalty that asks for it: a layer has one name.
-            let outer = g.current_scope();
-            g.restore_scope(Origin::default());
-            g.enter_scope(name);
-            let made = net.forward(g, tensors[0], tensors[1], x, Mode::Train);
-            g.restore_scope(outer);
-            made
+        let always = 0..usize::MAX;
+        let made_by = (&model.generator, &table.g);
+        let mut players = Players {
+            g: Player::new(&mut g, env, "g", made_by.0, made_by.1, always.clone()),
+            d: Player::new(&mut g, env, "d", &model.discriminator, &table.d, 0..until),
+            e: None,
         };
-        let made = forward(&mut g, "g", g_net, [&g_params, &g_states], latents)?;
+        if let (Some(network), Some(arenas)) = (&model.encoder, &table.e) {
+            players.e = Some(Player::new(&mut g, env, "e", network, arenas, always));
+        }
+        let real = self.real_batch(kind, &mut g, env)?;
+        let fake = self.generate(&mut g, env, &mut players.g, real.as_ref())?;
         let mut stages = vec![];
         if kind.trains_d() {
+            let Some(real) = &real else {
+                return Err(GanError::Input("D's update without real samples".into()));
+            };
             let mut stage = Stage::default();
-            let outer = g.enter_scope("data");
-            let real = self.real(&mut g, env)?;
-            g.restore_scope(outer);
-            let fake = g.stop_gradient(made.output);
-            let on_real = forward(&mut g, "d", d_net, [&d_params, &d_states], real)?;
-            d_states = on_real.next_states(&d_states);
-            let on_fake = forward(&mut g, "d", d_net, [&d_params, &d_states], fake)?;
-            d_states = on_fake.next_states(&d_states);
-            let (s_real, s_fake) = (on_real.output, on_fake.output);
-            let objective = &config.objective;
-            let outer = g.enter_scope("loss_d");
-            let mut loss = config.discriminator_loss(&mut g, s_real, s_fake)?;
-            for (k, regulariser) in config.regularisers.iter().enumerate() {
-                let within = g.enter_scope("interpolation");
-                let epsilon = self.interpolation(&mut g, env);
-                g.restore_scope(within);
-                let mut critic = |g: &mut Graph, x: Expr| {
-                    let pass = forward(g, "d", d_net, [&d_params, &d_states], x)?;
-                    Ok::<Expr, GanError>(pass.output)
-                };
-                let samples = Samples {
-                    real,
-                    fake,
-                    epsilon,
-                };
-                let penalty = regulariser.penalty(&mut g, samples, &mut critic)?;
-                loss = g.add(loss, penalty)?;
-                let region = table.scalar(table::FIRST_PENALTY + k);
-                stage.outputs.push((penalty, region));
-            }
-            let (d_real, d_fake) = objective.statistics(&mut g, s_real, s_fake)?;
-            g.restore_scope(outer);
-            let gradients = gradients(&mut g, env, "d", loss, &d_params, table.d.scaler, 0..1)?;
-            stage
-                .outputs
-                .extend(regions(d_net.params(), gradients, table.d.grads));
+            let detached = Batch {
+                x: g.stop_gradient(fake.x),
+                ..fake
+            };
+            let sides = [real, &detached];
+            let loss = self.discriminator_loss(&mut g, env, &mut players, sides)?;
+            let params = players.d.params.clone();
+            let gradients = gradients(&mut g, env, "d", loss.value, &params, table.d.scaler, 0..1)?;
+            self.report(&mut g, &mut stage, loss.terms, Some(&gradients), true)?;
+            stage.outputs.extend(regions(
+                model.discriminator.params(),
+                gradients,
+                table.d.grads,
+            ));
             stage.outputs.extend([
-                (loss, table.scalar(table::LOSS_D)),
-                (d_real, table.scalar(table::D_REAL)),
-                (d_fake, table.scalar(table::D_FAKE)),
+                (loss.value, table.scalar(table::LOSS_D)),
+                (loss.on_real, table.scalar(table::D_REAL)),
+                (loss.on_fake, table.scalar(table::D_FAKE)),
             ]);
             stage.effects = self.after_d.clone();
             stages.push(stage);
         }
         if kind.trains_g() {
-            let mut stage = Stage::default();
-            if kind.trains_d() {
-                d_params = leaves(
-                    &mut g,
-                    env,
-                    "d",
-                    d_net.params(),
-                    table.d.params,
-                    1..usize::MAX,
-                );
+            let mut stage = match simultaneous {
+                true => stages.pop().unwrap_or_default(),
+                false => Stage::default(),
+            };
+            if kind.trains_d() && !simultaneous {
+                let (net, buffer) = (&model.discriminator, table.d.params);
+                let after = 1..usize::MAX;
+                players.d.params = leaves(&mut g, env, "d", net.params(), buffer, after);
             }
-            let judged = forward(&mut g, "d", d_net, [&d_params, &d_states], made.output)?;
-            d_states = judged.next_states(&d_states);
-            let outer = g.enter_scope("loss_g");
-            let loss = config.objective.generator_loss(&mut g, judged.output)?;
-            g.restore_scope(outer);
-            let gradients = gradients(
+            let loss =
+                self.generator_loss(&mut g, env, kind, &mut players, real.as_ref(), &fake)?;
+            let own = players.g.params.len();
+            let mut params = players.g.params.clone();
+            params.extend(players.e.iter().flat_map(|e| e.params.iter().copied()));
+            let valid = 0..usize::MAX;
+            let scaler = table.g.scaler;
+            let mut gradients = gradients(&mut g, env, "g", loss.value, &params, scaler, valid)?;
+            self.report(
                 &mut g,
-                env,
-                "g",
-                loss,
-                &g_params,
-                table.g.scaler,
-                0..usize::MAX,
+                &mut stage,
+                loss.terms,
+                Some(&gradients[..own]),
+                false,
             )?;
+            let encoder = gradients.split_off(own);
             stage
                 .outputs
-                .extend(regions(g_net.params(), gradients, table.g.grads));
-            stage.outputs.push((loss, table.scalar(table::LOSS_G)));
-            stage.effects = self.after_g.clone();
+                .extend(regions(model.generator.params(), gradients, table.g.grads));
+            if let (Some(network), Some(arenas)) = (&model.encoder, &table.e) {
+                stage
+                    .outputs
+                    .extend(regions(network.params(), encoder, arenas.grads));
+            }
+            stage
+                .outputs
+                .push((loss.value, table.scalar(table::LOSS_G)));
+            stage.effects.extend(self.after_g.iter().cloned());
             stages.push(stage);
         }
         if let Some(last) = stages.last_mut() {
-            let g_next = made.next_states(&g_states);
-            let moved = regions(g_net.states(), g_next, table.g.state).chain(regions(
-                d_net.states(),
-                d_states,
-                table.d.state,
-            ));
-            last.outputs
-                .extend(moved.filter(|(e, _)| g.leaf_id(*e).is_none()));
+            let Players { g: made, d, e } = players;
+            let mut moved = vec![(made, table.g.state), (d, table.d.state)];
+            moved.extend(e.zip(table.e).map(|(e, arenas)| (e, arenas.state)));
+            for (player, buffer) in moved {
+                let next = regions(player.network.states(), player.states, buffer);
+                last.outputs
+                    .extend(next.filter(|(e, _)| g.leaf_id(*e).is_none()));
+            }
         }
         Ok((g, stages))
     }
 
-    fn latents(&self, g: &mut Graph, env: &mut Environment) -> Expr {
-        let shape = self.model.generator.input_shape(self.config.batch);
-        match self.inputs {
-            Inputs::Host(host) => input(g, env, "latents", shape, host.latents),
-            _ => prior(g, self.config.prior, shape),
+    /// Real samples with their labels, where this program looks at any.
+    fn real_batch(
+        &self,
+        kind: Kind,
+        g: &mut Graph,
+        env: &mut Environment,
+    ) -> Result<Option<Batch>, GanError> {
+        if !kind.draws_real(self.config) {
+            return Ok(None);
         }
+        let outer = g.enter_scope("data");
+        let x = self.real(g, env)?;
+        let label = match self.config.conditional {
+            Some(c) => Some(self.real_labels(g, env, c.classes)?),
+            None => None,
+        };
+        g.restore_scope(outer);
+        Ok(Some(Batch {
+            x,
+            latents: None,
+            label,
+        }))
     }
-    /// Uniform weights between real and generated samples, one per sample.
-    fn interpolation(&self, g: &mut Graph, env: &mut Environment) -> Expr {
-        let shape = Shape::from([1, self.config.batch]);
+
+    /// Generated samples; their labels are those of the real ones, or drawn where there are none.
+    fn generate(
+        &self,
+        g: &mut Graph,
+        env: &mut Environment,
+        generator: &mut Player,
+        real: Option<&Batch>,
+    ) -> Result<Batch, GanError> {
+        let outer = g.enter_scope("latents");
+        let latents = self.latents(g, env)?;
+        let label = match (self.config.conditional, real.and_then(|r| r.label)) {
+            (None, _) => None,
+            (Some(_), Some(label)) => Some(label),
+            (Some(c), None) => {
+                let shape = [self.config.batch];
+                let u = g.random_stream(Distribution::Uniform, shape, LABELS);
+                Some(uniform_one_hot(g, u, c.classes)?)
+            }
+        };
+        g.restore_scope(outer);
+        let made = generator.pass(g, Given { x: latents, label })?;
+        Ok(Batch {
+            x: made.output,
+            latents: Some(latents),
+            label,
+        })
+    }
+
+    /// The named terms of a loss and, where they are asked for, the norm of its gradients.
+    fn report(
+        &self,
+        g: &mut Graph,
+        stage: &mut Stage,
+        mut terms: Vec<(&'static str, Expr)>,
+        gradients: Option<&[Expr]>,
+        by_d: bool,
+    ) -> Result<(), GanError> {
+        if let (true, Some(gradients)) = (self.config.gradient_norms, gradients) {
+            let name = if by_d { "grad_norm_d" } else { "grad_norm_g" };
+            terms.push((name, norm(g, gradients)?));
+        }
+        let scalars = self.config.extra_scalars();
+        for (name, value) in terms {
+            let own = |s: &ExtraScalar| s.by_d == by_d && s.name == name;
+            if let Some(k) = scalars.iter().position(own) {
+                let region = self.table.scalar(table::FIRST_EXTRA + k);
+                stage.outputs.push((value, region));
+            }
+        }
+        Ok(())
+    }
+
+    /// `[noise; categorical; continuous]`, the codes only where there are any.
+    fn latents(&self, g: &mut Graph, env: &mut Environment) -> Result<Expr, GanError> {
+        let batch = self.config.batch;
+        let shape = self.model.generator.input_shape(batch);
+        if let Inputs::Host(host) = self.inputs {
+            return Ok(input(g, env, "latents", shape, host.latents));
+        }
+        let Some(info) = self.config.info else {
+            return Ok(prior(g, self.config.prior, shape));
+        };
+        let noise = shape[0].saturating_sub(info.width());
+        let mut parts = vec![];
+        if noise > 0 {
+            parts.push(prior(g, self.config.prior, [noise, batch].into()));
+        }
+        if info.categorical > 0 {
+            let u = g.random_stream(Distribution::Uniform, [batch], CATEGORY);
+            parts.push(uniform_one_hot(g, u, info.categorical)?);
+        }
+        if info.continuous > 0 {
+            let u = g.random_stream(Distribution::Uniform, [info.continuous, batch], CODES);
+            let scaled = g.scale(u, 2.0)?;
+            parts.push(g.shift(scaled, -1.0)?);
+        }
+        Ok(g.concat(&parts, 0)?)
+    }
+    /// The labels of the real batch, one-hot `[classes, N]`.
+    fn real_labels(
+        &self,
+        g: &mut Graph,
+        env: &mut Environment,
+        classes: usize,
+    ) -> Result<Expr, GanError> {
+        let shape = Shape::from([self.config.batch]);
+        let labels = match self.inputs {
+            Inputs::Device(sampler) => {
+                let source = g.source("labels", shape);
+                if let Some(id) = g.source_id(source) {
+                    let sampler = Rc::clone(sampler);
+                    let make = Box::new(move |region| sampler.label_effect(region));
+                    env.sources.insert(id, make);
+                }
+                source
+            }
+            Inputs::Host(host) => input(g, env, "labels", shape, host.labels),
+            Inputs::FixedBatch { .. } => {
+                return Err(GanError::Input(
+                    "a fixed batch has no labels, which a conditional method needs".into(),
+                ));
+            }
+        };
+        Ok(g.one_hot(labels, classes)?)
+    }
+    /// Uniform weights between real and generated samples, one per pack.
+    pub(super) fn interpolation(&self, g: &mut Graph, env: &mut Environment) -> Expr {
+        let shape = Shape::from([1, self.config.batch / self.config.pack]);
         match self.inputs {
             Inputs::Host(host) => input(g, env, "interpolation", shape, host.interpolation),
             _ => g.random_stream(Distribution::Uniform, shape, INTERPOLATION),
         }
     }
     fn real(&self, g: &mut Graph, env: &mut Environment) -> Result<Expr, GanError> {
-        let shape = self.model.discriminator.input_shape(self.config.batch);
+        let shape = self.model.generator.output_shape(self.config.batch);
         Ok(match self.inputs {
             Inputs::Device(sampler) => {
                 let source = g.source("data", sampler.shape.clone());
@@ -242,6 +341,17 @@ impl Builder<'_> {
             Inputs::Host(host) => input(g, env, "data", shape, host.data),
         })
     }
+}
+
+/// Euclidean norm of all gradients together.
+fn norm(g: &mut Graph, gradients: &[Expr]) -> Result<Expr, GanError> {
+    let mut total = g.scalar(0.0);
+    for &gradient in gradients {
+        let square = g.square(gradient)?;
+        let sum = g.sum_all(square)?;
+        total = g.add(total, sum)?;
+    }
+    Ok(g.sqrt(total))
 }
 
 /// Gradients of the loss. Where it is scaled, only the last differentiation sees the scale: a gradient within the loss (a penalty) is

@@ -9,6 +9,7 @@ use crate::gpu::{Caps, Kernel};
 use crate::graph::Shape;
 use crate::graph::plan::{Effect, Region};
 use crate::kernels::glyphs as glyph_kernel;
+use crate::kernels::label_batch::{self, Labels};
 use crate::kernels::random_source::RandomSource;
 use crate::kernels::{KernelError, dataset_batch, mixture_batch, swissroll_batch};
 use crate::nn::{Extent, Model};
@@ -44,6 +45,8 @@ const DATA_STREAM: u32 = 0xda7a;
 #[derive(Clone, Copy, Debug)]
 pub struct HostBuffers {
     pub data: usize,
+    /// Of the real batch, `[N]`.
+    pub labels: usize,
     pub latents: usize,
     pub interpolation: usize,
 }
@@ -61,8 +64,20 @@ type MakeKernel = Box<dyn Fn(u32) -> Result<Kernel, KernelError>>;
 pub struct Sampler {
     /// Shape of a batch as the kernel writes it.
     pub shape: Shape,
+    /// Classes of the samples, where they have labels: those are 0..classes.
+    pub classes: Option<usize>,
     kernel: MakeKernel,
     buffers: Vec<usize>,
+    labels: Option<LabelSampler>,
+}
+
+/// Finds the labels of the batches that a [`Sampler`] draws.
+struct LabelSampler {
+    params: label_batch::Params,
+    caps: Caps,
+    counters: usize,
+    /// What the labels are read from, if anything.
+    table: Option<usize>,
 }
 
 impl Sampler {
@@ -76,6 +91,28 @@ impl Sampler {
             buffers,
             scope: "data",
             bytes: 4 * self.shape.numel() as u64,
+        })
+    }
+
+    /// The dispatch that fills `region`, `[N]`, with the labels of the batch that [`Sampler::effect`] draws in the same execution:
+    /// whole numbers in f32.
+    ///
+    /// # Errors
+    /// Where the data has no labels.
+    pub fn label_effect(&self, region: Region) -> Result<Effect, String> {
+        let labels = self.labels.as_ref().ok_or("the data has no labels")?;
+        let params = label_batch::Params {
+            out_offset: region.offset as u32,
+            ..labels.params
+        };
+        let kernel = label_batch::kernel(&labels.caps, &params).map_err(|e| e.to_string())?;
+        let mut buffers = vec![labels.counters, region.buffer];
+        buffers.extend(labels.table);
+        Ok(Effect {
+            kernel,
+            buffers,
+            scope: "data",
+            bytes: 8 * u64::from(labels.params.n),
         })
     }
 }
@@ -92,7 +129,7 @@ pub fn bind(
     data: &Data,
     seed: u64,
 ) -> Result<Bound, GanError> {
-    let batch = model.discriminator.input_shape(config.batch);
+    let batch = model.generator.output_shape(config.batch);
     let random = RandomSource {
         seed,
         stream: DATA_STREAM,
@@ -114,6 +151,7 @@ pub fn bind(
             let latent = model.generator.input_shape(config.batch).numel();
             let host = HostBuffers {
                 data: table.push(Purpose::Data, "data", batch.numel()),
+                labels: table.push(Purpose::Data, "labels", config.batch),
                 latents: table.push(Purpose::Data, "latents", latent),
                 interpolation: table.push(Purpose::Data, "interpolation", config.batch),
             };
@@ -126,10 +164,25 @@ pub fn bind(
         Data::Glyphs => glyph_sampler(caps, table, model, config.batch, random)?,
         Data::Toy(set) => toy_sampler(caps, table, model, config.batch, *set, random)?,
     };
+    if let Some(conditional) = &config.conditional {
+        check_classes(&sampler, conditional.classes)?;
+    }
     Ok(Bound {
         inputs: Inputs::Device(std::rc::Rc::new(sampler)),
         host: None,
     })
+}
+
+/// Refuses data without labels, and labels that a one-hot column of `classes` cannot hold.
+fn check_classes(sampler: &Sampler, classes: usize) -> Result<(), GanError> {
+    let found = match sampler.classes {
+        Some(found) if found <= classes => return Ok(()),
+        Some(found) => format!("{found} classes"),
+        None => "no labels".into(),
+    };
+    Err(GanError::Input(format!(
+        "the method is conditional on {classes} classes, the data has {found}; set `classes` to the data's, or choose labelled data"
+    )))
 }
 
 fn image_sampler(
@@ -149,13 +202,14 @@ fn image_sampler(
     let mut bytes = set.pixels.clone();
     bytes.resize(bytes.len().next_multiple_of(4), 0);
     let pixels = table.push_filled("data set", bytes);
+    let labels = set_labels(caps, table, batch, set, random)?;
     let params = dataset_batch::Params {
         count: set.count as u32,
         channels: set.channels as u32,
         h: set.height as u32,
         w: set.width as u32,
         n: batch as u32,
-        layout: match model.discriminator.input() {
+        layout: match model.generator.output() {
             Extent::Image { .. } => dataset_batch::Layout::ImagesCNHW,
             Extent::Features { .. } => dataset_batch::Layout::FeaturesFirst,
         },
@@ -164,7 +218,9 @@ fn image_sampler(
     };
     let caps = caps.clone();
     Ok(Sampler {
-        shape: model.discriminator.input_shape(batch),
+        shape: model.generator.output_shape(batch),
+        classes: set.classes(),
+        labels,
         kernel: Box::new(move |out_offset| {
             dataset_batch::kernel(
                 &caps,
@@ -176,6 +232,45 @@ fn image_sampler(
         }),
         buffers: vec![pixels, table.counters],
     })
+}
+
+/// The labels of a set, where it has them, placed on the device.
+fn set_labels(
+    caps: &Caps,
+    table: &mut Table,
+    batch: usize,
+    set: &ImageSet,
+    random: RandomSource,
+) -> Result<Option<LabelSampler>, GanError> {
+    let (Some(labels), Some(classes)) = (&set.labels, set.classes()) else {
+        return Ok(None);
+    };
+    let limit = classes.min(label_batch::MAX_LABELS as usize);
+    let beyond = labels.iter().position(|&label| label as usize >= limit);
+    if labels.len() != set.count || beyond.is_some() {
+        let wrong = match beyond {
+            Some(i) => format!("image {i} has label {}, of {limit} classes", labels[i]),
+            None => format!("{} labels for {} images", labels.len(), set.count),
+        };
+        return Err(GanError::Input(format!(
+            "`{}`: {wrong}; labels are 0, 1, .. in the order of the images",
+            set.name
+        )));
+    }
+    let table_position = table.push_filled("labels", bytemuck::cast_slice(labels).to_vec());
+    Ok(Some(LabelSampler {
+        params: label_batch::Params {
+            labels: Labels::Set {
+                count: set.count as u32,
+            },
+            n: batch as u32,
+            random,
+            out_offset: 0,
+        },
+        caps: caps.clone(),
+        counters: table.counters,
+        table: Some(table_position),
+    }))
 }
 
 fn glyph_sampler(
@@ -205,9 +300,22 @@ fn glyph_sampler(
         random,
         out_offset: 0,
     };
+    let labels = LabelSampler {
+        params: label_batch::Params {
+            labels: Labels::Glyphs,
+            n: batch as u32,
+            random,
+            out_offset: 0,
+        },
+        caps: caps.clone(),
+        counters: table.counters,
+        table: None,
+    };
     let caps = caps.clone();
     Ok(Sampler {
         shape: model.sample.shape(batch),
+        classes: Some(glyphs::CLASSES),
+        labels: Some(labels),
         kernel: Box::new(move |out_offset| {
             glyph_kernel::kernel(
                 &caps,
@@ -232,7 +340,7 @@ fn toy_sampler(
     let features = set.dim();
     check_sample(model, Extent::Features { features }, set.name())?;
     let caps = caps.clone();
-    let shape = model.discriminator.input_shape(batch);
+    let shape = model.generator.output_shape(batch);
     let n = batch as u32;
     let (values, components, sigma) = match set.distribution() {
         Distribution::Mixture1(m) => mixture_table(&m),
@@ -257,12 +365,25 @@ fn toy_sampler(
             let buffers = vec![table.counters];
             return Ok(Sampler {
                 shape,
+                classes: None,
+                labels: None,
                 kernel,
                 buffers,
             });
         }
     };
     let centres = table.push_filled("mixture", bytemuck::cast_slice(&values).to_vec());
+    let labels = LabelSampler {
+        params: label_batch::Params {
+            labels: Labels::Mixture { components },
+            n,
+            random,
+            out_offset: 0,
+        },
+        caps: caps.clone(),
+        counters: table.counters,
+        table: Some(centres),
+    };
     let params = mixture_batch::Params {
         n,
         dim: features as u32,
@@ -273,6 +394,8 @@ fn toy_sampler(
     };
     Ok(Sampler {
         shape,
+        classes: Some(components as usize),
+        labels: Some(labels),
         kernel: Box::new(move |out_offset| {
             mixture_batch::kernel(
                 &caps,

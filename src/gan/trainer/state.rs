@@ -57,6 +57,15 @@ pub fn generator_arenas<'a>(model: &'a Model, table: &Table) -> Vec<Arena<'a>> {
     arenas
 }
 
+/// The arenas that judging needs.
+pub fn discriminator_arenas<'a>(model: &'a Model, table: &Table) -> [Arena<'a>; 2] {
+    let d = &model.discriminator;
+    [
+        ("d.", d.params(), table.d.params),
+        ("d.", d.states(), table.d.state),
+    ]
+}
+
 /// The content of an arena from the state's tensors; padding is 0.
 ///
 /// # Errors
@@ -115,11 +124,20 @@ impl Trainer {
         all.extend([
             ("opt_g.m.", g.params(), t.g.moments[0]),
             ("opt_g.v.", g.params(), t.g.moments[1]),
-            ("d.", d.params(), t.d.params),
-            ("d.", d.states(), t.d.state),
+        ]);
+        all.extend(discriminator_arenas(&self.model, t));
+        all.extend([
             ("opt_d.m.", d.params(), t.d.moments[0]),
             ("opt_d.v.", d.params(), t.d.moments[1]),
         ]);
+        if let (Some(e), Some(arenas)) = (&self.model.encoder, &t.e) {
+            all.extend([
+                ("e.", e.params(), arenas.params),
+                ("e.", e.states(), arenas.state),
+                ("opt_e.m.", e.params(), arenas.moments[0]),
+                ("opt_e.v.", e.params(), arenas.moments[1]),
+            ]);
+        }
         let scalers = [("scaler_g.", t.g.scaler), ("scaler_d.", t.d.scaler)];
         let scalers = scalers.into_iter().filter_map(|(name, b)| Some((name, b?)));
         all.extend(scalers.map(|(name, buffer)| (name, scaler_specs(), buffer)));
@@ -221,6 +239,9 @@ impl Trainer {
         );
         let mut all = self.tensors_of("d.", d.params(), t.d.grads)?;
         all.extend(self.tensors_of("g.", g.params(), t.g.grads)?);
+        if let (Some(e), Some(arenas)) = (&self.model.encoder, &t.e) {
+            all.extend(self.tensors_of("e.", e.params(), arenas.grads)?);
+        }
         Ok(all)
     }
 }

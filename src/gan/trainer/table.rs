@@ -2,15 +2,15 @@
 use crate::gpu::{Buffer, Gpu, GpuError};
 use crate::graph::plan::{Plan, Region, pool_slots};
 use crate::kernels::scaler;
-use crate::nn::Network;
+use crate::nn::{Model, Network};
 use serde::Serialize;
 
-/// Scalars that a program reports per execution, in this order; further ones are the regularisers' penalties.
+/// Scalars that a program reports per execution, in this order; further ones are those of `GanConfig::extra_scalars`.
 pub const LOSS_D: usize = 0;
 pub const LOSS_G: usize = 1;
 pub const D_REAL: usize = 2;
 pub const D_FAKE: usize = 3;
-pub const FIRST_PENALTY: usize = 4;
+pub const FIRST_EXTRA: usize = 4;
 
 /// Indices into the counters buffer (u32 each).
 pub mod counter {
@@ -78,6 +78,8 @@ pub struct Table {
     pub ring: usize,
     pub g: NetworkArenas,
     pub d: NetworkArenas,
+    /// Of the encoder, where the method has one.
+    pub e: Option<NetworkArenas>,
     /// Moving averages of G's parameters and states, where the run keeps them.
     pub ema: Option<[usize; 2]>,
     /// Floats in one row of the ring.
@@ -86,7 +88,8 @@ pub struct Table {
 
 impl Table {
     /// Places everything but data and temporaries; `scalars` is how many a program reports, `ema` says whether G is averaged.
-    pub fn new(generator: &Network, discriminator: &Network, scalars: usize, ema: bool) -> Table {
+    pub fn new(model: &Model, scalars: usize, ema: bool) -> Table {
+        let (generator, discriminator) = (&model.generator, &model.discriminator);
         use Purpose::{Optimiser, Results, Weights};
         let mut planned = vec![];
         let mut add = |purpose, label: &str, floats| plan(&mut planned, purpose, label, floats);
@@ -109,6 +112,7 @@ impl Table {
         };
         let g = arenas("g", generator);
         let d = arenas("d", discriminator);
+        let e = model.encoder.as_ref().map(|encoder| arenas("e", encoder));
         let ema = ema.then(|| {
             [
                 add(Weights, "g_ema.parameters", generator.arena_len()),
@@ -123,6 +127,7 @@ impl Table {
             ring,
             g,
             d,
+            e,
             ema,
             row,
         }

@@ -1,8 +1,9 @@
 //! Convolutions and transposed convolutions.
-use super::{Layer, yes};
+use super::{Layer, no, yes};
 use crate::graph::{Expr, Window};
 use crate::nn::init::Family;
 use crate::nn::network::{Declare, Pass};
+use crate::nn::spectral::WeightForm;
 use crate::nn::{Extent, InitOverride, Pair, Result};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,9 @@ pub struct Conv2d {
     pub pad: Pair,
     #[serde(default = "yes")]
     pub bias: bool,
+    /// The weight is divided by its largest singular value: [`crate::nn::spectral`].
+    #[serde(default, skip_serializing_if = "no")]
+    pub spectral_norm: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<InitOverride>,
 }
@@ -42,6 +46,9 @@ pub struct ConvTranspose2d {
     pub output_padding: Pair,
     #[serde(default = "yes")]
     pub bias: bool,
+    /// The weight is divided by its largest singular value: [`crate::nn::spectral`].
+    #[serde(default, skip_serializing_if = "no")]
+    pub spectral_norm: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<InitOverride>,
 }
@@ -54,6 +61,16 @@ fn image(d: &Declare, input: Extent) -> Result<(usize, [usize; 2])> {
             width,
         } => Ok((channels, [height, width])),
         Extent::Features { .. } => d.mismatch("an image (put an unflatten layer before it)", input),
+    }
+}
+
+impl Conv2d {
+    fn form(&self) -> WeightForm {
+        WeightForm {
+            axis: 0,
+            spectral_norm: self.spectral_norm,
+            bias: self.bias,
+        }
     }
 }
 
@@ -77,11 +94,8 @@ impl Layer for Conv2d {
             );
         };
         let fan_in = channels * kh * kw;
-        let [weight, bias] = d.init(Family::Conv, Some(fan_in), self.init.as_ref())?;
-        d.param("weight", [self.out, channels, kh, kw], weight);
-        if self.bias {
-            d.param("bias", [self.out], bias);
-        }
+        let init = d.init(Family::Conv, Some(fan_in), self.init.as_ref())?;
+        d.weights(&[self.out, channels, kh, kw], init, self.form());
         d.cost((height * width) as u64 * (fan_in * self.out) as u64);
         Ok(Extent::Image {
             channels: self.out,
@@ -94,17 +108,21 @@ impl Layer for Conv2d {
             stride: self.stride.get(),
             pad: self.pad.get(),
         };
-        let w = p.param("weight");
+        let (w, bias) = p.weights(self.form())?;
         let y = p.g.conv2d(x, w, window);
         let y = p.at(y)?;
-        if !self.bias {
-            return Ok(y);
-        }
-        p.add_per_channel("bias", y)
+        p.add_per_channel(y, bias)
     }
 }
 
 impl ConvTranspose2d {
+    fn form(&self) -> WeightForm {
+        WeightForm {
+            axis: 1,
+            spectral_norm: self.spectral_norm,
+            bias: self.bias,
+        }
+    }
     /// Image that comes out, where one does.
     fn size(&self, input: [usize; 2]) -> Option<[usize; 2]> {
         let (k, s, p, o) = (
@@ -146,11 +164,8 @@ impl Layer for ConvTranspose2d {
             );
         };
         // PyTorch's fan-in of a weight is size(1) times the kernel area; here size(1) is the output channels.
-        let [weight, bias] = d.init(Family::Conv, Some(self.out * kh * kw), self.init.as_ref())?;
-        d.param("weight", [channels, self.out, kh, kw], weight);
-        if self.bias {
-            d.param("bias", [self.out], bias);
-        }
+        let init = d.init(Family::Conv, Some(self.out * kh * kw), self.init.as_ref())?;
+        d.weights(&[channels, self.out, kh, kw], init, self.form());
         d.cost((size[0] * size[1]) as u64 * (channels * self.out * kh * kw) as u64);
         Ok(Extent::Image {
             channels: self.out,
@@ -167,12 +182,9 @@ impl Layer for ConvTranspose2d {
         let Some(size) = self.size([shape[2], shape[3]]) else {
             return p.mismatch("an image that the padding leaves something of", shape);
         };
-        let w = p.param("weight");
+        let (w, bias) = p.weights(self.form())?;
         let y = p.g.conv2d_input_grad(w, x, window, size);
         let y = p.at(y)?;
-        if !self.bias {
-            return Ok(y);
-        }
-        p.add_per_channel("bias", y)
+        p.add_per_channel(y, bias)
     }
 }

@@ -1,8 +1,9 @@
 //! Fully connected layers.
-use super::{Layer, yes};
+use super::{Layer, no, yes};
 use crate::graph::Expr;
 use crate::nn::init::Family;
 use crate::nn::network::{Declare, Pass};
+use crate::nn::spectral::WeightForm;
 use crate::nn::{Extent, InitOverride, Result};
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +15,21 @@ pub struct Linear {
     pub out: usize,
     #[serde(default = "yes")]
     pub bias: bool,
+    /// W is divided by its largest singular value: [`crate::nn::spectral`].
+    #[serde(default, skip_serializing_if = "no")]
+    pub spectral_norm: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<InitOverride>,
+}
+
+impl Linear {
+    fn form(&self) -> WeightForm {
+        WeightForm {
+            axis: 0,
+            spectral_norm: self.spectral_norm,
+            bias: self.bias,
+        }
+    }
 }
 
 impl Layer for Linear {
@@ -27,21 +41,15 @@ impl Layer for Linear {
             );
         };
         d.at_least_one("out", self.out)?;
-        let [weight, bias] = d.init(Family::Linear, Some(features), self.init.as_ref())?;
-        d.param("weight", [self.out, features], weight);
-        if self.bias {
-            d.param("bias", [self.out], bias);
-        }
+        let init = d.init(Family::Linear, Some(features), self.init.as_ref())?;
+        d.weights(&[self.out, features], init, self.form());
         d.cost(features as u64 * self.out as u64);
         Ok(Extent::Features { features: self.out })
     }
     fn forward(&self, p: &mut Pass, x: Expr) -> Result<Expr> {
-        let w = p.param("weight");
+        let (w, bias) = p.weights(self.form())?;
         let y = p.g.matmul(w, x);
         let y = p.at(y)?;
-        if !self.bias {
-            return Ok(y);
-        }
-        p.add_per_channel("bias", y)
+        p.add_per_channel(y, bias)
     }
 }

@@ -1,17 +1,29 @@
 //! The table of layer types: one file per family, one line per type here.
 mod activation;
+mod branches;
 mod conv;
+mod dropout;
+mod features;
+mod label;
 mod linear;
+mod maxout;
+mod minibatch;
 mod norm;
 mod residual;
 mod resize;
 
 pub use activation::{LeakyRelu, Relu, Sigmoid, Softplus, Tanh};
+pub use branches::Branches;
 pub use conv::{Conv2d, ConvTranspose2d};
+pub use dropout::Dropout;
+pub use features::Features;
+pub use label::{Condition, Projection};
 pub use linear::Linear;
+pub use maxout::Maxout;
+pub use minibatch::MinibatchDiscrimination;
 pub use norm::{Affine, BatchNorm, LayerNorm};
 pub use residual::Residual;
-pub use resize::{AvgPool, Flatten, Unflatten, Upsample, flatten, unflatten};
+pub use resize::{AvgPool, Flatten, MaxPool, Unflatten, Upsample, flatten, unflatten};
 
 use super::network::{Declare, Pass};
 use super::{Extent, Result};
@@ -61,10 +73,22 @@ table! {
     Unflatten "unflatten"
     Upsample "upsample"
     AvgPool "avg_pool"
+    MaxPool "max_pool"
     Residual "residual"
+    Branches "branches"
+    Maxout "maxout"
+    MinibatchDiscrimination "minibatch_discrimination"
+    Condition "condition"
+    Projection "projection"
+    Dropout "dropout"
+    Features "features"
 }
 
 /// serde's default of `bias`.
 fn yes() -> bool {
     true
+}
+/// True where serde leaves `spectral_norm` out.
+fn no(value: &bool) -> bool {
+    !value
 }

@@ -33,6 +33,14 @@ pub struct AvgPool {
     pub factor: Pair,
 }
 
+/// Maximum over windows that do not overlap (stride = kernel); `torch.nn.MaxPool2d(kernel)` on images that the kernel divides. Of
+/// equal largest values the first in row-major order gets the whole gradient, as there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MaxPool {
+    pub kernel: Pair,
+}
+
 /// Image batch to vectors in PyTorch's (c, h, w) order: `[C, N, H, W]` -> `[C H W, N]`; vectors `[F, N]` stay as they are.
 ///
 /// # Errors
@@ -114,28 +122,42 @@ impl Layer for Upsample {
     }
 }
 
+/// The image that windows of this size leave of `input`.
+fn pooled(d: &Declare, what: &str, [fh, fw]: [usize; 2], input: Extent) -> Result<Extent> {
+    d.at_least_one(what, fh.min(fw))?;
+    match input {
+        Extent::Image {
+            channels,
+            height,
+            width,
+        } if height.is_multiple_of(fh) && width.is_multiple_of(fw) => Ok(Extent::Image {
+            channels,
+            height: height / fh,
+            width: width / fw,
+        }),
+        _ => d.mismatch(
+            format!("an image whose sizes are multiples of the {what} {fh}x{fw}"),
+            input,
+        ),
+    }
+}
+
 impl Layer for AvgPool {
     fn declare(&self, d: &mut Declare, input: Extent) -> Result<Extent> {
-        let [fh, fw] = self.factor.get();
-        d.at_least_one("factor", fh.min(fw))?;
-        match input {
-            Extent::Image {
-                channels,
-                height,
-                width,
-            } if height.is_multiple_of(fh) && width.is_multiple_of(fw) => Ok(Extent::Image {
-                channels,
-                height: height / fh,
-                width: width / fw,
-            }),
-            _ => d.mismatch(
-                format!("an image whose sizes are multiples of the factor {fh}x{fw}"),
-                input,
-            ),
-        }
+        pooled(d, "factor", self.factor.get(), input)
     }
     fn forward(&self, p: &mut Pass, x: Expr) -> Result<Expr> {
         let y = p.g.avg_pool(x, self.factor.get());
+        p.at(y)
+    }
+}
+
+impl Layer for MaxPool {
+    fn declare(&self, d: &mut Declare, input: Extent) -> Result<Extent> {
+        pooled(d, "kernel", self.kernel.get(), input)
+    }
+    fn forward(&self, p: &mut Pass, x: Expr) -> Result<Expr> {
+        let y = p.g.max_pool(x, self.kernel.get());
         p.at(y)
     }
 }

@@ -143,6 +143,10 @@ impl Engine for Fake {
         })
     }
 
+    fn judge(&mut self, samples: &[f32]) -> Result<Vec<f32>, EngineError> {
+        Ok(samples.to_vec())
+    }
+
     fn checkpoint(&mut self) -> Result<CheckpointData, EngineError> {
         let mut data = CheckpointData {
             step: self.step,
@@ -222,6 +226,7 @@ impl Bench {
                 params_g: 1,
                 params_d: 0,
                 sample_shape: self.sample_shape,
+                classes: None,
                 images_per_step: 30,
                 data_len: Some(600),
                 choices: self.choices.clone(),

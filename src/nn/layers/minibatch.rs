@@ -1,0 +1,79 @@
+//! Minibatch discrimination.
+use super::Layer;
+use crate::graph::{Expr, Graph, Result as GraphResult};
+use crate::nn::init::Family;
+use crate::nn::network::{Declare, Pass};
+use crate::nn::{Extent, InitOverride, Result};
+use serde::{Deserialize, Serialize};
+
+/// Tells D how close each sample is to the others of its batch (Salimans et al., arXiv 1606.03498, section 3.2): with M = T^T x,
+/// read as a `kernels x dims` matrix per sample, appends to x `[F, N]` the `kernels` features
+/// f_b(x_i) = sum over j != i of exp(-|M_ib - M_jb|_1).
+///
+/// `weight` is T, `[F, kernels dims]`, as in the paper; it starts as a linear layer's of fan-in F. f grows with the batch: D learns
+/// for batches of one size.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MinibatchDiscrimination {
+    /// Features that are appended (the paper's B).
+    pub kernels: usize,
+    /// Numbers that each distance goes over (the paper's C).
+    #[serde(default = "dims")]
+    pub dims: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<InitOverride>,
+}
+fn dims() -> usize {
+    5
+}
+
+impl MinibatchDiscrimination {
+    /// f `[kernels, N]` of M `[kernels dims, N]`. Only the distances `[kernels, 1, N, N]` are as large as N^2; differences are
+    /// folded into the sums over them.
+    fn closeness(&self, g: &mut Graph, m: Expr) -> GraphResult<Expr> {
+        let n = g.shape(m)[1];
+        let (b, c) = (self.kernels, self.dims);
+        let one = g.reshape(m, [b, c, n, 1])?;
+        let other = g.reshape(m, [b, c, 1, n])?;
+        let difference = g.sub(one, other)?;
+        let absolute = g.abs(difference);
+        let distance = g.sum(absolute, &[1])?;
+        let away = g.neg(distance);
+        let close = g.exp(away);
+        let (i, j) = (g.iota([1, 1, n, n], 2)?, g.iota([1, 1, n, n], 3)?);
+        let itself = g.equal(i, j)?;
+        let zero = g.scalar(0.0);
+        let others = g.select(itself, zero, close)?;
+        let sum = g.sum(others, &[3])?;
+        g.reshape(sum, [b, n])
+    }
+}
+
+impl Layer for MinibatchDiscrimination {
+    fn declare(&self, d: &mut Declare, input: Extent) -> Result<Extent> {
+        let Extent::Features { features } = input else {
+            return d.mismatch(
+                "a vector of features (put a flatten layer before it)",
+                input,
+            );
+        };
+        d.at_least_one("kernels", self.kernels)?;
+        d.at_least_one("dims", self.dims)?;
+        let columns = self.kernels * self.dims;
+        let [weight, _] = d.init(Family::Linear, Some(features), self.init.as_ref())?;
+        d.param("weight", [features, columns], weight);
+        d.cost(features as u64 * columns as u64);
+        Ok(Extent::Features {
+            features: features + self.kernels,
+        })
+    }
+    fn forward(&self, p: &mut Pass, x: Expr) -> Result<Expr> {
+        let weight = p.param("weight");
+        let m = p.g.matmul_t(weight, x, true, false);
+        let m = p.at(m)?;
+        let f = self.closeness(p.g, m);
+        let f = p.at(f)?;
+        let y = p.g.concat(&[x, f], 0);
+        p.at(y)
+    }
+}
