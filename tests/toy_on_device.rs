@@ -65,11 +65,11 @@ fn samples(set: ToySet, n: u32) -> Samples {
 #[test]
 fn device_samples_score_as_the_exact_distributions() {
     for set in ToySet::ALL {
-        let n = if set.dim() == 2 { 2500 } else { 20_000 };
-        let (target, samples) = (Target::points(set), samples(set, n));
+        let (target, samples) = (Target::points(set), samples(set, 2500));
+        let sets = target.exact_sets(2500);
         let mut measured = 0;
         for metric in Metric::all_for(&target) {
-            let Some(exact) = metric.exact(&target, n as usize).unwrap() else {
+            let Some(exact) = metric.exact(&target, &sets).unwrap() else {
                 continue;
             };
             let value = (metric.measure)(&target, &samples).unwrap().scalar();

@@ -39,11 +39,12 @@ pub fn upper_integral(mixture: &Mixture<1>, x: f64) -> f64 {
     })
 }
 
-/// The x in `(a, b)` with `F(x) = p`, by bisection to the last bit.
+/// The x in `(a, b)` with `F(x) = p`, by bisection to 1e-12 sigma or the last bit.
 pub fn quantile_between(mixture: &Mixture<1>, p: f64, mut a: f64, mut b: f64) -> f64 {
+    let enough = 1e-12 * f64::from(mixture.sigma);
     loop {
         let mid = 0.5 * (a + b);
-        if mid <= a || mid >= b {
+        if mid <= a || mid >= b || b - a <= enough {
             return mid;
         }
         if cdf(mixture, mid) < p {

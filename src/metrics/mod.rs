@@ -111,23 +111,20 @@ impl Metric {
         METRICS.iter().filter(|m| m.domain.holds(target))
     }
 
-    /// The floor (or ceiling) of the metric; `None` if the law is not known or the value is no single number.
+    /// The floor (or ceiling) of the metric, from [`Target::exact_sets`]; `None` without sets or where the value is no single number.
     ///
     /// # Errors
     /// Those of the metric itself.
-    pub fn exact(&self, target: &Target, n: usize) -> Result<Option<Exact>, MetricError> {
+    pub fn exact(&self, target: &Target, sets: &[Samples]) -> Result<Option<Exact>, MetricError> {
         let mut values = Vec::new();
-        for index in 0..EXACT_SETS {
-            let Some(samples) = target.exact(n, index) else {
-                return Ok(None);
-            };
-            match (self.measure)(target, &samples)?.scalar() {
+        for samples in sets {
+            match (self.measure)(target, samples)?.scalar() {
                 Some(value) => values.push(value),
                 None => return Ok(None),
             }
         }
         let (mean, deviation) = mean_and_deviation(&values);
-        Ok(Some(Exact { mean, deviation }))
+        Ok((!values.is_empty()).then_some(Exact { mean, deviation }))
     }
 }
 
@@ -228,9 +225,10 @@ mod tests {
     fn exact_samples_score_the_published_ceilings_and_floors() {
         for (set, modes, kl) in [(ToySet::Ring8, 8.0, 0.0014), (ToySet::Grid25, 25.0, 0.0048)] {
             let target = Target::points(set);
+            let sets = target.exact_sets(PROTOCOL_SAMPLES);
             let exact = |name: &str| {
                 let metric = Metric::find(name).unwrap();
-                metric.exact(&target, PROTOCOL_SAMPLES).unwrap().unwrap()
+                metric.exact(&target, &sets).unwrap().unwrap()
             };
             assert_eq!(
                 (exact("modes").mean, exact("modes").deviation),
@@ -258,7 +256,8 @@ mod tests {
     #[test]
     fn exact_laws_of_images_are_not_known() {
         let metric = Metric::find("modes").unwrap();
-        assert_eq!(metric.exact(&Target::Images, 10), Ok(None));
+        let sets = Target::Images.exact_sets(10);
+        assert_eq!(metric.exact(&Target::Images, &sets), Ok(None));
     }
 
     #[test]
@@ -266,7 +265,8 @@ mod tests {
         let target = Target::points(ToySet::Ring8);
         let floor = |n| {
             let metric = Metric::find("sliced_w1").unwrap();
-            metric.exact(&target, n).unwrap().unwrap().mean
+            let sets = target.exact_sets(n);
+            metric.exact(&target, &sets).unwrap().unwrap().mean
         };
         let (few, many) = (floor(250), floor(2500));
         assert!(many < 0.6 * few && many > 0.0, "{few} {many}");

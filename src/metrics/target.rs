@@ -96,6 +96,15 @@ impl Target {
     }
 }
 
+impl Target {
+    /// The sets of `n` exact samples that floors are measured on; none where the law is not known.
+    pub fn exact_sets(&self, n: usize) -> Vec<Samples> {
+        (0..super::EXACT_SETS)
+            .map_while(|index| self.exact(n, index))
+            .collect()
+    }
+}
+
 /// Generated samples.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Samples {

@@ -124,8 +124,9 @@ pub fn measure_beside_exact(
     samples: &Samples,
 ) -> Result<Vec<Measured>, MetricError> {
     let mut measured = measure(metrics, target, samples)?;
+    let sets = target.exact_sets(samples.len());
     for (row, metric) in measured.iter_mut().zip(metrics) {
-        row.exact = metric.exact(target, samples.len())?;
+        row.exact = metric.exact(target, &sets)?;
     }
     Ok(measured)
 }

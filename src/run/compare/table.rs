@@ -522,7 +522,7 @@ mod tests {
             "Budget 10steps, 3 seeds, 2500 samples each",
             "3 ± 1 [6.250]",
             "**8**",
-            "0.5000 (2 of 3)",
+            "0.5000** (2 of 3)",
             "1 of 3 (seed 0 diverged at step 7, 1 to be trained)",
             "| exact samples | 8 ",
             "0.0014 ± 0.0007",
