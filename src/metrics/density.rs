@@ -9,8 +9,9 @@
 //! Natural logarithms throughout. KL is infinite where one side has no mass at all; here each side is mixed with a millionth of the
 //! uniform density over the grid, so that a mode without any samples costs its mass times about `ln(10^6)` and no more.
 
+use super::MetricError;
 use super::gaussian::std_normal_pdf;
-use super::toy::{MetricError, sorted};
+use super::w1::sorted;
 use crate::data::toy::Mixture;
 use serde::Serialize;
 

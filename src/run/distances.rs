@@ -4,17 +4,13 @@ use super::config::TrainConfig;
 use super::error::RunError;
 use super::session::{Engine, EngineError, Latents, SampleRequest, SampleShape, SampleValues};
 use crate::data::Source;
-use crate::data::rng::Stream;
 use crate::data::toy::{Distribution, ToySet};
-use crate::metrics::density::{SAMPLES, divergences, js_modes};
-use crate::metrics::toy::{MetricError, PROTOCOL_SAMPLES, sliced_w1, w1_1d};
+use crate::metrics::density::SAMPLES;
+use crate::metrics::{Metric, MetricError, PROTOCOL_SAMPLES, Samples, Target};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// Latents are neither those of the pictures nor of the protocol: the run's seed with these bits flipped.
 const SEED_FLIP: u64 = 0x6469_7374;
-/// Directions of the sliced distance, and reference samples.
-const DIRECTIONS: usize = 64;
-const REFERENCE: usize = 10_000;
 
 /// Numbers by their names in the table of metrics.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,12 +19,6 @@ pub struct Distances(pub Vec<(&'static str, f64)>);
 impl Distances {
     pub fn get(&self, name: &str) -> Option<f64> {
         self.0.iter().find(|(n, _)| *n == name).map(|(_, v)| *v)
-    }
-
-    /// Without those that stand elsewhere already.
-    pub fn without(mut self, names: &[&str]) -> Self {
-        self.0.retain(|(name, _)| !names.contains(name));
-        self
     }
 }
 
@@ -102,35 +92,29 @@ pub fn draw(
 /// # Errors
 /// [`MetricError::NoSamples`], [`MetricError::NonFinite`].
 pub fn of(set: ToySet, samples: &[f32]) -> Result<Distances, MetricError> {
-    let pairs = || -> Vec<[f32; 2]> { samples.chunks_exact(2).map(|p| [p[0], p[1]]).collect() };
-    Ok(Distances(match set.distribution() {
-        Distribution::Mixture1(target) => {
-            let found = divergences(samples, &target)?;
-            vec![
-                ("js", found.js),
-                ("kl_data_model", found.kl_data_model),
-                ("kl_model_data", found.kl_model_data),
-                ("w1", w1_1d(samples, &target)?),
-            ]
+    let target = Target::points(set);
+    let pairs = samples.chunks_exact(2).map(|p| [p[0], p[1]]);
+    let (names, samples): (&[&str], _) = match set.distribution() {
+        Distribution::Mixture1(_) => (
+            &["js", "kl_data_model", "kl_model_data", "w1"],
+            Samples::Line(samples.to_vec()),
+        ),
+        Distribution::Mixture2(_) => (&["js_modes", "sliced_w1"], Samples::Plane(pairs.collect())),
+        Distribution::SwissRoll(_) => (&["sliced_w1"], Samples::Plane(pairs.collect())),
+    };
+    let mut found = vec![];
+    for metric in names.iter().filter_map(|name| Metric::find(name)) {
+        if let Some(value) = (metric.measure)(&target, &samples)?.scalar() {
+            found.push((metric.name, value));
         }
-        Distribution::Mixture2(target) => {
-            let reference = target.sample(&Stream::new(0, 0, 0), REFERENCE);
-            let points = pairs();
-            vec![
-                ("js_modes", js_modes(&points, &target)?),
-                ("sliced_w1", sliced_w1(&points, &reference, DIRECTIONS)?),
-            ]
-        }
-        Distribution::SwissRoll(roll) => {
-            let reference = roll.sample(&Stream::new(0, 0, 0), REFERENCE);
-            vec![("sliced_w1", sliced_w1(&pairs(), &reference, DIRECTIONS)?)]
-        }
-    }))
+    }
+    Ok(Distances(found))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::rng::Stream;
 
     #[test]
     fn every_set_has_its_distances_and_they_are_in_the_table_of_metrics() {

@@ -197,7 +197,7 @@ fn numbered(runs: &Path) -> Result<Vec<(u64, PathBuf)>, FolderError> {
 }
 
 /// `text` with everything replaced that some file system or shell dislikes.
-fn file_name_part(text: &str) -> String {
+pub(super) fn file_name_part(text: &str) -> String {
     let safe: String = text
         .chars()
         .map(|c| {

@@ -1,7 +1,6 @@
 //! What a run amounts to: the object that `--json` prints and `summary.json` holds.
 use super::checkpoint::CheckpointData;
 use super::config::Precision;
-use super::distances::Distances;
 use super::toy::ToySummary;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -69,12 +68,9 @@ pub struct Summary {
     pub loss_scale_g: Option<LossScale>,
     pub params_g: u64,
     pub params_d: u64,
-    /// `modes, high_quality_percent, reverse_kl`, or `w1, d_real_mean, d_fake_mean`; absent for images.
+    /// Every metric of a built-in point set by its name, and on 1-D sets `d_real_mean` and `d_fake_mean`; absent for images.
     #[serde(flatten)]
     pub toy: Option<ToySummary>,
-    /// `js, kl_data_model, kl_model_data`, or `js_modes, sliced_w1`; absent for images.
-    #[serde(flatten)]
-    pub distances: Option<Distances>,
     pub run: PathBuf,
     pub checkpoint: PathBuf,
     /// The last picture of samples.

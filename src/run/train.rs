@@ -14,7 +14,6 @@ use super::session::{Engine, EngineError, EngineFacts, EngineTraffic, StepReport
 use super::summary::{LossScale, Outcome, Summary};
 use super::tensors::write_atomic;
 use super::toy::{self, RecentOutputs};
-use crate::metrics::toy::ToyReport;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -450,14 +449,6 @@ impl Run<'_> {
     ) -> Result<Summary, RunError> {
         let toy = toy::measure(engine, self.config, &self.recent)?;
         self.measure(engine)?;
-        // The set's own report holds this one already.
-        let elsewhere: &[&str] = match toy.as_ref().map(|toy| &toy.report) {
-            Some(ToyReport::Mixture1 { .. }) => &["w1"],
-            Some(ToyReport::SwissRoll { .. }) => &["sliced_w1"],
-            _ => &[],
-        };
-        let measured = found(&self.measured, engine.step());
-        let distances = measured.map(|m| m.distances.clone().without(elsewhere));
         let animation = curves::animation(&self.folder, engine.step())?;
         if let Some(path) = &animation {
             self.around.reporter.wrote("curves", path);
@@ -485,7 +476,6 @@ impl Run<'_> {
             params_g: self.facts.params_g,
             params_d: self.facts.params_d,
             toy,
-            distances,
             curves: animation,
             run: self.folder.path().into(),
             checkpoint,
