@@ -70,9 +70,7 @@ fn train(
     };
     let mut config = planned.config.clone();
     if let Some(limit) = config.budget.max_time_s {
-        // What this run has not spent yet; training itself ends a run that has spent everything at once.
-        let left = limit as f64 - record.seconds;
-        config.budget.max_time_s = Some(left.ceil().max(1.0) as u64);
+        config.budget.max_time_s = Some(time_left(limit, record.seconds));
     }
     let job = Job {
         reference: reference(&config),
@@ -105,6 +103,11 @@ fn train(
         RecordError::Run(source) => of_run(planned, source),
         RecordError::Record(error) => error,
     })
+}
+
+/// Seconds of a budget that are not spent yet, rounded up; at least one, which is what training takes.
+fn time_left(limit: u64, spent: f64) -> u64 {
+    (limit as f64 - spent).ceil().max(1.0) as u64
 }
 
 /// Where the run goes on, or a new folder. What a killed process left without a checkpoint is removed: the folder's name is the hash of
@@ -288,4 +291,17 @@ pub fn one_by_one(
         }
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_budget_is_spent_once_over_all_calls() {
+        assert_eq!(time_left(60, 0.0), 60);
+        assert_eq!(time_left(60, 20.5), 40);
+        assert_eq!(time_left(60, 59.9), 1);
+        assert_eq!(time_left(60, 61.0), 1);
+    }
 }
