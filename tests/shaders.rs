@@ -126,7 +126,14 @@ fn data(sample: Extent) -> Vec<Data> {
             };
             match channels {
                 1 => vec![Data::Set(set), Data::Glyphs],
-                _ => vec![Data::Set(set)],
+                _ => {
+                    let grey = ImageSet {
+                        channels: 1,
+                        pixels: vec![0; 2 * height * width],
+                        ..set.clone()
+                    };
+                    vec![Data::Set(set), Data::Stacked(grey)]
+                }
             }
         }
     }

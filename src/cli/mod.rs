@@ -1,6 +1,7 @@
 //! The command line: one file per verb, and one place where outcomes become exit codes.
 mod adapters;
 mod bench;
+mod classify;
 mod compare;
 mod error;
 mod eval;
@@ -47,6 +48,7 @@ enum Verb {
     Bench(bench::Args),
     Profile(profile::Args),
     Tune(tune::Args),
+    Classify(classify::Args),
 }
 
 /// Runs the verb on the command line and gives its exit code.
@@ -74,6 +76,7 @@ pub fn main() -> ExitCode {
         Verb::Bench(args) => bench::run(&args),
         Verb::Profile(args) => profile::run(&args),
         Verb::Tune(args) => tune::run(&args),
+        Verb::Classify(args) => classify::run(&args),
     };
     match outcome {
         Ok(code) => code,

@@ -122,7 +122,9 @@ impl ModelFlags {
                 Source::Toy(set) => Extent::Features {
                     features: set.dim(),
                 },
-                Source::Glyphs | Source::Path(_) => config.model.spec()?.sample_extent()?,
+                Source::Glyphs | Source::Stacked(_) | Source::Path(_) => {
+                    config.model.spec()?.sample_extent()?
+                }
             };
             config.model = ModelConfig::named(specific(name, sample));
             config.method.latent_dim = None;

@@ -20,6 +20,7 @@ pub mod record;
 pub mod rmsprop;
 pub mod scaler;
 pub mod sgd;
+pub mod stacked_batch;
 pub mod swissroll_batch;
 mod walk;
 

@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod ceilings;
 pub mod checkpoint;
+pub mod classifier;
 pub mod compare;
 pub mod config;
 pub mod engine;
