@@ -444,6 +444,7 @@ fn help_and_version_succeed() {
         "train --help",
         "sample --help",
         "eval --help",
+        "compare --help",
         "bench step --help",
         "adapters --help",
     ] {
@@ -841,4 +842,46 @@ fn a_run_is_measured_by_the_protocol() {
     let message = refused(here.path(), &["eval", "run", "--checkpoint", "3"]);
     assert!(message.contains("there are those of 2, 4"), "{message}");
     assert!(stdout(here.path(), &["eval", "--list"]).contains("1-D point sets"));
+}
+
+/// Digits of a hardly trained generator, by a hardly trained classifier: what it says is counted by the metrics that apply.
+#[test]
+fn images_are_measured_by_a_classifier_s_word() {
+    let here = tempfile::tempdir().unwrap();
+    let model = "input = { channels = 1, height = 28, width = 28 }\n\
+                 layer = [{ type = \"flatten\" }, { type = \"linear\", out = 10 }]\n";
+    std::fs::write(here.path().join("linear.toml"), model).unwrap();
+    idx_folder(&here.path().join("digits"), 9, 28);
+    let json = |args: &str| -> serde_json::Value {
+        let args: Vec<&str> = args.split_whitespace().collect();
+        serde_json::from_str(&stdout(here.path(), &args)).unwrap()
+    };
+    json(
+        "classify train --data glyphs --model linear.toml --out c.safetensors --steps 20 --batch 32 --json",
+    );
+    json("train --data stacked:digits --batch 8 --steps 1 --sample-every 0 --out run --json");
+    let message = refused(here.path(), &["eval", "run"]);
+    assert!(message.contains("--classifier FILE"), "{message}");
+    let message = refused(here.path(), &["eval", "run", "--metrics", "stacked_kl"]);
+    assert!(message.contains("stacked digits"), "{message}");
+
+    let found = json("eval run --classifier c.safetensors --samples 40 --json");
+    let metrics = found["metrics"].as_object().unwrap();
+    let names: Vec<_> = metrics.keys().map(String::as_str).collect();
+    assert_eq!(names, ["stacked_modes", "stacked_kl"]);
+    let value = |name: &str| metrics[name]["value"].as_f64().unwrap();
+    let modes = value("stacked_modes");
+    assert!((1.0..=40.0).contains(&modes), "{found}");
+    // At most ln 1000, of one mode; at least what 40 samples can spread over.
+    let kl = value("stacked_kl");
+    assert!(
+        kl <= 1000f64.ln() + 1e-9 && kl >= (1000f64 / 40.0).ln() - 1e-9,
+        "{found}"
+    );
+    assert!(found["note"].as_str().unwrap().contains("26000"), "{found}");
+    let exact = &metrics["stacked_modes"]["exact"]["mean"];
+    assert!((38.0..=40.0).contains(&exact.as_f64().unwrap()), "{found}");
+    let args = "eval run --classifier c.safetensors --metrics class_kl";
+    let message = refused(here.path(), &args.split(' ').collect::<Vec<_>>());
+    assert!(message.contains("stacked_modes, stacked_kl"), "{message}");
 }

@@ -181,14 +181,14 @@ fn methods_are_trained_measured_and_put_side_by_side() {
     );
 }
 
-/// Ctrl-C in the middle of a run with a time budget: exit code 130, and the second call spends what is left.
+/// Ctrl-C in the middle of a run: exit code 130, and the second call goes on from the checkpoint, in this process or in a child.
 #[cfg(unix)]
 #[test]
 fn an_interrupted_comparison_goes_on_where_it_stopped() {
     for jobs in ["1", "2"] {
         let here = tempfile::tempdir().unwrap();
         let at = here.path();
-        let args = "compare --presets ring8 --budget 4s --seeds 1 --out out --samples 50 \
+        let args = "compare --presets ring8 --budget 1000steps --seeds 1 --out out --samples 50 \
                     --set method.batch=8 --set report.log_every=1 --set report.sample_every=0 --json --jobs";
         let args: Vec<&str> = args.split_whitespace().chain([jobs]).collect();
         let child = command(at, &args)
@@ -232,20 +232,17 @@ fn an_interrupted_comparison_goes_on_where_it_stopped() {
         assert_eq!(stopped["status"], "interrupted", "{stopped}");
         let spent = |record: &Value| record["seconds"].as_f64().unwrap();
         let steps = |record: &Value| record["steps"].as_u64().unwrap();
-        assert!(spent(&stopped) < 4.0, "{stopped}");
+        assert!(spent(&stopped) > 0.0 && steps(&stopped) < 1000, "{stopped}");
 
         let whole = table(&command(at, &args).output().unwrap());
         assert_eq!(whole["rows"][0]["finished"], 1);
         let (run, finished) = record().unwrap();
         assert_eq!(finished["status"], "finished");
-        assert!(steps(&finished) > steps(&stopped));
-        assert!(
-            spent(&finished) >= 3.9 && spent(&finished) < 8.0,
-            "{finished}"
-        );
+        assert_eq!(steps(&finished), 1000);
+        assert!(spent(&finished) > spent(&stopped), "{stopped} {finished}");
         // One row for every step: none was made twice.
         let rows = read(&run.join("metrics.jsonl")).lines().count();
-        assert_eq!(rows as u64, steps(&finished));
+        assert_eq!(rows, 1000);
     }
 }
 

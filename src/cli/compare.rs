@@ -1,6 +1,7 @@
 //! `gan-gpu compare`: several methods under one budget, in one table and one picture.
 use super::{CliError, print_json, print_line};
 use crate::gpu::CacheFolder;
+use crate::run::classifier::Classifier;
 use crate::run::compare::builtin::{self, COMPARISONS};
 use crate::run::compare::file::{ComparisonFile, Seeds, unknown_variant};
 use crate::run::compare::record::{Record, Status};
@@ -59,6 +60,9 @@ pub struct Args {
     /// Samples drawn from each run to be measured; by default the protocol's number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     samples: Option<u32>,
+    /// Judge images by this classifier, as `gan-gpu classify train` writes it
+    #[arg(long, value_name = "FILE")]
+    classifier: Option<PathBuf>,
     /// The comparison's folder, new or holding an earlier part of it [default: comparisons/NAME]
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -230,6 +234,9 @@ fn measured_by(args: &Args, plan: &mut Comparison) {
     if let Some(samples) = args.samples {
         plan.samples = Some(samples as usize);
     }
+    if let Some(file) = &args.classifier {
+        plan.classifier = Some(file.clone());
+    }
 }
 
 fn plan_text(plan: &Comparison) -> Result<String, CliError> {
@@ -269,8 +276,16 @@ fn check(plan: &Comparison, only: &[String]) -> Result<(), CliError> {
             )));
         }
     }
-    for variant in plan.variant.iter().filter(|_| !plan.metrics.is_empty()) {
-        eval::select(&plan.metrics, &eval::target(&variant.config))?;
+    // What a classifier can tell is known when it is opened.
+    let unjudged = plan.classifier.is_none() && !plan.metrics.is_empty();
+    for variant in plan.variant.iter().filter(|_| unjudged) {
+        eval::select(&plan.metrics, &eval::target(&variant.config, None)?)?;
+    }
+    if let Some(file) = plan.classifier.as_ref().filter(|file| !file.is_file()) {
+        return Err(CliError::usage(format!(
+            "--classifier: there is no file {}; `gan-gpu classify train` makes one",
+            file.display()
+        )));
     }
     Ok(())
 }
@@ -359,6 +374,7 @@ fn with_engines<T>(work: impl FnOnce(&Engines) -> Result<T, CliError>) -> Result
     work(&Engines {
         train: &|config| engine::open(config, &cache),
         sample: &|config| engine::open_sampler(config, &config.adapter, &cache),
+        judge: &|config, file| Classifier::open(&config.adapter, file, &cache),
     })
 }
 

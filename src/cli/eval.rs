@@ -5,9 +5,11 @@ use crate::gpu::CacheFolder;
 use crate::metrics::METRICS;
 use crate::run::RunError;
 use crate::run::checkpoint::Checkpoint;
+use crate::run::classifier::Classifier;
 use crate::run::config::TrainConfig;
 use crate::run::engine;
 use crate::run::eval::{self, Evaluation, Weights};
+use crate::run::session::Sampler;
 use crate::run::tensors::write_atomic;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -32,6 +34,9 @@ pub struct Args {
     /// A step that has a checkpoint, or a checkpoint file; the newest if left out
     #[arg(long, value_name = "STEP|FILE")]
     checkpoint: Option<String>,
+    /// Judge images by this classifier, as `gan-gpu classify train` writes it
+    #[arg(long, value_name = "FILE")]
+    classifier: Option<PathBuf>,
     /// Use the weights themselves, not their moving average
     #[arg(long)]
     no_ema: bool,
@@ -58,10 +63,17 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let checkpoint = Checkpoint::read(&path)?;
     let config = TrainConfig::from_toml(&path.display().to_string(), &checkpoint.config)?;
     let config = config.resolve()?;
-    // Before a device is opened: what cannot be measured is refused at once.
-    eval::select(&args.metrics, &eval::target(&config))?;
-    let adapter = args.adapter.as_ref().unwrap_or(&config.adapter);
-    let mut sampler = engine::open_sampler(&config, adapter, &CacheFolder::of_user())?;
+    let (adapter, cache) = (args.adapter.as_ref(), CacheFolder::of_user());
+    let adapter = adapter.unwrap_or(&config.adapter);
+    let judge = match &args.classifier {
+        Some(file) => Some(Classifier::open(adapter, file, &cache)?),
+        None => {
+            // Before a device is opened: what cannot be measured is refused at once.
+            eval::select(&args.metrics, &eval::target(&config, None)?)?;
+            None
+        }
+    };
+    let mut sampler = engine::open_sampler(&config, adapter, &cache)?;
     sampler
         .restore(&checkpoint.data)
         .map_err(|source| RunError::Restore {
@@ -74,7 +86,8 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         seed: args.seed,
         use_ema: !args.no_ema,
     };
-    let (evaluation, _) = eval::evaluate(&request, &config, &checkpoint, path, &mut *sampler)?;
+    let on = (&mut *sampler as &mut dyn Sampler, judge.as_ref());
+    let (evaluation, _) = eval::evaluate(&request, &config, &checkpoint, path, on.0, on.1)?;
     if let Some(out) = &args.out {
         write(out, &evaluation)?;
     }

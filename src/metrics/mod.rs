@@ -20,7 +20,7 @@ mod w1;
 
 pub use mode_counts::mode_counts;
 pub use sliced_w1::sliced_w1;
-pub use target::{Domain, MetricError, PointLaw, Samples, Target};
+pub use target::{ClassLaw, Domain, MetricError, PointLaw, Samples, Target};
 pub use w1::{w1_1d, w1_samples};
 
 use serde::Serialize;
@@ -70,6 +70,10 @@ pub const METRICS: &[Metric] = &[
     js::MODES,
     kl::METRIC,
     kl::REVERSE,
+    stacked::MODES_COVERED,
+    stacked::KL,
+    stacked::CLASSES_COVERED,
+    stacked::CLASS_KL,
 ];
 
 /// What a metric comes to.
@@ -173,17 +177,19 @@ mod tests {
     /// Each metric is computed of what it says it is for, and refuses the rest.
     #[test]
     fn domains_are_what_the_metrics_take() {
-        for set in ToySet::ALL {
-            let target = Target::points(set);
-            let samples = target.exact(300, 0).unwrap();
+        let classes = [1, 3].map(digits);
+        for target in ToySet::ALL.map(Target::points).into_iter().chain(classes) {
+            let (samples, name) = (target.exact(300, 0).unwrap(), target.describe());
+            assert_eq!(samples.len(), 300, "{name}");
+            assert!(Metric::all_for(&target).count() > 0, "{name}");
             for metric in METRICS {
                 let result = (metric.measure)(&target, &samples);
                 if metric.domain.holds(&target) {
-                    assert!(result.is_ok(), "{set} {}: {result:?}", metric.name);
+                    assert!(result.is_ok(), "{name} {}: {result:?}", metric.name);
                 } else {
                     assert!(
                         matches!(result, Err(MetricError::NotFor { .. })),
-                        "{set} {}: {result:?}",
+                        "{name} {}: {result:?}",
                         metric.name
                     );
                 }
@@ -203,6 +209,7 @@ mod tests {
                 Samples::Plane(p) => {
                     Samples::Plane(p.iter().map(|p| p.map(|x| x + 0.35)).collect())
                 }
+                Samples::Labels { .. } => panic!("{set} has no labels"),
             };
             // Shifted samples are still nearest to their own modes.
             for metric in Metric::all_for(&target).filter(|m| m.name != "js_modes") {
@@ -255,6 +262,35 @@ mod tests {
             assert!((found.mean - kl).abs() < 4.0 * error, "{set} {found:?}");
             assert!(found.deviation > 0.0);
         }
+    }
+
+    /// MNIST's digits, so many in a sample.
+    fn digits(per_sample: usize) -> Target {
+        Target::Classes(ClassLaw {
+            per_sample,
+            counts: stacked::MNIST_COUNTS.to_vec(),
+        })
+    }
+
+    /// METHODS: a perfect generator's KL is 0.0236 +- 0.0008 at 26,000 samples; of single digits `floor` is exact.
+    #[test]
+    fn exact_digits_score_the_published_floor() {
+        let target = digits(3);
+        assert_eq!(target.protocol_samples(), 26_000);
+        let sets: Vec<_> = (0..4).map(|i| target.exact(26_000, i).unwrap()).collect();
+        let exact = |target: &Target, name: &str, sets: &[Samples]| {
+            let metric = Metric::find(name).unwrap();
+            metric.exact(target, sets).unwrap().unwrap().mean
+        };
+        assert_eq!(exact(&target, "stacked_modes", &sets), 1000.0);
+        let kl = exact(&target, "stacked_kl", &sets);
+        assert!((kl - 0.0236).abs() < 0.0012, "{kl}");
+        let target = digits(1);
+        let kl = exact(&target, "class_kl", &target.exact_sets(1000));
+        let shares = stacked::MNIST_COUNTS.map(|c| f64::from(c) / 60_000.0);
+        let floor = stacked::floor(1000, &shares);
+        // The deviation of one is about .002.
+        assert!((kl - floor).abs() < 0.0015, "{kl} {floor}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What metrics are computed of: samples, and what they should have been.
 
-use crate::data::Source;
-use crate::data::rng::Stream;
+use super::stacked::CoverageError;
+use crate::data::rng::{Stream, uniform01};
 use crate::data::toy::{Distribution, Mixture, ToySet};
 use std::sync::OnceLock;
 
@@ -29,6 +29,8 @@ pub enum MetricError {
         metric: &'static str,
         domain: &'static str,
     },
+    #[error(transparent)]
+    Coverage(#[from] CoverageError),
 }
 
 /// What a generator was to learn.
@@ -36,8 +38,19 @@ pub enum MetricError {
 pub enum Target {
     /// A built-in point set, whose law is known exactly.
     Points(PointLaw),
+    /// Images that a classifier tells apart: what is known of them is how often each class occurs.
+    Classes(ClassLaw),
     /// Images, of which only samples are known.
     Images,
+}
+
+/// How often classes occur in images, or in each of their channels, independently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassLaw {
+    /// Images that are classified per sample: 3 for Stacked-MNIST, whose channels are digits, else 1.
+    pub per_sample: usize,
+    /// Of each class.
+    pub counts: Vec<u32>,
 }
 
 /// The exact law of a point set.
@@ -50,13 +63,6 @@ pub struct PointLaw {
 }
 
 impl Target {
-    pub fn of(source: &Source) -> Self {
-        match source {
-            Source::Toy(set) => Self::points(*set),
-            _ => Target::Images,
-        }
-    }
-
     pub fn points(set: ToySet) -> Self {
         Target::Points(PointLaw {
             set,
@@ -69,24 +75,29 @@ impl Target {
     pub fn describe(&self) -> String {
         match self {
             Target::Points(law) => format!("{} ({})", law.set, law.set.describe()),
+            Target::Classes(law) if law.per_sample > 1 => "stacked digits".into(),
+            Target::Classes(law) => format!("images of {} classes", law.counts.len()),
             Target::Images => "images".into(),
         }
     }
 
     /// Samples that the published protocol draws; its figures hold for this number only. 2,500 points: VEEGAN (1705.07761) and
-    /// PacGAN (1712.04086).
+    /// PacGAN (1712.04086); 26,000 stacked digits.
     pub fn protocol_samples(&self) -> usize {
         match self {
             Target::Points(_) => super::PROTOCOL_SAMPLES,
-            Target::Images => super::PROTOCOL_IMAGES,
+            Target::Classes(law) if law.per_sample > 1 => super::stacked::PROTOCOL_SAMPLES,
+            Target::Classes(_) | Target::Images => super::PROTOCOL_IMAGES,
         }
     }
 
     /// Set `index` of `n` exact samples; `None` where the law is not known.
     pub fn exact(&self, n: usize, index: u32) -> Option<Samples> {
         let stream = Stream::new(EXACT_SEED, EXACT_STREAM, index);
-        let Target::Points(law) = self else {
-            return None;
+        let law = match self {
+            Target::Points(law) => law,
+            Target::Classes(law) => return Some(law.draw(&stream, n)),
+            Target::Images => return None,
         };
         Some(match &law.distribution {
             Distribution::Mixture1(mixture) => Samples::Line(mixture.sample(&stream, n).concat()),
@@ -110,6 +121,34 @@ impl Target {
 pub enum Samples {
     Line(Vec<f32>),
     Plane(Vec<[f32; 2]>),
+    /// What a classifier takes them for, `[n, per_sample]`.
+    Labels {
+        per_sample: usize,
+        labels: Vec<u8>,
+    },
+}
+
+impl ClassLaw {
+    /// Labels of `n` samples, each drawn as often as its class occurs.
+    fn draw(&self, stream: &Stream, n: usize) -> Samples {
+        let mut sum = 0;
+        let up_to: Vec<u64> = self
+            .counts
+            .iter()
+            .map(|&count| {
+                sum += u64::from(count);
+                sum
+            })
+            .collect();
+        let draw = |i: u32| {
+            let at = (f64::from(uniform01(stream.block(i, 0)[0])) * sum as f64) as u64;
+            up_to.partition_point(|&end| end <= at) as u8
+        };
+        Samples::Labels {
+            per_sample: self.per_sample,
+            labels: (0..(n * self.per_sample) as u32).map(draw).collect(),
+        }
+    }
 }
 
 impl Samples {
@@ -136,6 +175,7 @@ impl Samples {
         match self {
             Samples::Line(values) => values.len(),
             Samples::Plane(points) => points.len(),
+            Samples::Labels { per_sample, labels } => labels.len() / per_sample.max(&1),
         }
     }
 
@@ -150,6 +190,9 @@ pub enum Domain {
     Mixtures2d,
     Points2d,
     Points1d,
+    /// Stacked-MNIST.
+    Triples,
+    Classes,
 }
 
 impl Domain {
@@ -158,6 +201,8 @@ impl Domain {
             Domain::Mixtures2d => "2-D Gaussian mixtures (the rings and grids)",
             Domain::Points2d => "2-D point sets",
             Domain::Points1d => "1-D point sets",
+            Domain::Triples => "stacked digits that a classifier judges (--classifier FILE)",
+            Domain::Classes => "images that a classifier judges (--classifier FILE)",
         }
     }
 
@@ -168,7 +213,9 @@ impl Domain {
             }
             (Domain::Points2d, Target::Points(law)) => law.set.dim() == 2,
             (Domain::Points1d, Target::Points(law)) => law.set.dim() == 1,
-            (_, Target::Images) => false,
+            (Domain::Triples, Target::Classes(law)) => law.per_sample == 3,
+            (Domain::Classes, Target::Classes(law)) => law.per_sample == 1,
+            _ => false,
         }
     }
 
@@ -220,5 +267,22 @@ pub(super) fn mixture1<'a>(
             _ => Domain::Points1d.refuse(metric),
         },
         _ => Domain::Points1d.refuse(metric),
+    }
+}
+
+/// Law and labels of a metric of [`Domain::Triples`] or [`Domain::Classes`].
+pub(super) fn labels<'a>(
+    metric: &'static str,
+    domain: Domain,
+    target: &'a Target,
+    samples: &'a Samples,
+) -> Result<(&'a ClassLaw, &'a [u8]), MetricError> {
+    match (target, samples) {
+        (Target::Classes(law), Samples::Labels { per_sample, labels })
+            if domain.holds(target) && *per_sample == law.per_sample =>
+        {
+            Ok((law, labels))
+        }
+        _ => domain.refuse(metric),
     }
 }

@@ -1,5 +1,6 @@
 //! A run's generator, measured: which checkpoint, how many samples, which metrics, and what exact samples score beside them.
 use super::checkpoint::{Checkpoint, CheckpointError, CheckpointStore};
+use super::classifier::Classifier;
 use super::config::TrainConfig;
 use super::error::RunError;
 use super::folder::{RUNS, RunFolder};
@@ -8,8 +9,10 @@ use super::session::{
 };
 use super::suggest::suggestion;
 use crate::data::toy::ToySet;
-use crate::data::{Source, toy};
-use crate::metrics::{Better, Exact, METRICS, Metric, MetricError, Samples, Target, Value};
+use crate::data::{self, Source, toy};
+use crate::metrics::{
+    Better, ClassLaw, Exact, METRICS, Metric, MetricError, Samples, Target, Value, stacked,
+};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -29,7 +32,9 @@ pub enum EvalError {
         /// The metrics that apply, by name.
         fitting: String,
     },
-    #[error("no metric applies to {target}; `gan-gpu sample` shows what the generator makes")]
+    #[error(
+        "no metric applies to {target} as they are; of digits, --classifier FILE says what they are (`gan-gpu classify train` makes one)"
+    )]
     Nothing { target: String },
 }
 
@@ -157,9 +162,38 @@ pub fn points(set: ToySet, drawn: Drawn) -> Result<Samples, RunError> {
     Ok(Samples::of_points(set, &values)?)
 }
 
-/// What a run is measured against.
-pub fn target(config: &TrainConfig) -> Target {
-    Target::of(&config.data.source())
+/// What a run's data are to metrics: the law of a point set; of images how often classes occur, where a classifier with so many
+/// (`judged`) tells them apart.
+///
+/// # Errors
+/// If there is a classifier and the images, whose labels are counted, cannot be read.
+pub fn target(config: &TrainConfig, judged: Option<usize>) -> Result<Target, RunError> {
+    let source = config.data.source();
+    let Some(classes) = judged else {
+        return Ok(match source {
+            Source::Toy(set) => Target::points(set),
+            _ => Target::Images,
+        });
+    };
+    let even = vec![1; classes];
+    let law = |per_sample, counts| Target::Classes(ClassLaw { per_sample, counts });
+    Ok(match source {
+        Source::Toy(set) => Target::points(set),
+        Source::Stacked(_) => law(3, stacked::MNIST_COUNTS.to_vec()),
+        Source::Glyphs => law(1, even),
+        Source::Path(path) => {
+            let set = data::load(&path, &config.data.image_options());
+            let set = set.map_err(|error| EngineError::input(error.to_string()))?;
+            let mut counts = vec![0; classes];
+            for label in set.labels.iter().flatten() {
+                if let Some(count) = counts.get_mut(*label as usize) {
+                    *count += 1;
+                }
+            }
+            let labelled = set.labels.is_some();
+            law(1, if labelled { counts } else { even })
+        }
+    })
 }
 
 /// Everything that `gan-gpu eval` says about a run; also `eval.json` of a comparison's runs.
@@ -206,20 +240,28 @@ pub fn evaluate(
     checkpoint: &Checkpoint,
     path: PathBuf,
     sampler: &mut dyn Sampler,
+    judge: Option<&Classifier>,
 ) -> Result<(Evaluation, Samples), RunError> {
-    let source = config.data.source();
-    let target = Target::of(&source);
+    let target = target(config, judge.map(Classifier::classes))?;
     let metrics = select(&request.metrics, &target)?;
-    let Source::Toy(set) = source else {
-        return Err(EvalError::Nothing {
-            target: target.describe(),
-        }
-        .into());
-    };
     let count = request.samples.unwrap_or(target.protocol_samples());
     let seed = request.seed.unwrap_or(latent_seed(config));
-    let draw = sample_request(count, seed, request.use_ema);
-    let samples = points(set, sampler.sample(&draw)?)?;
+    let samples = match (&target, judge) {
+        (Target::Classes(law), Some(judge)) => {
+            let latents = sampler.latents(count, seed);
+            judged(sampler, judge, law.per_sample, &latents, request.use_ema)?
+        }
+        (Target::Points(law), _) => {
+            let draw = sample_request(count, seed, request.use_ema);
+            points(law.set, sampler.sample(&draw)?)?
+        }
+        _ => {
+            return Err(EvalError::Nothing {
+                target: target.describe(),
+            }
+            .into());
+        }
+    };
     let evaluation = Evaluation {
         checkpoint: path,
         step: checkpoint.data.step,
@@ -234,6 +276,39 @@ pub fn evaluate(
         metrics: measure_beside_exact(&metrics, &target, &samples)?,
     };
     Ok((evaluation, samples))
+}
+
+/// Images that are held at once.
+const CHUNK: usize = 1000;
+
+/// What the classifier takes the samples of these latents for.
+fn judged(
+    sampler: &mut dyn Sampler,
+    judge: &Classifier,
+    per_sample: usize,
+    latents: &[f32],
+    use_ema: bool,
+) -> Result<Samples, RunError> {
+    let (width, classes) = (sampler.latent_dim(), sampler.classes());
+    let mut labels = vec![];
+    for (chunk, latents) in latents.chunks(CHUNK * width.max(1)).enumerate() {
+        let count = latents.len() / width.max(1);
+        let class = |i: usize, classes: usize| ((chunk * CHUNK + i) % classes) as u32;
+        let request = SampleRequest {
+            latents: Latents::Given(latents.to_vec()),
+            labels: classes.map(|n| (0..count).map(|i| class(i, n)).collect()),
+            use_ema,
+            packed: false,
+        };
+        let SampleValues::F32(values) = sampler.sample(&request)?.values else {
+            return Err(EngineError::device(
+                "the engine packed samples that were asked for as f32",
+            )
+            .into());
+        };
+        labels.extend(judge.labels(&values)?);
+    }
+    Ok(Samples::Labels { per_sample, labels })
 }
 
 /// Which weights of the generator.

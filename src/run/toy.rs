@@ -4,7 +4,7 @@ use super::error::RunError;
 use super::eval::{self, Measured};
 use super::session::{Engine, StepReport};
 use crate::data::Source;
-use crate::metrics::{Metric, Value};
+use crate::metrics::{Metric, Target, Value};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::collections::VecDeque;
 
@@ -85,7 +85,7 @@ pub fn measure(
     let Source::Toy(set) = source else {
         return Ok(None);
     };
-    let target = eval::target(config);
+    let target = Target::points(set);
     let metrics: Vec<_> = Metric::all_for(&target).collect();
     let request = eval::sample_request(target.protocol_samples(), eval::latent_seed(config), true);
     let samples = eval::points(set, engine.sample(&request)?)?;

@@ -49,7 +49,8 @@ mod tests {
             assert!(plan.title.len() > 10, "{}", builtin.name);
             // What it is measured by applies to what it learns.
             for variant in &plan.variant {
-                let target = crate::run::eval::target(&variant.config);
+                let judged = plan.classifier.as_ref().map(|_| 10);
+                let target = crate::run::eval::target(&variant.config, judged).unwrap();
                 crate::run::eval::select(&plan.metrics, &target)
                     .unwrap_or_else(|error| panic!("{}: {error}", builtin.name));
                 for metric in variant.published.keys() {

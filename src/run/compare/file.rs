@@ -19,7 +19,7 @@ use crate::run::config::TrainConfig;
 use crate::run::presets::{PRESETS, preset};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use toml::Table;
 
 /// A comparison as it is written, before presets are looked up.
@@ -36,6 +36,8 @@ pub struct ComparisonFile {
     #[serde(default)]
     pub metrics: Vec<String>,
     pub samples: Option<usize>,
+    /// The file that images are judged by.
+    pub classifier: Option<PathBuf>,
     #[serde(default)]
     pub config: Table,
     pub variant: Vec<VariantFile>,
@@ -115,6 +117,7 @@ impl ComparisonFile {
             budget: budget.into(),
             metrics: vec![],
             samples: None,
+            classifier: None,
             config: Table::new(),
             variant: names.iter().map(variant).collect(),
         }
@@ -201,6 +204,7 @@ impl ComparisonFile {
             budget: self.budget.clone(),
             metrics: self.metrics.clone(),
             samples: self.samples,
+            classifier: self.classifier.clone(),
             variant: self.variant.iter().map(resolve).collect::<Result<_, _>>()?,
         })
     }

@@ -68,6 +68,9 @@ pub struct Comparison {
     /// The protocol's number if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples: Option<usize>,
+    /// The file that images are judged by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classifier: Option<PathBuf>,
     pub variant: Vec<Variant>,
 }
 
@@ -164,6 +167,7 @@ mod tests {
             budget: "10steps".into(),
             metrics: vec![],
             samples: None,
+            classifier: None,
             variant: vec![variant("a b"), variant("c")],
         }
     }

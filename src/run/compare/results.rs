@@ -1,8 +1,8 @@
 //! What there is of a comparison: records and figures of its runs, as their folders hold them.
 use super::record::Record;
 use super::{CompareError, Comparison, Planned};
+use crate::data::Source;
 use crate::metrics::{Exact, Metric};
-use crate::run::eval;
 use crate::run::tensors::TensorFile;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ pub fn points_path(folder: &Path) -> PathBuf {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Figures {
     pub samples: usize,
+    pub protocol_samples: usize,
     /// In the order of the file.
     pub metrics: serde_json::Map<String, serde_json::Value>,
 }
@@ -89,15 +90,23 @@ fn figures(folder: &Path) -> Result<Option<Figures>, CompareError> {
 
 /// Whether the figures of this run are those that the comparison asks for.
 pub fn is_measured(plan: &Comparison, planned: &Planned) -> Result<bool, CompareError> {
+    if has_no_metric(plan, planned) {
+        return Ok(true);
+    }
     let Some(figures) = figures(&planned.folder)? else {
         return Ok(false);
     };
-    let target = eval::target(&planned.config);
-    let wanted = plan.samples.unwrap_or(target.protocol_samples());
+    let wanted = plan.samples.unwrap_or(figures.protocol_samples);
     let has = |name: &String| {
         Metric::find(name).is_some_and(|metric| figures.metrics.contains_key(metric.name))
     };
     Ok(figures.samples == wanted && plan.metrics.iter().all(has))
+}
+
+/// Whether these are images that nothing can be said of: no metric was asked for, and there is no classifier.
+pub fn has_no_metric(plan: &Comparison, planned: &Planned) -> bool {
+    let points = matches!(planned.config.data.source(), Source::Toy(_));
+    !points && plan.classifier.is_none() && plan.metrics.is_empty()
 }
 
 /// The points that were measured, `[n, features]` row-major, and their features; `None` if the samples are no points.

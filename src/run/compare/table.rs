@@ -451,6 +451,7 @@ mod tests {
             budget: "10steps".into(),
             metrics: vec![],
             samples: None,
+            classifier: None,
             variant: vec![variant("a, b", &[("modes", 6.25)]), variant("b", &[])],
         };
         let result = |variant: &str, seed: u64, status: Option<Status>, modes: Option<f64>| {
@@ -470,10 +471,12 @@ mod tests {
             });
             let kl = if seed == 0 { None } else { Some(0.5) };
             let figures = modes.map(|modes| {
-                figures(serde_json::json!({ "samples": 2500, "metrics": {
+                figures(
+                    serde_json::json!({ "samples": 2500, "protocol_samples": 2500, "metrics": {
                     "modes": { "value": modes, "exact": { "mean": 8.0, "deviation": 0.0 } },
                     "reverse_kl": { "value": kl, "exact": { "mean": 0.0014, "deviation": 0.0007 } },
-                    "mode_histogram": { "value": [1, 2] } } }))
+                    "mode_histogram": { "value": [1, 2] } } }),
+                )
             });
             RunResult {
                 planned,

@@ -4,6 +4,7 @@ use super::results;
 use super::{CompareError, Comparison, Planned};
 use crate::metrics::Samples;
 use crate::run::checkpoint::{Checkpoint, CheckpointStore};
+use crate::run::classifier::Classifier;
 use crate::run::config::TrainConfig;
 use crate::run::error::RunError;
 use crate::run::eval;
@@ -25,6 +26,8 @@ pub type Open<'a, T> = &'a dyn Fn(&TrainConfig) -> Result<Box<T>, EngineError>;
 pub struct Engines<'a> {
     pub train: Open<'a, dyn Engine>,
     pub sample: Open<'a, dyn Sampler>,
+    /// Opens a classifier's file.
+    pub judge: &'a dyn Fn(&TrainConfig, &Path) -> Result<Classifier, RunError>,
 }
 
 /// Trains a planned run as far as its budget goes and measures it. A run that is over is only measured, where that is missing. Divergence
@@ -70,9 +73,7 @@ fn train(
     };
     let mut config = planned.config.clone();
     if let Some(limit) = config.budget.max_time_s {
-        // What this run has not spent yet; training itself ends a run that has spent everything at once.
-        let left = limit as f64 - record.seconds;
-        config.budget.max_time_s = Some(left.ceil().max(1.0) as u64);
+        config.budget.max_time_s = Some(time_left(limit, record.seconds));
     }
     let job = Job {
         reference: reference(&config),
@@ -105,6 +106,11 @@ fn train(
         RecordError::Run(source) => of_run(planned, source),
         RecordError::Record(error) => error,
     })
+}
+
+/// Seconds of a budget that are not spent yet, rounded up; at least one, which is what training takes.
+fn time_left(limit: u64, spent: f64) -> u64 {
+    (limit as f64 - spent).ceil().max(1.0) as u64
 }
 
 /// Where the run goes on, or a new folder. What a killed process left without a checkpoint is removed: the folder's name is the hash of
@@ -216,10 +222,11 @@ impl Reporter for Recorder<'_> {
 
 /// Measures a finished run: `eval.json` and, for the picture, the samples that were measured.
 fn measure(plan: &Comparison, planned: &Planned, engines: &Engines) -> Result<(), RunError> {
-    let target = eval::target(&planned.config);
-    if plan.metrics.is_empty() && eval::select(&[], &target).is_err() {
-        return Ok(());
-    }
+    let judge = match &plan.classifier {
+        Some(file) => Some((engines.judge)(&planned.config, file)?),
+        None if results::has_no_metric(plan, planned) => return Ok(()),
+        None => None,
+    };
     let path = eval::find_checkpoint(&planned.folder, None)?;
     let checkpoint = Checkpoint::read(&path)?;
     let file = path.display().to_string();
@@ -237,26 +244,35 @@ fn measure(plan: &Comparison, planned: &Planned, engines: &Engines) -> Result<()
         seed: None,
         use_ema: true,
     };
-    let (evaluation, samples) =
-        eval::evaluate(&request, &config, &checkpoint, path, &mut *sampler)?;
-    points_file(samples).write(&results::points_path(&planned.folder))?;
+    let (evaluation, samples) = eval::evaluate(
+        &request,
+        &config,
+        &checkpoint,
+        path,
+        &mut *sampler,
+        judge.as_ref(),
+    )?;
+    if let Some(file) = points_file(samples) {
+        file.write(&results::points_path(&planned.folder))?;
+    }
     let out = results::evaluation_path(&planned.folder);
     let text = serde_json::to_string_pretty(&evaluation).map_err(std::io::Error::from);
     text.and_then(|text| write_atomic(&out, (text + "\n").as_bytes()))
         .map_err(|source| RunError::Io { path: out, source })
 }
 
-/// Tensor `points`, `[n, features]`.
-fn points_file(samples: Samples) -> TensorFile {
+/// Tensor `points`, `[n, features]`; `None` for images.
+fn points_file(samples: Samples) -> Option<TensorFile> {
     let n = samples.len();
     let (features, values) = match samples {
         Samples::Line(values) => (1, values),
         Samples::Plane(points) => (2, points.concat()),
+        Samples::Labels { .. } => return None,
     };
     let mut file = TensorFile::default();
     file.tensors
         .insert("points".into(), Tensor::new([n, features], values));
-    file
+    Some(file)
 }
 
 /// Trains and measures the runs one after another in this process. `told` hears of each that was worked on. `false` if an interrupt
@@ -288,4 +304,17 @@ pub fn one_by_one(
         }
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_budget_is_spent_once_over_all_calls() {
+        assert_eq!(time_left(60, 0.0), 60);
+        assert_eq!(time_left(60, 20.5), 40);
+        assert_eq!(time_left(60, 59.9), 1);
+        assert_eq!(time_left(60, 61.0), 1);
+    }
 }
