@@ -19,6 +19,7 @@ pub mod rmsprop;
 pub mod scaler;
 pub mod sgd;
 pub mod swissroll_batch;
+pub mod timing;
 mod walk;
 
 pub use error::KernelError;
