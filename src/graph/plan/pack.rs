@@ -44,8 +44,8 @@ pub struct Problem<'a> {
 const TRIES: u32 = 256;
 
 /// Only tensors of at least this part of the largest move in the order. Of DCGAN 64x64 at batch 128 the first order takes 243.4 MB;
-/// moving what is a 16th or more leaves 228.7 to 232.9 over three draws, a 64th 235.0 to 241.3: the small ones use up the tries.
-const LARGE: usize = 16;
+/// moving what is an 8th or more leaves 226.6, a 16th 237.1, a 64th 241.3: small ones use up the tries.
+const LARGE: usize = 8;
 
 /// Places tensors one by one, each where the buffers grow least, and there into the smallest gap between those that are alive at the
 /// same time: "greedy by size" of Pisarchyk and Lee 2020 (arXiv 2001.03288) for several buffers. Largest first to begin with; then one
