@@ -341,11 +341,11 @@ pub fn reduce(
         .collect();
     let mut before = Emitter::new(graph, lowering, NOTHING, None, wide, extents)
         .finish_all(&summed)
-        .unwrap_or_else(|m| emitted_before(m));
+        .unwrap_or_else(emitted_before);
     let finish_wide = wide.filter(|d| *d == Domain::Out);
     let after = finish_emitter(lowering, node, finish_wide)
         .finish_all(&finish_trees(graph, node))
-        .unwrap_or_else(|m| emitted_before(m));
+        .unwrap_or_else(emitted_before);
     // Both bodies count their reads from zero: renumber the second one behind the first.
     let shift = before.reads.len();
     let mut finish_text = renumber(&after.statements, after.reads.len(), shift);
@@ -394,9 +394,9 @@ pub fn reduce(
                 .iter()
                 .map(|v| format!("subgroupShuffleXor(v{v}, mask)"))
                 .collect();
-            let _ = write!(
+            let _ = writeln!(
                 text,
-                "fn from_lane_xor(v: totals, mask: u32) -> totals {{ return {}; }}\n",
+                "fn from_lane_xor(v: totals, mask: u32) -> totals {{ return {}; }}",
                 made_of("totals", &shuffled)
             );
             REDUCE_ROW_SUBGROUP
@@ -519,7 +519,7 @@ pub fn epilogue(
     let body = Emitter::new(lowering.graph, lowering, root, Some(core), None, extents)
         .with_rows(rows)
         .finish(root, &view)
-        .unwrap_or_else(|m| emitted_before(m));
+        .unwrap_or_else(emitted_before);
     let results = Results {
         places: &[],
         wide: false,
@@ -551,7 +551,7 @@ fn emit(
 ) -> Emitted {
     Emitter::new(lowering.graph, lowering, root, hole, wide, extents)
         .finish(start, view)
-        .unwrap_or_else(|m| emitted_before(m))
+        .unwrap_or_else(emitted_before)
 }
 
 /// The statements with each of their reads `shift` positions further on.
