@@ -3,7 +3,7 @@
 use gan_gpu::data::toy::{Distribution, Mixture, ToySet};
 use gan_gpu::gpu::testing::{buffer_of, gpu, nan_buffer, read_f32};
 use gan_gpu::kernels::random_source::RandomSource;
-use gan_gpu::kernels::{mixture_batch, swissroll_batch};
+use gan_gpu::kernels::{density, mixture_batch, swissroll_batch};
 use gan_gpu::metrics::toy::{ToyReport, evaluate};
 
 const RANDOM: RandomSource = RandomSource {
@@ -36,6 +36,16 @@ fn draw(set: ToySet, n: u32) -> Vec<f32> {
     let dispatch = match set.distribution() {
         Distribution::Mixture1(m) => mixture(m.table(), mixture_params(&m, n)),
         Distribution::Mixture2(m) => mixture(m.table(), mixture_params(&m, n)),
+        Distribution::Density(drawn) => {
+            let params = density::Params {
+                density: drawn,
+                n,
+                random: RANDOM,
+                out_offset: 0,
+            };
+            let kernel = density::kernel(gpu.caps(), drawn.usual_method(), &params).unwrap();
+            gpu.prepare(&kernel, &[&counters, &output]).unwrap()
+        }
         Distribution::SwissRoll(roll) => {
             let params = swissroll_batch::Params {
                 n,
@@ -76,7 +86,10 @@ fn device_samples_score_as_the_exact_distributions() {
                 let limit = if set == ToySet::Gauss1d { 0.02 } else { 0.15 };
                 assert!(w1_sigmas < limit, "{set}: {w1_sigmas}");
             }
+            ToyReport::Density1 { w1 } => assert!(w1 < 0.02, "{set}: {w1}"),
             ToyReport::SwissRoll { sliced_w1 } => assert!(sliced_w1 < 0.05, "{set}: {sliced_w1}"),
+            // Standard deviations of 1 to 2 in either direction.
+            ToyReport::Density2 { sliced_w1 } => assert!(sliced_w1 < 0.08, "{set}: {sliced_w1}"),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The command line: one file per verb, and one place where outcomes become exit codes.
 mod adapters;
 mod bench;
+mod data;
 mod error;
 mod method_flags;
 mod parse;
 mod presets;
 mod profile;
 mod sample;
+mod sampler_flags;
 mod train;
 mod train_flags;
 mod tune;
@@ -39,7 +41,8 @@ enum Verb {
     },
     Train(Box<train::Args>),
     Presets(presets::Args),
-    Sample(sample::Args),
+    Sample(Box<sample::Args>),
+    Data(data::Args),
     Bench(bench::Args),
     Profile(profile::Args),
     Tune(tune::Args),
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
         }
         Verb::Presets(args) => presets::run(&args),
         Verb::Sample(args) => sample::run(&args),
+        Verb::Data(args) => data::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Profile(args) => profile::run(&args),
         Verb::Tune(args) => tune::run(&args),

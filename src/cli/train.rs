@@ -349,6 +349,9 @@ fn describe_toy(toy: &ToySummary) -> String {
                 outputs.unwrap_or_default()
             )
         }
-        ToyReport::SwissRoll { sliced_w1 } => format!("sliced W1 {sliced_w1:.4}"),
+        ToyReport::Density1 { w1 } => format!("W1 {w1:.4}"),
+        ToyReport::SwissRoll { sliced_w1 } | ToyReport::Density2 { sliced_w1 } => {
+            format!("sliced W1 {sliced_w1:.4}")
+        }
     }
 }

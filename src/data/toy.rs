@@ -6,11 +6,16 @@
 //! | `mixture1d` | three Gaussians at -3, 0, 3, sigma 0.3, equal weights | ours |
 //! | `ring8` | eight Gaussians on a circle of radius 1, sigma 0.01 | PacGAN (1712.04086) |
 //! | `grid25` | 5x5 Gaussians at -4..4 step 2, sigma 0.05 | PacGAN (1712.04086) |
+//! | `semicircle` | Wigner's semicircle, radius 1, by rejection | [`super::density`] |
+//! | `doublewell` | two wells at -1 and 1, by rejection | [`super::density`] |
+//! | `banana` | a Gaussian bent along a parabola, by Metropolis-Hastings | [`super::density`] |
+//! | `twomoons` | two arcs of a ring, by Metropolis-Hastings | 1505.05770, table 1 |
 //! | `swissroll` | scikit-learn's `make_swiss_roll(noise=0.25)`, columns 0 and 2, over 7.5 | WGAN-GP (1704.00028) |
 //!
 //! The samplers here are the reference for the device's (`kernels::mixture_batch`, `kernels::swissroll_batch`): sample
 //! `index` of a batch comes from the same Threefry blocks on both sides.
 
+use super::density::{Density, Drawer};
 use super::rng::{Stream, normal2, uniform01};
 use std::f32::consts::TAU;
 use std::fmt;
@@ -122,6 +127,10 @@ pub enum ToySet {
     Ring8,
     Grid25,
     SwissRoll,
+    Semicircle,
+    DoubleWell,
+    Banana,
+    TwoMoons,
 }
 
 /// What a point set is made of: the tables of a sampler and the target of its metrics.
@@ -130,15 +139,21 @@ pub enum Distribution {
     Mixture1(Mixture<1>),
     Mixture2(Mixture<2>),
     SwissRoll(SwissRoll),
+    /// Drawn by its usual method.
+    Density(Density),
 }
 
 impl ToySet {
-    pub const ALL: [ToySet; 5] = [
+    pub const ALL: [ToySet; 9] = [
         ToySet::Gauss1d,
         ToySet::Mixture1d,
         ToySet::Ring8,
         ToySet::Grid25,
         ToySet::SwissRoll,
+        ToySet::Semicircle,
+        ToySet::DoubleWell,
+        ToySet::Banana,
+        ToySet::TwoMoons,
     ];
 
     pub fn name(self) -> &'static str {
@@ -148,6 +163,10 @@ impl ToySet {
             ToySet::Ring8 => "ring8",
             ToySet::Grid25 => "grid25",
             ToySet::SwissRoll => "swissroll",
+            ToySet::Semicircle => "semicircle",
+            ToySet::DoubleWell => "doublewell",
+            ToySet::Banana => "banana",
+            ToySet::TwoMoons => "twomoons",
         }
     }
 
@@ -158,14 +177,22 @@ impl ToySet {
             ToySet::Ring8 => "ring of 8 Gaussians, radius 1, standard deviation 0.01",
             ToySet::Grid25 => "5x5 grid of Gaussians, spacing 2, standard deviation 0.05",
             ToySet::SwissRoll => "swiss roll, noise 0.25, divided by 7.5",
+            ToySet::Semicircle => Density::Semicircle.describe(),
+            ToySet::DoubleWell => Density::DoubleWell.describe(),
+            ToySet::Banana => Density::Banana.describe(),
+            ToySet::TwoMoons => Density::TwoMoons.describe(),
         }
     }
 
     /// Numbers per sample.
     pub fn dim(self) -> usize {
         match self {
-            ToySet::Gauss1d | ToySet::Mixture1d => 1,
-            ToySet::Ring8 | ToySet::Grid25 | ToySet::SwissRoll => 2,
+            ToySet::Gauss1d | ToySet::Mixture1d | ToySet::Semicircle | ToySet::DoubleWell => 1,
+            ToySet::Ring8
+            | ToySet::Grid25
+            | ToySet::SwissRoll
+            | ToySet::Banana
+            | ToySet::TwoMoons => 2,
         }
     }
 
@@ -191,6 +218,10 @@ impl ToySet {
                 noise: 0.25,
                 scale: 7.5,
             }),
+            ToySet::Semicircle => Distribution::Density(Density::Semicircle),
+            ToySet::DoubleWell => Distribution::Density(Density::DoubleWell),
+            ToySet::Banana => Distribution::Density(Density::Banana),
+            ToySet::TwoMoons => Distribution::Density(Density::TwoMoons),
         }
     }
 
@@ -200,6 +231,10 @@ impl ToySet {
             Distribution::Mixture1(mixture) => features_first(&mixture.sample(stream, n)),
             Distribution::Mixture2(mixture) => features_first(&mixture.sample(stream, n)),
             Distribution::SwissRoll(roll) => features_first(&roll.sample(stream, n)),
+            // Every density has its usual method.
+            Distribution::Density(density) => Drawer::usual(density)
+                .map(|drawer| drawer.features_first(stream, n))
+                .unwrap_or_default(),
         }
     }
 }
@@ -233,7 +268,7 @@ impl fmt::Display for ToySet {
 /// No built-in point set has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown point set {name:?}; the built-in ones are gauss1d, mixture1d, ring8, grid25, swissroll"
+    "unknown point set {name:?}; the built-in ones are gauss1d, mixture1d, ring8, grid25, swissroll, semicircle, doublewell, banana, twomoons"
 )]
 pub struct UnknownToySet {
     pub name: String,

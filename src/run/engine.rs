@@ -10,6 +10,7 @@ use super::session::{
 use super::tune::{self, Decision, NamedChoices, Policy};
 use crate::data::{self, Source};
 use crate::gan::config::{Adam, GanConfig, Optimiser, Penalty};
+use crate::gan::samplers;
 use crate::gan::trainer::{Data, Pair, Round, Sampled, State, StateTensor, Trainer, contractions};
 use crate::gan::{GanError, Objective, Regulariser};
 use crate::gpu::{
@@ -302,6 +303,9 @@ impl Sampler for PairSampler {
     }
     fn judge(&mut self, samples: &[f32]) -> Result<Vec<f32>, EngineError> {
         self.pair.judge(samples).map_err(engine_error)
+    }
+    fn draw(&mut self, request: &samplers::Request) -> Result<samplers::Drawn, EngineError> {
+        self.pair.draw(request).map_err(engine_error)
     }
 }
 

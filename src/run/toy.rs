@@ -75,7 +75,7 @@ pub fn measure(
         .collect();
     let report = evaluate(set, &features_first).map_err(EngineError::device)?;
     let [d_real_mean, d_fake_mean] = match (&report, recent.means()) {
-        (ToyReport::Mixture1 { .. }, Some(means)) => means.map(Some),
+        (ToyReport::Mixture1 { .. } | ToyReport::Density1 { .. }, Some(means)) => means.map(Some),
         _ => [None, None],
     };
     Ok(Some(ToySummary {

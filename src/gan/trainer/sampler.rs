@@ -3,6 +3,7 @@ use super::Trainer;
 use super::layout::{chunk, from_batch, to_batch};
 use super::programs::leaves;
 use super::table::{Purpose, Table};
+use crate::data::density::Drawer;
 use crate::data::rng::{Stream, normal2, uniform01};
 use crate::gan::GanError;
 use crate::gan::config::Prior;
@@ -145,15 +146,28 @@ impl Sampler {
 
 /// Latents `[count, width]` of the prior; latent i is a pure function of (seed, i).
 pub fn latents(prior: Prior, width: usize, count: usize, seed: u64) -> Vec<f32> {
+    latents_from(prior, width, 0, count, seed)
+}
+
+/// Those from number `first` on.
+pub fn latents_from(prior: Prior, width: usize, first: usize, count: usize, seed: u64) -> Vec<f32> {
+    let own = first as u32..(first + count) as u32;
     let stream = Stream::new(seed, SAMPLE_STREAM, 0);
+    if let Some(drawer) = prior.density().and_then(Drawer::usual) {
+        let all = own.flat_map(|i| (0..width as u32).map(move |j| (i, j)));
+        let number = |(i, j): (u32, u32)| i.wrapping_mul(width as u32).wrapping_add(j);
+        return all
+            .map(|at| drawer.draw(&stream, number(at)).x[0] as f32)
+            .collect();
+    }
     let mut all = Vec::with_capacity(count * width);
-    for i in 0..count as u32 {
+    for i in own {
         let mut row = Vec::with_capacity(width + 1);
         for draw in 0..(width as u32).div_ceil(2) {
             let bits = stream.block(i, draw);
             row.extend(match prior {
-                Prior::Normal => normal2(bits),
                 Prior::Uniform => bits.map(|b| 2.0 * uniform01(b) - 1.0),
+                _ => normal2(bits),
             });
         }
         all.extend(&row[..width]);
