@@ -158,6 +158,7 @@ impl Story {
             if round % 2 == 0 {
                 let latents = Latents::Seeded { count: 9, seed: 3 };
                 let request = SampleRequest {
+                    labels: None,
                     latents,
                     use_ema: round == 2,
                     packed: true,

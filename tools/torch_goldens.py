@@ -17,7 +17,7 @@ import torch
 from safetensors import safe_open
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from reference import models, ops, optimisers, second_order, store, threefry, training  # noqa: E402
+from reference import layers, models, ops, optimisers, second_order, store, threefry, training  # noqa: E402
 
 DEFAULT_OUT = pathlib.Path(__file__).resolve().parent.parent / "assets" / "goldens"
 NOISE = 2e-6
@@ -29,7 +29,7 @@ def files(noise_runs):
     yield "models.json", lambda path: path.write_text(json.dumps({m: models.describe(m) for m in models.DEFAULT_BATCH}, indent=1) + "\n")
     for name in training.CASES:
         yield f"train_{name}.safetensors", lambda path, name=name: write_training(path, name, noise_runs)
-    for module in (second_order, ops, optimisers):
+    for module in (second_order, ops, layers, optimisers):
         name = module.__name__.rpartition(".")[2]
         yield f"{name}.safetensors", lambda path, module=module: write_case(path, module)
 

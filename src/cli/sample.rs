@@ -1,6 +1,7 @@
 //! `gan-gpu sample`: draws from a run's checkpoint.
 use super::sampler_flags::SamplerFlags;
 use super::{CliError, parse, print_json, print_line};
+use crate::gan::methods::Info;
 use crate::gan::samplers::Details;
 use crate::gpu::CacheFolder;
 use crate::run::checkpoint::{Checkpoint, CheckpointStore};
@@ -14,6 +15,7 @@ use crate::run::session::{
     EngineError, Latents, SampleRequest, SampleShape, SampleValues, Sampler, Samples,
 };
 use crate::run::tensors::{Tensor, TensorFile, TensorFileError};
+use crate::run::traverse::{self, Code};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -37,6 +39,12 @@ pub struct Args {
     /// Draw from these latents: tensor `z` [n, latent width], F32, in a safetensors file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["count", "seed"])]
     latents: Option<PathBuf>,
+    /// Only this class, from a run with --conditional; by default each row of the picture has its own
+    #[arg(long, value_name = "CLASS")]
+    class: Option<u32>,
+    /// Let one latent code of a run with --info take all its values along each row: `categorical`, or the number of a continuous one
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["count", "latents", "class"])]
+    traverse: Option<Code>,
     /// Write the samples as they leave the generator: tensor `images` [n, c, h, w] (or [n, features]), F32, in a safetensors file
     #[arg(long, value_name = "FILE")]
     raw: Option<PathBuf>,
@@ -147,6 +155,8 @@ fn find(run: &Path) -> Result<PathBuf, CliError> {
 #[derive(Debug, PartialEq)]
 struct Plan {
     latents: Latents,
+    class: Option<u32>,
+    traverse: Option<(Code, Info)>,
     count: usize,
     grid: [usize; 2],
     use_ema: bool,
@@ -176,7 +186,11 @@ impl Plan {
             }
             (Some(count), grid) => (count, grid.unwrap_or_else(|| square(count))),
             (None, grid) => {
-                let [rows, cols] = grid.unwrap_or(config.report.grid);
+                let grid = grid.unwrap_or(config.report.grid);
+                let [rows, cols] = match args.traverse {
+                    Some(code) => traverse::grid(code, config.method.info.as_ref(), grid)?,
+                    None => grid,
+                };
                 (rows * cols, [rows, cols])
             }
         };
@@ -187,10 +201,17 @@ impl Plan {
                 use_ema: !args.no_ema,
                 ..request
             });
-        if request.is_some() && latents.is_some() {
+        if request.is_some()
+            && (latents.is_some() || args.traverse.is_some() || args.class.is_some())
+        {
             return Err(CliError::usage(
-                "--latents are what the generator alone makes samples of; leave --sampler out",
+                "--latents, --traverse and --class are for the generator alone; leave --sampler out",
             ));
+        }
+        if let (Some(class), None) = (args.class, config.method.conditional) {
+            return Err(CliError::usage(format!(
+                "--class {class}: this run has no classes; it was not trained with --conditional"
+            )));
         }
         let latents = match latents {
             Some(z) => Latents::Given(z.values),
@@ -210,6 +231,8 @@ impl Plan {
         }
         Ok(Self {
             latents,
+            class: args.class,
+            traverse: args.traverse.zip(config.method.info),
             count,
             grid,
             use_ema: !args.no_ema,
@@ -220,8 +243,23 @@ impl Plan {
     }
 
     fn draw(&self, sampler: &mut dyn Sampler, reference: &[f32]) -> Result<Vec<PathBuf>, CliError> {
+        let [_, cols] = self.grid;
+        let labels = sampler.classes().map(|classes| {
+            let own = |n: usize| (n / cols % classes) as u32;
+            (0..self.count)
+                .map(|n| self.class.unwrap_or(own(n)))
+                .collect::<Vec<_>>()
+        });
+        let latents = match (&self.traverse, &self.latents) {
+            (Some((code, info)), Latents::Seeded { count, seed }) => {
+                let (drawn, width) = (sampler.latents(*count, *seed), sampler.latent_dim());
+                Latents::Given(traverse::latents(*code, info, self.grid, &drawn, width))
+            }
+            (_, latents) => latents.clone(),
+        };
         let request = |packed| SampleRequest {
-            latents: self.latents.clone(),
+            latents: latents.clone(),
+            labels: labels.clone(),
             use_ema: self.use_ema,
             packed,
         };
@@ -458,6 +496,12 @@ mod tests {
     struct Fake(SampleShape);
 
     impl Sampler for Fake {
+        fn classes(&self) -> Option<usize> {
+            None
+        }
+        fn latents(&self, _: usize, _: u64) -> Vec<f32> {
+            vec![]
+        }
         fn sample_shape(&self) -> SampleShape {
             self.0
         }

@@ -87,6 +87,7 @@ pub(super) fn trainer(
         params_g: model.generator.param_count() as u64,
         params_d: model.discriminator.param_count() as u64,
         sample_shape: sample_shape(&model),
+        classes: model.generator.classes(),
         images_per_step: (config.method.batch * config.method.d_steps) as u64,
         data_len,
         choices: Some(decision.named),
@@ -207,9 +208,12 @@ impl Engine for TrainerEngine {
             Latents::Seeded { count, seed } => self.trainer.latents(*count, *seed),
             Latents::Given(values) => values.clone(),
         };
-        let made = self
-            .trainer
-            .sample(&latents, request.use_ema, request.packed);
+        let made = self.trainer.sample_labelled(
+            &latents,
+            request.labels.as_deref(),
+            request.use_ema,
+            request.packed,
+        );
         Ok(samples(
             self.facts.sample_shape,
             made.map_err(engine_error)?,
@@ -287,8 +291,14 @@ impl Sampler for PairSampler {
     fn sample_shape(&self) -> SampleShape {
         self.shape
     }
+    fn classes(&self) -> Option<usize> {
+        self.pair.model().generator.classes()
+    }
     fn latent_dim(&self) -> usize {
         self.pair.model().generator.input().numel()
+    }
+    fn latents(&self, count: usize, seed: u64) -> Vec<f32> {
+        self.pair.latents(count, seed)
     }
     fn restore(&mut self, data: &CheckpointData) -> Result<(), EngineError> {
         self.pair.restore(&state_of(data)).map_err(engine_error)

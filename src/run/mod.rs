@@ -29,6 +29,7 @@ pub mod toy;
 pub mod train;
 #[cfg(test)]
 mod train_tests;
+pub mod traverse;
 pub mod tune;
 
 pub use error::RunError;

@@ -33,8 +33,12 @@ pub fn draw(
         count,
         seed: config.seed,
     };
+    // One class per row.
+    let classes = engine.facts().classes;
+    let labels = classes.map(|classes| (0..count).map(|n| (n / cols % classes) as u32).collect());
     let samples = engine.sample(&SampleRequest {
         latents,
+        labels,
         use_ema: true,
         packed: true,
     })?;

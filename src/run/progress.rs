@@ -230,6 +230,7 @@ mod tests {
                 height: 28,
                 width: 28,
             },
+            classes: None,
             images_per_step: 64,
             data_len: None,
             choices: None,

@@ -59,6 +59,8 @@ pub enum Latents {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SampleRequest {
     pub latents: Latents,
+    /// A class per sample, for generators that take labels; every class in turn without any.
+    pub labels: Option<Vec<u32>>,
     /// The exponential moving average of the weights, where the run keeps one; the weights themselves otherwise.
     pub use_ema: bool,
     /// Images as u8, packed on the device. Ignored for point sets, which always come as f32.
@@ -145,6 +147,8 @@ pub struct EngineFacts {
     pub params_g: u64,
     pub params_d: u64,
     pub sample_shape: SampleShape,
+    /// Classes that samples can be asked from; `None` where the generator takes no labels.
+    pub classes: Option<usize>,
     /// Real images per round after any warm-up: batch times discriminator updates.
     pub images_per_step: u64,
     /// Images in the data set; `None` if it is drawn without end.
@@ -196,8 +200,14 @@ pub trait Engine {
 pub trait Sampler {
     fn sample_shape(&self) -> SampleShape;
 
+    /// Classes that samples can be asked from; `None` where the generator takes no labels.
+    fn classes(&self) -> Option<usize>;
+
     /// Width of a latent vector.
     fn latent_dim(&self) -> usize;
+
+    /// `[count, latent_dim]` draws of the run's latents, as [`Latents::Seeded`] means them.
+    fn latents(&self, count: usize, seed: u64) -> Vec<f32>;
 
     /// Takes the generator's weights, their average where there is one, and the discriminator's from a checkpoint.
     fn restore(&mut self, data: &CheckpointData) -> Result<(), EngineError>;

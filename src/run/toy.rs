@@ -62,6 +62,7 @@ pub fn measure(
         seed: config.seed ^ SEED_FLIP,
     };
     let samples = engine.sample(&SampleRequest {
+        labels: None,
         latents,
         use_ema: true,
         packed: false,

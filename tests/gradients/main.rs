@@ -1,5 +1,6 @@
 //! Every operation's first- and second-order gradient against finite differences, and what is built from them.
 mod checker;
+mod layers;
 mod op_cases;
 mod stories;
 

@@ -51,6 +51,14 @@ fn compositions() {
     check_composition("avg_pool", &[&[1, 2, 4, 6]], |g, x| {
         g.avg_pool(x[0], [2, 3])
     });
+    check_composition("max_along", &[&[2, 4, 3]], |g, x| {
+        let y = g.max_along(x[0], 1)?;
+        g.square(y)
+    });
+    check_composition("max_pool", &[&[1, 2, 4, 6]], |g, x| {
+        let y = g.max_pool(x[0], [2, 3])?;
+        g.square(y)
+    });
     check_composition("mean", &[&[3, 5]], |g, x| g.mean(x[0], &[1]));
     check_composition("mean_all", &[&[3, 5]], |g, x| g.mean_all(x[0]));
     check_composition("scatter_add", &[&[2, 5, 3]], |g, x| {

@@ -92,6 +92,58 @@ fn a_layer_that_does_not_fit_is_named() {
             "layer 0.body.1 (conv2d): expected an image (put an unflatten layer before it), got 10 features",
         ),
         (
+            format!("{IMAGE}type = \"max_pool\"\nkernel = [5, 3]"),
+            "layer 0 (max_pool): expected an image whose sizes are multiples of the kernel 5x3, got 3 channels of 5x4",
+        ),
+        (
+            format!("{VECTOR}type = \"maxout\"\nout = 3\npieces = 0"),
+            "layer 0 (maxout): expected pieces of at least 1, got 0",
+        ),
+        (
+            format!("{IMAGE}type = \"maxout\"\nout = 3\npieces = 2"),
+            "layer 0 (maxout): expected a vector of features (put a flatten layer before it), got 3 channels of 5x4",
+        ),
+        (
+            format!("{VECTOR}type = \"minibatch_discrimination\"\nkernels = 3\ndims = 0"),
+            "layer 0 (minibatch_discrimination): expected dims of at least 1, got 0",
+        ),
+        (
+            format!("{IMAGE}type = \"minibatch_discrimination\"\nkernels = 3"),
+            "layer 0 (minibatch_discrimination): expected a vector of features (put a flatten layer before it), got 3 channels of 5x4",
+        ),
+        (
+            format!("{VECTOR}type = \"dropout\"\np = 1.0"),
+            "layer 0 (dropout): expected a probability p of at least 0 and below 1, got 1",
+        ),
+        (
+            format!("{VECTOR}type = \"branches\"\ncount = 0\nlayers = [{{ type = \"tanh\" }}]"),
+            "layer 0 (branches): expected count of at least 1, got 0",
+        ),
+        (
+            format!("{VECTOR}type = \"branches\"\ncount = 2\nlayers = []"),
+            "layer 0 (branches): expected at least one layer in `layers`, got none",
+        ),
+        (
+            format!("{VECTOR}type = \"branches\"\ncount = 2\nlayers = [{{ type = \"features\" }}]"),
+            "layer 0.branches.1.0 (features): expected one features layer in a network, got a second one",
+        ),
+        (
+            format!("{VECTOR}type = \"condition\""),
+            "layer 0 (condition): expected `classes = K` beside the network's `input`, got none",
+        ),
+        (
+            format!("classes = 0\n{VECTOR}type = \"projection\""),
+            "layer 0 (projection): expected classes of at least 1, got 0",
+        ),
+        (
+            format!("classes = 2\n{IMAGE}type = \"projection\""),
+            "layer 0 (projection): expected a vector of features (put a flatten layer before it), got 3 channels of 5x4",
+        ),
+        (
+            format!("classes = 2\n{VECTOR}type = \"tanh\""),
+            "the network has `classes`, but no layer that uses labels; add one of type condition or projection, or remove `classes`",
+        ),
+        (
             "input = { features = 0 }\nlayer = [{ type = \"relu\" }]".into(),
             "input: expected at least one number per sample, got 0 features",
         ),
@@ -187,7 +239,7 @@ fn networks_that_do_not_fit_each_other() {
         ),
         (
             model("sample = { features = 3 }", z, 4, x, 1),
-            "sample: expected the discriminator's input (4 features) or an image of as many numbers, got 3 features",
+            "sample: expected what the generator gives (4 features) or an image of as many numbers, got 3 features",
         ),
     ] {
         assert_eq!(result.unwrap_err().to_string(), expected);
@@ -264,5 +316,35 @@ fn a_forward_pass_checks_what_it_is_given() {
     assert_eq!(
         refused(&params, &states, &[3, 1], Mode::Train),
         "layer 1 (batch_norm): expected more than one value per channel in training (a larger batch): one value has no variance, got [2, 1]"
+    );
+}
+
+/// The label is there exactly where layers use it, one column per sample.
+#[test]
+fn a_forward_pass_checks_its_label() {
+    use gan_gpu::nn::Given;
+    let layer = "input = { features = 3 }\n[[layer]]\ntype";
+    let with = super::network(&format!("classes = 4\n{layer} = \"condition\""));
+    let without = super::network(&format!("{layer} = \"tanh\""));
+    assert_eq!((with.classes(), without.classes()), (Some(4), None));
+    let mut g = Graph::new();
+    let x = g.leaf("x", [3, 5]);
+    let labels = [[4, 5], [5, 4], [4, 1]].map(|shape| g.leaf("label", shape));
+    let mut pass =
+        |net: &Network, label| net.forward(&mut g, &[], &[], Given { x, label }, Mode::Eval);
+    assert!(pass(&with, Some(labels[0])).is_ok() && pass(&without, None).is_ok());
+    let wanted = "forward: label: expected [4, 5], a column of class weights per sample, got";
+    for (label, got) in [
+        (None, "none"),
+        (Some(labels[1]), "[5, 4]"),
+        (Some(labels[2]), "[4, 1]"),
+    ] {
+        let e = pass(&with, label).unwrap_err().to_string();
+        assert_eq!(e, format!("{wanted} {got}"));
+    }
+    let e = pass(&without, Some(labels[0])).unwrap_err().to_string();
+    assert_eq!(
+        e,
+        "forward: label: expected none, as no layer of this network uses it, got [4, 5]"
     );
 }

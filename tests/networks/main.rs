@@ -2,8 +2,10 @@
 #[path = "../support/torch.rs"]
 mod torch;
 
+mod edits;
 mod errors;
 mod layers;
+mod methods;
 mod models;
 
 use gan_gpu::nn::{Network, NetworkSpec};

@@ -1,7 +1,7 @@
 //! Equilibrium and optimum of each objective.
 use super::torch::Bench;
 use super::{Spoil, agree, flipped, holds_and_can_fail, unspoilt};
-use gan_gpu::gan::objectives::Score;
+use gan_gpu::gan::objectives::{Score, Targets};
 use gan_gpu::gan::{GanError, Objective};
 use gan_gpu::graph::{Expr, Graph};
 use std::f64::consts::LN_2;
@@ -168,7 +168,15 @@ fn on_three_points(
     // A sign flipped in one half alone; least squares would not see it in the other, whose target is 0.
     let real = spoil(&mut b.g, real);
     let loss = objective
-        .discriminator_loss_with(&mut b.g, real, fake, target)
+        .discriminator_loss_with(
+            &mut b.g,
+            real,
+            fake,
+            Targets {
+                real: target,
+                ..Targets::default()
+            },
+        )
         .unwrap();
     let gradient = b.g.gradients(loss, &[logits]).unwrap()[0];
     (b.scalar(loss), b.value(gradient))
@@ -265,7 +273,15 @@ fn label_smoothing_moves_the_optimum() {
         let mut g = Graph::new();
         let s = g.leaf("s", [1, 4]);
         let e = objective
-            .discriminator_loss_with(&mut g, s, s, 0.9)
+            .discriminator_loss_with(
+                &mut g,
+                s,
+                s,
+                Targets {
+                    real: 0.9,
+                    ..Targets::default()
+                },
+            )
             .unwrap_err();
         assert!(
             matches!(e, GanError::Setting { ref field, .. } if field == "label_smoothing"),

@@ -122,7 +122,7 @@ impl Pair {
         if request.method == Method::Raw {
             return self.draw_raw(request);
         }
-        has_logits(self.config())?;
+        has_logits(self.config(), request.method)?;
         let stand = Stand::new(self, request.use_ema)?;
         let logit = |o| matches!(o, Objective::Minimax | Objective::NonSaturating);
         let calibrates = match (request.calibrate, request.method) {
@@ -185,16 +185,17 @@ impl Pair {
 /// # Errors
 /// [`GanError::Input`] where D's output cannot be taken for a logit, whatever is done to it, or the latents are no plain draws of the
 /// prior.
-fn has_logits(config: &GanConfig) -> Result<()> {
+fn has_logits(config: &GanConfig, method: Method) -> Result<()> {
     let reason = if config.objective == Objective::Energy {
         "the objective energy trains an auto-encoder, whose reconstruction error is no logit of data against generated samples"
-    } else if config.info.is_some() {
-        "its latents hold codes beside the prior's draws, which these samplers do not propose"
+    } else if config.info.is_some() && !matches!(method, Method::Drs(_)) {
+        "its latents hold codes beside the prior's draws, which its chains do not propose; --sampler drs takes them as they come"
     } else {
         return Ok(());
     };
     Err(GanError::Input(format!(
-        "this run can only be sampled with --sampler raw: {reason}"
+        "{} cannot sample this run: {reason}",
+        method.name()
     )))
 }
 

@@ -87,19 +87,32 @@ impl Pair {
         use_ema: bool,
         packed: bool,
     ) -> Result<Sampled, GanError> {
+        self.sample_labelled(latents, None, use_ema, packed)
+    }
+    /// As [`super::Trainer::sample_labelled`].
+    ///
+    /// # Errors
+    /// As [`super::Trainer::sample_labelled`].
+    pub fn sample_labelled(
+        &self,
+        latents: &[f32],
+        labels: Option<&[u32]>,
+        use_ema: bool,
+        packed: bool,
+    ) -> Result<Sampled, GanError> {
         let average = use_ema && self.config.ema.is_some();
         let on = (&self.gpu, &self.table, &self.model);
-        self.sampler.sample(on, latents, average, packed)
+        self.sampler.sample(on, (latents, labels), average, packed)
     }
-    /// Latents of the run's prior.
+    /// Latents of the run's prior, codes included.
     pub fn latents(&self, count: usize, seed: u64) -> Vec<f32> {
         let width = self.model.generator.input().numel();
-        sampler::latents(self.config.prior, width, count, seed)
+        sampler::latents(&self.config, width, count, seed)
     }
     /// Latents `first..first + count` of those that [`Pair::latents`] draws.
     pub fn latents_from(&self, first: usize, count: usize, seed: u64) -> Vec<f32> {
         let width = self.model.generator.input().numel();
-        sampler::latents_from(self.config.prior, width, first, count, seed)
+        sampler::latents_from(&self.config, width, first, count, seed)
     }
     /// Samples as floats, row by row.
     ///

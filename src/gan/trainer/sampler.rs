@@ -6,15 +6,17 @@ use super::table::{Purpose, Table};
 use crate::data::density::Drawer;
 use crate::data::rng::{Stream, normal2, uniform01};
 use crate::gan::GanError;
-use crate::gan::config::Prior;
+use crate::gan::config::{GanConfig, Prior};
 use crate::gpu::{Dispatch, Gpu, GpuError};
 use crate::graph::Graph;
 use crate::graph::plan::{Effect, Environment, Plan, Region, Stage};
 use crate::kernels::pack_u8;
-use crate::nn::{Extent, Mode, Model};
+use crate::nn::{Extent, Given, Mode, Model};
 
 /// Random stream of sampling latents; the training programs use lower ones.
 const SAMPLE_STREAM: u32 = 0x5a5a;
+/// That of latents drawn from a named density.
+const DENSITY_STREAM: u32 = 0x5a5b;
 
 /// Generated samples on the host, sample by sample.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +30,8 @@ pub enum Sampled {
 /// Table positions and sizes of what sampling needs.
 pub struct Buffers {
     latents: usize,
+    /// One-hot labels and the number of classes, where G takes labels.
+    labels: Option<(usize, usize)>,
     samples: usize,
     /// None for point sets.
     packed: Option<(usize, pack_u8::Params)>,
@@ -39,9 +43,17 @@ impl Buffers {
     /// Places them.
     pub fn new(table: &mut Table, model: &Model) -> Buffers {
         let per_sample = model.sample.numel();
+        // Whole groups, so that each sample goes through the branch that its number says.
         let chunk = chunk(per_sample).next_multiple_of(model.generator.batch_multiple());
         let latent = model.generator.input().numel();
         let latents = table.push(Purpose::Results, "sampling latents", latent * chunk);
+        let labels = model.generator.classes().map(|classes| {
+            let floats = classes * chunk;
+            (
+                table.push(Purpose::Results, "sampling labels", floats),
+                classes,
+            )
+        });
         let samples = table.push(Purpose::Results, "samples", per_sample * chunk);
         let packed = match model.sample {
             Extent::Image {
@@ -66,6 +78,7 @@ impl Buffers {
         };
         Buffers {
             latents,
+            labels,
             samples,
             packed,
             chunk,
@@ -94,7 +107,15 @@ pub fn compile(
             let buffer = buffers.latents;
             env.leaves.insert(id, Region { buffer, offset: 0 });
         }
-        let made = net.forward(&mut g, &params, &states, z, Mode::Eval)?;
+        let label = buffers.labels.map(|(buffer, classes)| {
+            let label = g.leaf("labels", [classes, buffers.chunk]);
+            if let Some(id) = g.leaf_id(label) {
+                env.leaves.insert(id, Region { buffer, offset: 0 });
+            }
+            label
+        });
+        let given = Given { x: z, label };
+        let made = net.forward(&mut g, &params, &states, given, Mode::Eval)?;
         let shown = model.network_to_data(&mut g, made.output)?;
         let region = Region {
             buffer: buffers.samples,
@@ -144,46 +165,65 @@ impl Sampler {
     }
 }
 
-/// Latents `[count, width]` of the prior; latent i is a pure function of (seed, i).
-pub fn latents(prior: Prior, width: usize, count: usize, seed: u64) -> Vec<f32> {
-    latents_from(prior, width, 0, count, seed)
+/// Latents `[count, width]` as training draws them: noise of the prior, then the codes where there are any. Latent i is a pure
+/// function of (seed, i).
+pub fn latents(config: &GanConfig, width: usize, count: usize, seed: u64) -> Vec<f32> {
+    latents_from(config, width, 0, count, seed)
 }
 
 /// Those from number `first` on.
-pub fn latents_from(prior: Prior, width: usize, first: usize, count: usize, seed: u64) -> Vec<f32> {
-    let own = first as u32..(first + count) as u32;
+pub fn latents_from(
+    config: &GanConfig,
+    width: usize,
+    first: usize,
+    count: usize,
+    seed: u64,
+) -> Vec<f32> {
     let stream = Stream::new(seed, SAMPLE_STREAM, 0);
-    if let Some(drawer) = prior.density().and_then(Drawer::usual) {
-        let all = own.flat_map(|i| (0..width as u32).map(move |j| (i, j)));
-        let number = |(i, j): (u32, u32)| i.wrapping_mul(width as u32).wrapping_add(j);
-        return all
-            .map(|at| drawer.draw(&stream, number(at)).x[0] as f32)
-            .collect();
-    }
+    let noise = width.saturating_sub(config.code_width());
+    let draws = (noise as u32).div_ceil(2);
+    let drawer = config.prior.density().and_then(Drawer::usual);
+    let densities = Stream::new(seed, DENSITY_STREAM, 0);
     let mut all = Vec::with_capacity(count * width);
-    for i in own {
+    for i in first as u32..(first + count) as u32 {
         let mut row = Vec::with_capacity(width + 1);
-        for draw in 0..(width as u32).div_ceil(2) {
-            let bits = stream.block(i, draw);
-            row.extend(match prior {
-                Prior::Uniform => bits.map(|b| 2.0 * uniform01(b) - 1.0),
-                _ => normal2(bits),
-            });
+        if let Some(drawer) = &drawer {
+            // Samples of a density take blocks of their own, as many as they need: each number has an index.
+            let number = |j: u32| i.wrapping_mul(noise as u32).wrapping_add(j);
+            let own = (0..noise as u32).map(|j| drawer.draw(&densities, number(j)).x[0] as f32);
+            row.extend(own);
+        } else {
+            for draw in 0..draws {
+                let bits = stream.block(i, draw);
+                row.extend(match config.prior {
+                    Prior::Uniform => bits.map(|b| 2.0 * uniform01(b) - 1.0),
+                    _ => normal2(bits),
+                });
+            }
         }
-        all.extend(&row[..width]);
+        row.truncate(noise);
+        if let Some(info) = config.info {
+            let uniform = |draw: usize| uniform01(stream.block(i, draws + draw as u32)[0]);
+            let value = (uniform(0) * info.categorical as f32) as usize;
+            row.extend((0..info.categorical).map(|c| f32::from(u8::from(c == value))));
+            row.extend((0..info.continuous).map(|k| 2.0 * uniform(1 + k) - 1.0));
+        }
+        all.extend(&row);
     }
     all
 }
 
 impl Sampler {
-    /// Runs the generator on latents `[count, width]` given row by row; `packed` asks for bytes where the samples are images.
+    /// Runs the generator on latents `[count, width]` given row by row, with a label each where it takes labels; `packed` asks for bytes
+    /// where the samples are images.
     ///
     /// # Errors
-    /// [`GanError::Latents`] where the latents do not fill whole rows; those of the device.
+    /// [`GanError::Latents`] where the latents do not fill whole rows, [`GanError::Input`] where the labels are not as many or not below
+    /// the number of classes; those of the device.
     pub fn sample(
         &self,
         on: (&Gpu, &Table, &Model),
-        latents: &[f32],
+        (latents, labels): (&[f32], Option<&[u32]>),
         average: bool,
         packed: bool,
     ) -> Result<Sampled, GanError> {
@@ -196,10 +236,19 @@ impl Sampler {
             });
         }
         let b = &self.buffers;
+        let samples = latents.len() / width;
+        let labels = self.labels(labels, samples)?;
         let per_sample = model.sample.numel();
         let (mut floats, mut bytes) = (vec![], vec![]);
-        for rows in latents.chunks(b.chunk * width) {
+        for (k, rows) in latents.chunks(b.chunk * width).enumerate() {
             let count = rows.len() / width;
+            if let Some((buffer, classes)) = b.labels {
+                let mut columns = vec![0.0f32; classes * b.chunk];
+                for (n, &label) in labels.iter().skip(k * b.chunk).take(count).enumerate() {
+                    columns[label as usize * b.chunk + n] = 1.0;
+                }
+                gpu.upload(&table.buffers[buffer], 0, bytemuck::cast_slice(&columns))?;
+            }
             let z = to_batch(model.generator.input(), rows, b.chunk);
             gpu.upload(&table.buffers[b.latents], 0, bytemuck::cast_slice(&z))?;
             gpu.submit(&self.dispatches[usize::from(average)])?;
@@ -219,6 +268,32 @@ impl Sampler {
             Sampled::F32(floats)
         })
     }
+
+    /// The labels that were given, else every class in turn; none where G takes none.
+    fn labels(&self, given: Option<&[u32]>, samples: usize) -> Result<Vec<u32>, GanError> {
+        match (self.buffers.labels, given) {
+            (None, None) => Ok(vec![]),
+            (None, Some(_)) => Err(GanError::Input(
+                "this generator takes no labels: it was not trained with --conditional".into(),
+            )),
+            (Some((_, classes)), None) => Ok((0..samples).map(|n| (n % classes) as u32).collect()),
+            (Some((_, classes)), Some(labels)) => {
+                if labels.len() != samples {
+                    return Err(GanError::Input(format!(
+                        "{} labels for {samples} samples",
+                        labels.len()
+                    )));
+                }
+                match labels.iter().find(|&&label| label as usize >= classes) {
+                    Some(label) => Err(GanError::Input(format!(
+                        "class {label}, but there are {classes}: 0 to {}",
+                        classes - 1
+                    ))),
+                    None => Ok(labels.to_vec()),
+                }
+            }
+        }
+    }
 }
 
 impl Trainer {
@@ -232,14 +307,28 @@ impl Trainer {
         use_ema: bool,
         packed: bool,
     ) -> Result<Sampled, GanError> {
-        let average = use_ema && self.config.ema.is_some();
-        let on = (&self.gpu, &self.table, &self.model);
-        self.sampler.sample(on, latents, average, packed)
+        self.sample_labelled(latents, None, use_ema, packed)
     }
 
-    /// Latents of this run's prior.
+    /// As [`Trainer::sample`] with a label per sample where G takes labels; without any, every class in turn.
+    ///
+    /// # Errors
+    /// As for [`Trainer::sample`]; [`GanError::Input`] where the labels are not as many or not below the number of classes.
+    pub fn sample_labelled(
+        &self,
+        latents: &[f32],
+        labels: Option<&[u32]>,
+        use_ema: bool,
+        packed: bool,
+    ) -> Result<Sampled, GanError> {
+        let average = use_ema && self.config.ema.is_some();
+        let on = (&self.gpu, &self.table, &self.model);
+        self.sampler.sample(on, (latents, labels), average, packed)
+    }
+
+    /// Latents of this run's prior, codes included.
     pub fn latents(&self, count: usize, seed: u64) -> Vec<f32> {
         let width = self.model.generator.input().numel();
-        latents(self.config.prior, width, count, seed)
+        latents(&self.config, width, count, seed)
     }
 }

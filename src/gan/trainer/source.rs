@@ -164,22 +164,25 @@ pub fn bind(
         Data::Glyphs => glyph_sampler(caps, table, model, config.batch, random)?,
         Data::Toy(set) => toy_sampler(caps, table, model, config.batch, *set, random)?,
     };
-    if let Some(wanted) = config.conditional.map(|c| c.classes)
-        && sampler.classes != Some(wanted)
-    {
-        return Err(GanError::Setting {
-            field: "conditional.classes".into(),
-            expected: match sampler.classes {
-                Some(found) => format!("the {found} classes of the data"),
-                None => "data with labels (IDX with its labels file, CIFAR-10, class folders, glyphs or a mixture)".into(),
-            },
-            got: wanted.to_string(),
-        });
+    if let Some(conditional) = &config.conditional {
+        check_classes(&sampler, conditional.classes)?;
     }
     Ok(Bound {
         inputs: Inputs::Device(std::rc::Rc::new(sampler)),
         host: None,
     })
+}
+
+/// Refuses data without labels, and labels that a one-hot column of `classes` cannot hold.
+fn check_classes(sampler: &Sampler, classes: usize) -> Result<(), GanError> {
+    let found = match sampler.classes {
+        Some(found) if found <= classes => return Ok(()),
+        Some(found) => format!("{found} classes"),
+        None => "no labels".into(),
+    };
+    Err(GanError::Input(format!(
+        "the method is conditional on {classes} classes, the data has {found}; set `classes` to the data's, or choose labelled data"
+    )))
 }
 
 fn image_sampler(

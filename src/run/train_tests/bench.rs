@@ -226,6 +226,7 @@ impl Bench {
                 params_g: 1,
                 params_d: 0,
                 sample_shape: self.sample_shape,
+                classes: None,
                 images_per_step: 30,
                 data_len: Some(600),
                 choices: self.choices.clone(),
