@@ -118,17 +118,32 @@ fn write(what: What, samples: &Samples, out: &Path, format: Format) -> Result<()
             })?;
         }
         Format::Png => {
+            let values = in_view(what, &samples.values);
             let points = session::Samples {
-                count: samples.report.count,
+                count: values.len() / what.dim(),
                 shape: SampleShape::Point {
                     features: what.dim(),
                 },
-                values: SampleValues::F32(samples.values.clone()),
+                values: SampleValues::F32(values),
             };
-            picture(&points, [1, 1], &samples.reference)?.write(out)?;
+            let reference = in_view(what, &samples.reference);
+            picture(&points, [1, 1], &reference)?.write(out)?;
         }
     }
     Ok(())
+}
+
+/// Of long tails what is worth looking at: one sample in a million would stretch the picture to nothing.
+fn in_view(what: What, values: &[f32]) -> Vec<f32> {
+    let What::Density(density, _) = what else {
+        return values.to_vec();
+    };
+    if density.dim() > 1 {
+        return values.to_vec();
+    }
+    let [low, high] = density.view()[0].map(|v| v as f32);
+    let inside = values.iter().filter(|v| (low..=high).contains(*v));
+    inside.copied().collect()
 }
 
 /// How the samples fit, for a person.

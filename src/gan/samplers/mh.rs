@@ -150,7 +150,14 @@ pub fn draw(stand: &Stand, request: &Request, s: &Settings, line: [f64; 2]) -> R
             let counts = beside.read(moves, batch)?;
             let anew = counts[..chains].iter().zip(&logit);
             let anew = anew.filter(|(_, l)| **l == BEFORE_ANY);
-            accepted += anew.map(|(&n, _)| f64::from(n)).sum::<f64>();
+            let anew: Vec<f32> = anew.map(|(&n, _)| n).collect();
+            // The first proposal is taken whatever D says of it, unless that is no number.
+            if anew.iter().any(stuck) {
+                return Err(GanError::Input(
+                    "a chain accepts nothing: the discriminator's output is not finite on generated samples; take an earlier checkpoint".into(),
+                ));
+            }
+            accepted += anew.into_iter().map(f64::from).sum::<f64>();
         }
         let end = beside.read(states, batch * width)?;
         samples.extend(from_batch(extent, &end, batch, chains));
