@@ -21,7 +21,7 @@ pub struct SamplerFlags {
     /// Generated samples from which drs estimates the largest logit [default: 10000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub drs_burn_in: Option<u32>,
-    /// gamma of drs is this percentile of F; `none` for gamma = 0, which is exact and slow [default: 95]
+    /// gamma of drs is this percentile of F; lower accepts more; `none` for gamma = 0, exact where D is [default: 95]
     #[arg(long, value_name = "P|none", value_parser = percentile)]
     pub drs_gamma_percentile: Option<Percentile>,
     /// epsilon of drs [default: 1e-6]

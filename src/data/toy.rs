@@ -15,7 +15,7 @@
 //! The samplers here are the reference for the device's (`kernels::mixture_batch`, `kernels::swissroll_batch`): sample
 //! `index` of a batch comes from the same Threefry blocks on both sides.
 
-use super::density::{Density, Drawer};
+use super::density::Density;
 use super::rng::{Stream, normal2, uniform01};
 use std::f32::consts::TAU;
 use std::fmt;
@@ -225,16 +225,14 @@ impl ToySet {
         }
     }
 
-    /// `n` reference samples as `[dim, n]`, the layout of the device's batches.
+    /// `n` reference samples as `[dim, n]`, the layout of the device's batches. Of named densities they are not the device's own:
+    /// where that walks, these are exact.
     pub fn sample_features_first(self, stream: &Stream, n: usize) -> Vec<f32> {
         match self.distribution() {
             Distribution::Mixture1(mixture) => features_first(&mixture.sample(stream, n)),
             Distribution::Mixture2(mixture) => features_first(&mixture.sample(stream, n)),
             Distribution::SwissRoll(roll) => features_first(&roll.sample(stream, n)),
-            // Every density has its usual method.
-            Distribution::Density(density) => Drawer::usual(density)
-                .map(|drawer| drawer.features_first(stream, n))
-                .unwrap_or_default(),
+            Distribution::Density(density) => density.reference(stream, n),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Samples of a built-in density or point set straight from its device sampler, with what they should look like.
 use super::engine::open_gpu;
 use super::session::EngineError;
-use crate::data::density::{Density, Drawer, Line, Method};
+use crate::data::density::{Density, Line, Method};
 use crate::data::rng::Stream;
 use crate::data::toy::{Distribution, Mixture, ToySet};
 use crate::gpu::{CacheFolder, Gpu, GpuError};
@@ -176,9 +176,10 @@ pub fn draw(
                 let quantile = |i| line.quantile(midpoint(i)) as f32;
                 (0..reference_count).map(quantile).collect()
             } else {
-                let drawer = Drawer::usual(density);
-                let first = drawer.map(|d| d.features_first(&stream, reference_count));
-                rows(&first.unwrap_or_default(), reference_count)
+                rows(
+                    &density.reference(&stream, reference_count),
+                    reference_count,
+                )
             }
         }
         What::Set(set) => {

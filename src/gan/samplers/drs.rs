@@ -3,7 +3,7 @@
 //!   F = D - M - log(1 - exp(D - M - eps)) - gamma,
 //!
 //! where D is the logit and M the largest one seen: at gamma = 0 that is p_data / (p_G max p_data / p_G), plain rejection. A gamma
-//! above 0 accepts more of what G makes often, at the price of exactness.
+//! above 0 accepts less and keeps only what D is sure of, one below 0 accepts more; neither is exact.
 use super::stand::{Stand, finite};
 use super::{Details, Drawn, Method, Report, Request};
 use crate::data::rng::{Stream, uniform01};

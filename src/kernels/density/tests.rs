@@ -176,6 +176,19 @@ fn two_dimensional_samples_have_their_distribution() {
     }
 }
 
+/// The host's exact samples pass the same tests: a device that walks is not only compared with a host that walks.
+#[test]
+fn the_reference_is_exact() {
+    for &density in Density::ALL {
+        let samples = density.reference(&Stream::new(6, 0, 0), SAMPLES as usize);
+        let off = match density.dim() {
+            1 => kolmogorov(&samples, &Line::new(density)) / 1.95,
+            _ => chi_square(&samples, density) / 3.7,
+        };
+        assert!(off < 1.0, "{density}: {off} times the bound");
+    }
+}
+
 /// Every test of a distribution above sees a wrong rule.
 #[test]
 fn wrong_rules_are_caught() {
