@@ -751,3 +751,118 @@ fn a_run_is_sampled_with_its_discriminator() {
         assert!(message.contains(expected), "{flags}: {message}");
     }
 }
+
+#[test]
+fn a_classifier_is_trained_tested_and_refused() {
+    let here = tempfile::tempdir().unwrap();
+    let model = "input = { channels = 1, height = 16, width = 16 }\n\
+                 layer = [{ type = \"flatten\" }, { type = \"linear\", out = 10 }]\n";
+    std::fs::write(here.path().join("small.toml"), model).unwrap();
+    let json = |args: &str| -> serde_json::Value {
+        let args: Vec<&str> = args.split_whitespace().collect();
+        serde_json::from_str(&stdout(here.path(), &args)).unwrap()
+    };
+    let train = "classify train --data glyphs --model small.toml --out c.safetensors";
+    let made = json(&format!("{train} --steps 60 --batch 32 --lr 3e-3 --json"));
+    assert_eq!(
+        (&made["steps"], &made["params"]),
+        (&60.into(), &2570.into())
+    );
+    let found = json("classify eval c.safetensors --data glyphs --json");
+    assert_eq!(found, made["test"]);
+    assert_eq!(found["images"], 2000);
+    let percent = found["accuracy_percent"].as_f64().unwrap();
+    assert!(percent > 25.0, "{percent}");
+    let line = stdout(
+        here.path(),
+        &["classify", "eval", "c.safetensors", "--data", "glyphs"],
+    );
+    assert_eq!(line, format!("{percent:.2} % of 2000 test images right\n"));
+    // The file stands alone: PyTorch's names, and the network's description.
+    let bytes = std::fs::read(here.path().join("c.safetensors")).unwrap();
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    assert_eq!(header.info("1.weight").unwrap().shape, [10, 256]);
+    let metadata = header.metadata().as_ref().unwrap();
+    assert!(metadata["network"].contains("linear"), "{metadata:?}");
+
+    std::fs::write(here.path().join("torn.safetensors"), &bytes[..900]).unwrap();
+    run_folder(here.path());
+    let checkpoint = "run/checkpoints/step-00000007.safetensors";
+    for (args, expected) in [
+        (
+            "eval nothing.safetensors --data glyphs",
+            "nothing.safetensors",
+        ),
+        ("eval torn.safetensors --data glyphs", "truncated"),
+        (
+            &format!("eval {checkpoint} --data glyphs"),
+            "gan_gpu_classifier",
+        ),
+        ("eval c.safetensors --data ring8", "no labelled images"),
+        (
+            "train --data ring8 --out d.safetensors",
+            "no labelled images",
+        ),
+        ("train --data no/such --out d.safetensors", "no/such"),
+        ("train --data glyphs", "--out"),
+        ("train --data glyphs --out d.safetensors --lr 0", "lr"),
+        (
+            "train --data glyphs --model c.safetensors --out d.safetensors",
+            "c.safetensors",
+        ),
+    ] {
+        let args: Vec<&str> = ["classify"]
+            .into_iter()
+            .chain(args.split_whitespace())
+            .collect();
+        let message = refused(here.path(), &args);
+        assert!(message.contains(expected), "{args:?}: {message}");
+    }
+    assert!(!here.path().join("d.safetensors").exists());
+}
+
+/// IDX files of `count` grey images of this side.
+fn idx_folder(folder: &Path, count: u8, side: u8) {
+    std::fs::create_dir_all(folder).unwrap();
+    let mut images = vec![0, 0, 8, 3, 0, 0, 0, count, 0, 0, 0, side, 0, 0, 0, side];
+    let pixels = usize::from(count) * usize::from(side) * usize::from(side);
+    images.extend((0..pixels).map(|i| (i * 7) as u8));
+    std::fs::write(folder.join("train-images-idx3-ubyte"), images).unwrap();
+}
+
+#[test]
+fn stacked_digits_are_trained_on_and_refused_where_they_do_not_fit() {
+    let here = tempfile::tempdir().unwrap();
+    idx_folder(&here.path().join("digits"), 9, 28);
+    let config = dry(here.path(), &["--data", "stacked:digits"]);
+    assert_eq!(config.model.name, "stacked-tiny");
+    assert_eq!(config.data.source, "stacked:digits");
+    let train = "train --data stacked:digits --batch 8 --steps 2 --grid 1x2 --out run --json";
+    let text = stdout(here.path(), &train.split(' ').collect::<Vec<_>>());
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (&json["steps"], &json["images_seen"]),
+        (&2.into(), &16.into())
+    );
+    let sample = "sample run -n 2 --raw s.safetensors";
+    stdout(here.path(), &sample.split(' ').collect::<Vec<_>>());
+    let bytes = std::fs::read(here.path().join("s.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(file.tensor("images").unwrap().shape(), [2, 3, 28, 28]);
+
+    idx_folder(&here.path().join("small"), 3, 20);
+    for (args, expected) in [
+        ("--data stacked:digits --model dcgan28", "3 channels"),
+        ("--data stacked:digits --model ring8", "is images"),
+        ("--data stacked:nowhere --steps 1", "nowhere"),
+        ("--data stacked:small --steps 1", "20x20"),
+        ("--data stacked:digits --epochs 1", "without end"),
+    ] {
+        let args: Vec<&str> = ["train"]
+            .into_iter()
+            .chain(args.split_whitespace())
+            .collect();
+        let message = refused(here.path(), &args);
+        assert!(message.contains(expected), "{args:?}: {message}");
+    }
+}

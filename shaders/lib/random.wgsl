@@ -48,6 +48,15 @@ fn random_below(bits: u32, bound: u32) -> u32 {
     return ((bits >> 16u) * bound) >> 16u;
 }
 
+// A whole number below any `bound`, from all 32 bits: the upper word of their product, by halves.
+fn random_index(bits: u32, bound: u32) -> u32 {
+    let low = (bits & 0xffffu) * (bound & 0xffffu);
+    let left = (bits >> 16u) * (bound & 0xffffu);
+    let right = (bits & 0xffffu) * (bound >> 16u);
+    let middle = (low >> 16u) + (left & 0xffffu) + (right & 0xffffu);
+    return (bits >> 16u) * (bound >> 16u) + (left >> 16u) + (right >> 16u) + (middle >> 16u);
+}
+
 // Two independent N(0, 1) numbers (Box and Muller). The angle stays in [-pi, pi), where WGSL bounds the error of sin and
 // cos; `max` guards against a device whose log(1) is a little above zero.
 fn normal2(bits: vec2<u32>) -> vec2<f32> {

@@ -30,6 +30,7 @@ impl CliError {
             CliError::Run(RunError::Diverged { .. }) => 4,
             CliError::Run(RunError::Config(ConfigError::Write { .. })) => 1,
             CliError::Run(RunError::Restore { source, .. }) => engine_code(source),
+            CliError::Run(RunError::Plot(_)) => 1,
             CliError::Run(_) => 2,
             CliError::Gpu(_) => 3,
             CliError::Output(_) => 1,
@@ -60,7 +61,8 @@ through_run!(
     crate::run::folder::FolderError,
     crate::run::checkpoint::CheckpointError,
     crate::run::tensors::TensorFileError,
-    crate::run::grid::PictureError
+    crate::run::grid::PictureError,
+    crate::run::plot::PlotError
 );
 
 impl From<super::adapters::AdaptersError> for CliError {

@@ -1,6 +1,7 @@
 //! The command line: one file per verb, and one place where outcomes become exit codes.
 mod adapters;
 mod bench;
+mod classify;
 mod data;
 mod error;
 mod method_flags;
@@ -46,6 +47,7 @@ enum Verb {
     Bench(bench::Args),
     Profile(profile::Args),
     Tune(tune::Args),
+    Classify(classify::Args),
 }
 
 /// Runs the verb on the command line and gives its exit code.
@@ -72,6 +74,7 @@ pub fn main() -> ExitCode {
         Verb::Bench(args) => bench::run(&args),
         Verb::Profile(args) => profile::run(&args),
         Verb::Tune(args) => tune::run(&args),
+        Verb::Classify(args) => classify::run(&args),
     };
     match outcome {
         Ok(code) => code,

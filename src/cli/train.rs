@@ -166,6 +166,7 @@ fn configure(preset: &Preset, args: &Args) -> Result<TrainConfig, CliError> {
 fn preset_for(data: &str) -> Result<&'static Preset, CliError> {
     let name = match Source::parse(data) {
         Source::Glyphs => "glyphs",
+        Source::Stacked(_) => "stacked-mnist",
         Source::Toy(set) if set.dim() == 1 => "gauss1d",
         Source::Toy(set) => PRESETS
             .iter()

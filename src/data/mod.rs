@@ -20,6 +20,7 @@ pub mod idx;
 mod parallel;
 pub mod permutation;
 pub mod rng;
+pub mod stacked;
 pub mod toy;
 
 pub use error::{DataError, Size};
@@ -189,6 +190,8 @@ pub enum Source {
     Toy(ToySet),
     /// Digits drawn by the program, without end.
     Glyphs,
+    /// `stacked:PATH`: triples of the grey images at a path, as the channels of one, drawn without end.
+    Stacked(PathBuf),
     /// A file or folder; `./ring8` is a folder, `ring8` the built-in set.
     Path(PathBuf),
 }
@@ -200,6 +203,9 @@ impl Source {
     pub fn parse(text: &str) -> Self {
         if text == Self::GLYPHS {
             return Source::Glyphs;
+        }
+        if let Some(path) = text.strip_prefix(stacked::PREFIX) {
+            return Source::Stacked(path.into());
         }
         text.parse()
             .map_or_else(|_| Source::Path(text.into()), Source::Toy)
@@ -222,6 +228,7 @@ mod tests {
     fn built_in_names_parse_and_the_rest_are_paths() {
         assert_eq!(Source::parse("ring8"), Source::Toy(ToySet::Ring8));
         assert_eq!(Source::parse("glyphs"), Source::Glyphs);
+        assert_eq!(Source::parse("stacked:a/b"), Source::Stacked("a/b".into()));
         assert_eq!(Source::parse("./ring8"), Source::Path("./ring8".into()));
     }
 

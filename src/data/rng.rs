@@ -58,6 +58,11 @@ pub fn below(bits: u32, bound: u32) -> u32 {
     ((bits >> 16) * bound) >> 16
 }
 
+/// A whole number in `0..bound` from all 32 bits: multiply and shift, no bias beyond `bound / 2^32`.
+pub fn index(bits: u32, bound: u32) -> u32 {
+    ((u64::from(bits) * u64::from(bound)) >> 32) as u32
+}
+
 /// The two words of a 64-bit seed, low word first, as the shaders take them.
 pub fn seed_words(seed: u64) -> Block {
     [seed as u32, (seed >> 32) as u32]

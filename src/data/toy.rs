@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `gauss1d` | one Gaussian, N(3, 0.5^2) | a column of the closed-form table the metrics are tested on |
 //! | `mixture1d` | three Gaussians at -3, 0, 3, sigma 0.3, equal weights | ours |
+//! | `bimodal1d` | two Gaussians at -2 and 2, sigma 0.3, equal weights | ours, after Theis et al. (1511.01844), figure 1 |
 //! | `ring8` | eight Gaussians on a circle of radius 1, sigma 0.01 | PacGAN (1712.04086) |
 //! | `grid25` | 5x5 Gaussians at -4..4 step 2, sigma 0.05 | PacGAN (1712.04086) |
 //! | `semicircle` | Wigner's semicircle, radius 1, by rejection | [`super::density`] |
@@ -124,6 +125,7 @@ impl SwissRoll {
 pub enum ToySet {
     Gauss1d,
     Mixture1d,
+    Bimodal1d,
     Ring8,
     Grid25,
     SwissRoll,
@@ -144,9 +146,10 @@ pub enum Distribution {
 }
 
 impl ToySet {
-    pub const ALL: [ToySet; 9] = [
+    pub const ALL: [ToySet; 10] = [
         ToySet::Gauss1d,
         ToySet::Mixture1d,
+        ToySet::Bimodal1d,
         ToySet::Ring8,
         ToySet::Grid25,
         ToySet::SwissRoll,
@@ -160,6 +163,7 @@ impl ToySet {
         match self {
             ToySet::Gauss1d => "gauss1d",
             ToySet::Mixture1d => "mixture1d",
+            ToySet::Bimodal1d => "bimodal1d",
             ToySet::Ring8 => "ring8",
             ToySet::Grid25 => "grid25",
             ToySet::SwissRoll => "swissroll",
@@ -174,6 +178,7 @@ impl ToySet {
         match self {
             ToySet::Gauss1d => "one Gaussian, mean 3, standard deviation 0.5",
             ToySet::Mixture1d => "three Gaussians at -3, 0 and 3, standard deviation 0.3",
+            ToySet::Bimodal1d => "two Gaussians at -2 and 2, standard deviation 0.3",
             ToySet::Ring8 => "ring of 8 Gaussians, radius 1, standard deviation 0.01",
             ToySet::Grid25 => "5x5 grid of Gaussians, spacing 2, standard deviation 0.05",
             ToySet::SwissRoll => "swiss roll, noise 0.25, divided by 7.5",
@@ -187,7 +192,11 @@ impl ToySet {
     /// Numbers per sample.
     pub fn dim(self) -> usize {
         match self {
-            ToySet::Gauss1d | ToySet::Mixture1d | ToySet::Semicircle | ToySet::DoubleWell => 1,
+            ToySet::Gauss1d
+            | ToySet::Mixture1d
+            | ToySet::Bimodal1d
+            | ToySet::Semicircle
+            | ToySet::DoubleWell => 1,
             ToySet::Ring8
             | ToySet::Grid25
             | ToySet::SwissRoll
@@ -202,6 +211,7 @@ impl ToySet {
             ToySet::Mixture1d => {
                 Distribution::Mixture1(Mixture::equal(vec![[-3.0], [0.0], [3.0]], 0.3))
             }
+            ToySet::Bimodal1d => Distribution::Mixture1(Mixture::equal(vec![[-2.0], [2.0]], 0.3)),
             ToySet::Ring8 => {
                 // Eight angles from 0 in steps of an eighth turn: with the end point included there would be seven.
                 let centre = |i: u32| {
@@ -266,7 +276,7 @@ impl fmt::Display for ToySet {
 /// No built-in point set has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown point set {name:?}; the built-in ones are gauss1d, mixture1d, ring8, grid25, swissroll, semicircle, doublewell, banana, twomoons"
+    "unknown point set {name:?}; the built-in ones are gauss1d, mixture1d, bimodal1d, ring8, grid25, swissroll, semicircle, doublewell, banana, twomoons"
 )]
 pub struct UnknownToySet {
     pub name: String,

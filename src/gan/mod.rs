@@ -1,5 +1,6 @@
 //! What makes a GAN: objectives and regularisers as graph expressions, and the settings of a method.
 mod adapt;
+pub mod classifier;
 mod combinations;
 pub mod config;
 mod error;

@@ -25,6 +25,7 @@ mod rejection;
 pub mod rmsprop;
 pub mod scaler;
 pub mod sgd;
+pub mod stacked_batch;
 pub mod swissroll_batch;
 mod walk;
 

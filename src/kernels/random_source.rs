@@ -44,9 +44,10 @@ mod tests {
             fn main(@builtin(global_invocation_id) id: vec3<u32>) {
                 let key = random_key(vec2(0x89abcdefu, 0x01234567u), 7u, 11u);
                 let bits = threefry2x32(key, vec2(id.x, 3u));
-                words[3u * id.x] = bits.x;
-                words[3u * id.x + 1u] = bits.y;
-                words[3u * id.x + 2u] = random_below(bits.x, 1000u);
+                words[4u * id.x] = bits.x;
+                words[4u * id.x + 1u] = bits.y;
+                words[4u * id.x + 2u] = random_below(bits.x, 1000u);
+                words[4u * id.x + 3u] = random_index(bits.x, select(60000u, bits.y, id.x % 2u == 0u));
                 let z = normal2(bits);
                 floats[3u * id.x] = uniform01(bits.x);
                 floats[3u * id.x + 1u] = z.x;
@@ -60,7 +61,7 @@ mod tests {
             grid: [16, 1, 1],
             immediates: vec![],
         };
-        let words = nan_buffer(&gpu, "words", 3 * n);
+        let words = nan_buffer(&gpu, "words", 4 * n);
         let floats = nan_buffer(&gpu, "floats", 3 * n);
         gpu.submit([&gpu.prepare(&kernel, &[&words, &floats]).unwrap()])
             .unwrap();
@@ -68,7 +69,9 @@ mod tests {
         let (mut want_words, mut want_floats) = (vec![], vec![]);
         for i in 0..n as u32 {
             let bits = stream.block(i, 3);
+            let bound = if i % 2 == 0 { bits[1] } else { 60_000 };
             want_words.extend([bits[0], bits[1], rng::below(bits[0], 1000)]);
+            want_words.push(rng::index(bits[0], bound));
             want_floats.push(f64::from(rng::uniform01(bits[0])));
             want_floats.extend(rng::normal2(bits).map(f64::from));
         }

@@ -88,7 +88,7 @@ pub fn mixture_quality(
 }
 
 /// Samples in ascending order as f64; refuses an empty or non-finite set.
-fn sorted(metric: &'static str, samples: &[f32]) -> Result<Vec<f64>, MetricError> {
+pub(super) fn sorted(metric: &'static str, samples: &[f32]) -> Result<Vec<f64>, MetricError> {
     if samples.is_empty() {
         return Err(MetricError::NoSamples { metric });
     }

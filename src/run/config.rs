@@ -3,7 +3,7 @@
 //! It reproduces the run: the networks stand in it layer by layer, and nothing in it depends on where the run folder is.
 use super::session::EngineFacts;
 use super::tune::NamedChoices;
-use crate::data::{self, ImageOptions, Source};
+use crate::data::{self, ImageOptions, Source, stacked};
 use crate::gan::{GanConfig, GanError};
 pub use crate::graph::plan::Precision;
 use crate::nn::{Extent, Model, ModelSpec, NetworkSpec, NnError, model_by_name_or_file};
@@ -132,11 +132,21 @@ impl DataConfig {
                 "{set} has {} numbers per sample, but the model is for {sample}; choose another --model or --data",
                 set.dim()
             )),
-            (Source::Glyphs | Source::Path(_), Extent::Features { .. }) => no(format!(
-                "`{}` is images, but the model is for samples of {sample}; choose another --model, or give the model \
+            (Source::Glyphs | Source::Stacked(_) | Source::Path(_), Extent::Features { .. }) => {
+                no(format!(
+                    "`{}` is images, but the model is for samples of {sample}; choose another --model, or give the model \
                  file a line `sample = {{ channels = .., height = .., width = .. }}`",
-                self.source
-            )),
+                    self.source
+                ))
+            }
+            (Source::Stacked(_), Extent::Image { channels, .. })
+                if channels != stacked::CHANNELS =>
+            {
+                no(format!(
+                    "`{}` has 3 channels, one digit in each, but the model is for {sample}; choose a --model with 3 channels",
+                    self.source
+                ))
+            }
             (
                 _,
                 Extent::Image {
@@ -175,7 +185,11 @@ impl DataConfig {
                 Fit::Crop => data::Fit::CropCenter,
                 Fit::Pad => data::Fit::Pad,
             },
-            channels: self.channels,
+            // The channels of a stacked set are grey images each.
+            channels: match self.source() {
+                Source::Stacked(_) => Some(1),
+                _ => self.channels,
+            },
             background: self.background,
             limit: self.limit,
             split: match self.split {

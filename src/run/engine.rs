@@ -8,7 +8,7 @@ use super::session::{
     SampleValues, Sampler, Samples, StepReport,
 };
 use super::tune::{self, Decision, NamedChoices, Policy};
-use crate::data::{self, Source};
+use crate::data::{self, ImageSet, Source};
 use crate::gan::config::{Adam, GanConfig, Optimiser, Penalty};
 use crate::gan::samplers;
 use crate::gan::trainer::{Data, Pair, Round, Sampled, State, StateTensor, Trainer, contractions};
@@ -112,12 +112,14 @@ pub(super) fn load_data(config: &TrainConfig) -> Result<Data, EngineError> {
     Ok(match Source::parse(&config.data.source) {
         Source::Toy(set) => Data::Toy(set),
         Source::Glyphs => Data::Glyphs,
-        Source::Path(path) => {
-            let options = config.data.image_options();
-            let set = data::load(Path::new(&path), &options);
-            Data::Set(set.map_err(|e| EngineError::input(e.to_string()))?)
-        }
+        Source::Stacked(path) => Data::Stacked(load_images(config, &path)?),
+        Source::Path(path) => Data::Set(load_images(config, &path)?),
     })
+}
+
+pub(super) fn load_images(config: &TrainConfig, path: &Path) -> Result<ImageSet, EngineError> {
+    let options = config.data.image_options();
+    data::load(path, &options).map_err(|e| EngineError::input(e.to_string()))
 }
 
 /// An open device as [`fit`] sees it.

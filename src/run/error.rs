@@ -4,6 +4,7 @@ use super::config::ConfigError;
 use super::folder::FolderError;
 use super::grid::PictureError;
 use super::metrics_log::MetricsLogError;
+use super::plot::PlotError;
 use super::session::EngineError;
 use super::tensors::TensorFileError;
 use std::path::PathBuf;
@@ -37,6 +38,8 @@ pub enum RunError {
     Metrics(#[from] MetricsLogError),
     #[error(transparent)]
     Picture(#[from] PictureError),
+    #[error(transparent)]
+    Plot(#[from] PlotError),
     #[error("{}: {source}", path.display())]
     Io {
         path: PathBuf,

@@ -175,7 +175,7 @@ pub fn dry_run(config: &TrainConfig) -> Result<DryRun, EngineError> {
     let target = Target::of(&config.adapter, config.precision)?;
     let model = build_model(config)?;
     let missing = match config.data.source() {
-        Source::Path(path) => !path.exists(),
+        Source::Path(path) | Source::Stacked(path) => !path.exists(),
         _ => false,
     };
     let data = match (missing, model.sample) {
@@ -188,17 +188,25 @@ pub fn dry_run(config: &TrainConfig) -> Result<DryRun, EngineError> {
                 height,
                 width,
             },
-        ) => Data::Set(ImageSet {
-            name: config.data.source.clone(),
-            count: 1,
-            channels,
-            height,
-            width,
-            pixels: vec![0; channels * height * width],
-            labels: None,
-            class_names: None,
-            source: config.data.source.clone().into(),
-        }),
+        ) => {
+            let stacked = matches!(config.data.source(), Source::Stacked(_));
+            let channels = if stacked { 1 } else { channels };
+            let set = ImageSet {
+                name: config.data.source.clone(),
+                count: 1,
+                channels,
+                height,
+                width,
+                pixels: vec![0; channels * height * width],
+                labels: Some(vec![0]),
+                class_names: None,
+                source: config.data.source.clone().into(),
+            };
+            match stacked {
+                true => Data::Stacked(set),
+                false => Data::Set(set),
+            }
+        }
         (true, _) => load_data(config)?,
     };
     Ok(DryRun {

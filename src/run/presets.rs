@@ -18,7 +18,7 @@ macro_rules! presets {
 
 /// Every preset, in the order in which they are listed.
 pub const PRESETS: &[Preset] = presets! {
-    "glyphs" "mnist-mlp" "mnist-dcgan" "mnist-wgan-gp" "ring8" "grid25" "gauss1d" "cifar10-dcgan" "images-dcgan64"
+    "glyphs" "mnist-mlp" "mnist-dcgan" "mnist-wgan-gp" "ring8" "grid25" "gauss1d" "cifar10-dcgan" "images-dcgan64" "stacked-mnist"
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,12 +1,12 @@
 //! Draws of a finished run by the samplers that follow training: brings them the real samples that calibration and chains need.
 use super::config::TrainConfig;
+use super::engine::load_images;
 use super::session::{EngineError, SampleShape, SampleValues, Sampler, Samples};
 use crate::data::rng::{Stream, below};
-use crate::data::{self, ImageSet, Source, glyphs};
+use crate::data::{self, ImageSet, Source, glyphs, stacked};
 use crate::gan::samplers;
 pub use crate::gan::samplers::{Calibrate, Drawn, Method, Report, ddls, drs, mh};
 use serde::Serialize;
-use std::path::Path;
 
 /// The random streams of real samples for calibration and for the starts of chains; training never draws from them.
 const HELD_OUT_STREAM: u32 = 0x6865_6c64;
@@ -113,6 +113,8 @@ enum Real {
     Toy(data::toy::ToySet),
     Glyphs,
     Set(ImageSet),
+    /// A grey set of which every sample has three, one per channel.
+    Stacked(ImageSet),
 }
 
 impl Real {
@@ -120,10 +122,8 @@ impl Real {
         Ok(match Source::parse(source) {
             Source::Toy(set) => Real::Toy(set),
             Source::Glyphs => Real::Glyphs,
-            Source::Path(path) => {
-                let set = data::load(Path::new(&path), &config.data.image_options());
-                Real::Set(set.map_err(|e| EngineError::input(e.to_string()))?)
-            }
+            Source::Stacked(path) => Real::Stacked(load_images(config, &path)?),
+            Source::Path(path) => Real::Set(load_images(config, &path)?),
         })
     }
     /// Row by row; those of a set are drawn with replacement.
@@ -157,6 +157,20 @@ impl Real {
                 Ok(set.pixels.iter().map(|&p| value(p)).collect())
             }
             (Real::Glyphs, _) => unlike("grey images".into()),
+            (Real::Stacked(set), _) => {
+                let found = SampleShape::Image {
+                    channels: stacked::CHANNELS,
+                    height: set.height,
+                    width: set.width,
+                };
+                if found != shape {
+                    return unlike(found.to_string());
+                }
+                let picked =
+                    (0..count as u32).flat_map(|i| stacked::elements(stream, i, set.count as u32));
+                let images = picked.flat_map(|i| set.image(i as usize));
+                Ok(images.map(|&p| value(p)).collect())
+            }
             (Real::Set(set), _) => {
                 let found = SampleShape::Image {
                     channels: set.channels,

@@ -1,6 +1,7 @@
 //! What a run amounts to: the object that `--json` prints and `summary.json` holds.
 use super::checkpoint::CheckpointData;
 use super::config::Precision;
+use super::distances::Distances;
 use super::toy::ToySummary;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -71,10 +72,16 @@ pub struct Summary {
     /// `modes, high_quality_percent, reverse_kl`, or `w1, d_real_mean, d_fake_mean`; absent for images.
     #[serde(flatten)]
     pub toy: Option<ToySummary>,
+    /// `js, kl_data_model, kl_model_data`, or `js_modes, sliced_w1`; absent for images.
+    #[serde(flatten)]
+    pub distances: Option<Distances>,
     pub run: PathBuf,
     pub checkpoint: PathBuf,
     /// The last picture of samples.
     pub samples: Option<PathBuf>,
+    /// The animation of curves along training, for data on a line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub curves: Option<PathBuf>,
 }
 
 #[cfg(test)]

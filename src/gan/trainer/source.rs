@@ -2,7 +2,7 @@
 use super::programs::Inputs;
 use super::table::{Purpose, Table, counter};
 use crate::data::toy::{Distribution, Mixture, ToySet};
-use crate::data::{ImageSet, glyphs};
+use crate::data::{ImageSet, glyphs, stacked};
 use crate::gan::GanError;
 use crate::gan::config::GanConfig;
 use crate::gpu::{Caps, Kernel};
@@ -11,7 +11,9 @@ use crate::graph::plan::{Effect, Region};
 use crate::kernels::glyphs as glyph_kernel;
 use crate::kernels::label_batch::{self, Labels};
 use crate::kernels::random_source::RandomSource;
-use crate::kernels::{KernelError, dataset_batch, density, mixture_batch, swissroll_batch};
+use crate::kernels::{
+    KernelError, dataset_batch, density, mixture_batch, stacked_batch, swissroll_batch,
+};
 use crate::nn::{Extent, Model};
 
 /// The data of a run.
@@ -22,6 +24,8 @@ pub enum Data {
     Toy(ToySet),
     /// The built-in digits, drawn without end.
     Glyphs,
+    /// Triples of the images of a grey set, as the channels of one, drawn without end (`data::stacked`).
+    Stacked(ImageSet),
     /// One batch in the discriminator's input shape that is used at every step; latents are drawn on the device. For benchmarks.
     FixedBatch(Vec<f32>),
     /// Data, latents and interpolation weights are written by the host before each program. For parity tests.
@@ -162,6 +166,7 @@ pub fn bind(
         }
         Data::Set(set) => image_sampler(caps, table, model, config.batch, set, random)?,
         Data::Glyphs => glyph_sampler(caps, table, model, config.batch, random)?,
+        Data::Stacked(set) => stacked_sampler(caps, table, model, config.batch, set, random)?,
         Data::Toy(set) => toy_sampler(caps, table, model, config.batch, *set, random)?,
     };
     if let Some(conditional) = &config.conditional {
@@ -209,10 +214,7 @@ fn image_sampler(
         h: set.height as u32,
         w: set.width as u32,
         n: batch as u32,
-        layout: match model.generator.output() {
-            Extent::Image { .. } => dataset_batch::Layout::ImagesCNHW,
-            Extent::Features { .. } => dataset_batch::Layout::FeaturesFirst,
-        },
+        layout: layout_of(model),
         random,
         out_offset: 0,
     };
@@ -232,6 +234,14 @@ fn image_sampler(
         }),
         buffers: vec![pixels, table.counters],
     })
+}
+
+/// How the generator's samples lie in memory.
+fn layout_of(model: &Model) -> dataset_batch::Layout {
+    match model.generator.output() {
+        Extent::Image { .. } => dataset_batch::Layout::ImagesCNHW,
+        Extent::Features { .. } => dataset_batch::Layout::FeaturesFirst,
+    }
 }
 
 /// The labels of a set, where it has them, placed on the device.
@@ -271,6 +281,56 @@ fn set_labels(
         counters: table.counters,
         table: Some(table_position),
     }))
+}
+
+fn stacked_sampler(
+    caps: &Caps,
+    table: &mut Table,
+    model: &Model,
+    batch: usize,
+    set: &ImageSet,
+    random: RandomSource,
+) -> Result<Sampler, GanError> {
+    if set.channels != 1 {
+        return Err(GanError::Input(format!(
+            "`{}` has {} channels; stacked images are made of grey ones",
+            set.name, set.channels
+        )));
+    }
+    let found = Extent::Image {
+        channels: stacked::CHANNELS,
+        height: set.height,
+        width: set.width,
+    };
+    check_sample(model, found, &format!("{}{}", stacked::PREFIX, set.name))?;
+    let mut bytes = set.pixels.clone();
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    let pixels = table.push_filled("data set", bytes);
+    let params = stacked_batch::Params {
+        count: set.count as u32,
+        h: set.height as u32,
+        w: set.width as u32,
+        n: batch as u32,
+        layout: layout_of(model),
+        random,
+        out_offset: 0,
+    };
+    let caps = caps.clone();
+    Ok(Sampler {
+        shape: model.generator.output_shape(batch),
+        classes: None,
+        labels: None,
+        kernel: Box::new(move |out_offset| {
+            stacked_batch::kernel(
+                &caps,
+                &stacked_batch::Params {
+                    out_offset,
+                    ..params
+                },
+            )
+        }),
+        buffers: vec![pixels, table.counters],
+    })
 }
 
 fn glyph_sampler(
