@@ -653,6 +653,109 @@ fn a_bench_that_does_not_fit_is_refused_with_advice() {
     }
 }
 
+/// Calls on the adapter of `GAN_GPU_ADAPTER`.
+fn on_adapter<'a>(line: &'a str, adapter: &'a str) -> Vec<&'a str> {
+    line.split_whitespace()
+        .chain(["--adapter", adapter])
+        .collect()
+}
+
+#[test]
+fn densities_are_drawn_and_shown() {
+    let here = tempfile::tempdir().unwrap();
+    let adapter = std::env::var("GAN_GPU_ADAPTER").unwrap_or_else(|_| "auto".into());
+    let json = |line: &str| -> serde_json::Value {
+        serde_json::from_str(&stdout(here.path(), &on_adapter(line, &adapter))).unwrap()
+    };
+    let first = json("data sample semicircle -n 3000 --json -o semicircle.png");
+    assert_eq!(first["method"], "rejection");
+    assert_eq!(first["exhausted"], 0);
+    let off = first["kolmogorov_smirnov"].as_f64().unwrap();
+    assert!(
+        off < first["kolmogorov_smirnov_bound"].as_f64().unwrap(),
+        "{first}"
+    );
+    assert!(image::open(here.path().join("semicircle.png")).is_ok());
+    json("data sample twomoons -n 500 --json -o moons.csv --seed 3");
+    let text = std::fs::read_to_string(here.path().join("moons.csv")).unwrap();
+    assert_eq!(
+        (text.lines().count(), text.lines().next()),
+        (501, Some("x,y"))
+    );
+    let fewer = "data sample twomoons -n 20 --json -o few.csv --seed 3";
+    json(fewer);
+    let few = std::fs::read_to_string(here.path().join("few.csv")).unwrap();
+    assert!(text.starts_with(&few));
+    let set = json("data sample ring8 -n 2500 --json");
+    assert_eq!(set["modes"], 8);
+    for (line, expected) in [
+        (
+            "data sample cauchy --method rejection",
+            "cauchy cannot be drawn by rejection; it can by inverse",
+        ),
+        ("data sample ring8 --method inverse", "leave --method out"),
+        ("data sample moons", "twomoons"),
+        ("data sample banana -o banana.txt", ".csv"),
+        ("data sample banana -n 0", "0"),
+    ] {
+        let message = refused(here.path(), &on_adapter(line, &adapter));
+        assert!(message.contains(expected), "{line}: {message}");
+    }
+}
+
+#[test]
+fn a_run_is_sampled_with_its_discriminator() {
+    let here = tempfile::tempdir().unwrap();
+    let adapter = std::env::var("GAN_GPU_ADAPTER").unwrap_or_else(|_| "auto".into());
+    let train =
+        "train --data doublewell --prior logistic --batch 64 --steps 40 --out run --no-tune --json";
+    stdout(here.path(), &on_adapter(train, &adapter));
+    let sample = |flags: &str| -> serde_json::Value {
+        let line = format!("sample run -n 600 --json {flags}");
+        serde_json::from_str(&stdout(here.path(), &on_adapter(&line, &adapter))).unwrap()
+    };
+    let raw = sample("--sampler raw --raw raw.safetensors");
+    assert!(raw.get("sampler").is_none());
+    let mh = sample(
+        "--sampler mh --mh-steps 20 --calibration-samples 500 --raw mh.safetensors -o mh.png",
+    );
+    assert_eq!(mh["sampler"]["sampler"], "mh");
+    assert_eq!(mh["sampler"]["real_samples"], "doublewell");
+    assert_eq!(mh["sampler"]["calibration"]["real"], 500);
+    let rate = mh["sampler"]["acceptance_rate"].as_f64().unwrap();
+    assert!(rate > 0.0 && rate <= 1.0, "{mh}");
+    let drs =
+        sample("--sampler drs --drs-burn-in 600 --drs-gamma-percentile 80 --raw drs.safetensors");
+    assert!(
+        drs["sampler"]["generated"].as_u64().unwrap() >= 1200,
+        "{drs}"
+    );
+    let ddls = sample("--sampler ddls --ddls-steps 20 --raw ddls.safetensors");
+    let logit = |key: &str| ddls["sampler"][key].as_f64().unwrap();
+    assert!(logit("mean_logit").is_finite() && logit("mean_logit_before").is_finite());
+    let bytes = |name: &str| std::fs::read(here.path().join(name)).unwrap();
+    let all = ["raw", "mh", "drs", "ddls"].map(|name| bytes(&format!("{name}.safetensors")));
+    for (i, a) in all.iter().enumerate() {
+        assert!(all[..i].iter().all(|b| a != b));
+        assert_eq!(a.len(), all[0].len());
+    }
+    // The same seed, the same samples.
+    sample("--sampler mh --mh-steps 20 --calibration-samples 500 --raw again.safetensors");
+    assert_eq!(bytes("again.safetensors"), all[1]);
+    for (flags, expected) in [
+        ("--mh-steps 5", "--mh-steps belongs to --sampler mh"),
+        (
+            "--sampler drs --real ring8 --calibrate always",
+            "name data of the run's kind",
+        ),
+        ("--sampler drs --drs-gamma-percentile 200", "from 0 to 100"),
+    ] {
+        let line = format!("sample run {flags}");
+        let message = refused(here.path(), &on_adapter(&line, &adapter));
+        assert!(message.contains(expected), "{flags}: {message}");
+    }
+}
+
 #[test]
 fn a_classifier_is_trained_tested_and_refused() {
     let here = tempfile::tempdir().unwrap();

@@ -6,6 +6,7 @@ use gan_gpu::gan::config::GanConfig;
 use gan_gpu::gan::trainer::{Data, Pair, State, Trainer};
 use gan_gpu::gpu::testing::{assert_close, close, gpu};
 use gan_gpu::graph::{Expr, Graph, Reference};
+use gan_gpu::nn::models::Pairing;
 use gan_gpu::nn::{Mode, Model, ModelSpec, ParamSpec};
 
 const METHOD: &str = r#"
@@ -184,4 +185,27 @@ fn a_finished_run_answers_as_its_trainer_did() {
     );
     let error = pair.judge(&x).unwrap_err().to_string();
     assert!(error.contains("no tensor `d.*`"), "{error}");
+}
+
+#[test]
+fn a_discriminator_that_needs_more_than_a_sample_says_what() {
+    let method = format!("pack = 2\n{METHOD}");
+    let config = GanConfig::from_toml("method", &method).unwrap();
+    let packed = POINTS.replace(
+        "[discriminator]\ninput = { features = 2 }",
+        "[discriminator]\ninput = { features = 4 }",
+    );
+    let spec = ModelSpec::from_toml("model", &packed).unwrap();
+    let model = spec
+        .build_for(&Pairing {
+            pack: 2,
+            ..Default::default()
+        })
+        .unwrap();
+    let trainer = Trainer::new(&gpu(), model, config, Data::Toy(ToySet::Ring8), 5).unwrap();
+    let error = trainer.judge(&[0.0; 4]).unwrap_err().to_string();
+    assert!(
+        error.contains("--pack") && error.contains("4 features"),
+        "{error}"
+    );
 }

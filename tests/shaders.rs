@@ -2,16 +2,17 @@
 //! CPU adapters and in the form for GPUs, with temporaries in f32 and in f16, is valid WGSL within the limits of the least adapter and can be written for Vulkan
 //! (SPIR-V), Metal (MSL) and DirectX 12 (HLSL). And no file in `shaders/` is dead. Nothing here opens a device.
 use gan_gpu::data::ImageSet;
+use gan_gpu::data::density::Density;
 use gan_gpu::data::toy::ToySet;
 use gan_gpu::gan::config::GanConfig;
 use gan_gpu::gan::trainer::{Data, kernels};
 use gan_gpu::gpu::shader::{portability, to_msl, to_spirv, validate_for};
 use gan_gpu::gpu::{AdapterClass, Caps, MatrixScalar, MatrixTile};
 use gan_gpu::graph::plan::{Form, Precision, Target};
-use gan_gpu::kernels::Scalar;
 use gan_gpu::kernels::gemm::{self, Body, Call, ConvShape, GemmOp, Variant};
 use gan_gpu::kernels::label_batch::{self, Labels};
 use gan_gpu::kernels::random_source::RandomSource;
+use gan_gpu::kernels::{Scalar, density};
 use gan_gpu::nn::models::MODELS;
 use gan_gpu::nn::{Extent, model_by_name_or_file};
 use std::collections::{BTreeMap, BTreeSet};
@@ -180,6 +181,23 @@ fn sources(target: &Target) -> BTreeMap<String, String> {
         };
         let kernel = label_batch::kernel(&target.caps, &params).unwrap();
         all.insert(kernel.source.to_string(), format!("{labels:?}"));
+    }
+    for &drawn in Density::ALL {
+        for method in drawn.methods() {
+            let random = RandomSource {
+                seed: 1,
+                stream: 2,
+                counter_index: 0,
+            };
+            let params = density::Params {
+                density: drawn,
+                n: 64,
+                random,
+                out_offset: 0,
+            };
+            let kernel = density::kernel(&target.caps, method, &params).unwrap();
+            all.insert(kernel.source.to_string(), kernel.label);
+        }
     }
     all
 }

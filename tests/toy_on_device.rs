@@ -3,7 +3,7 @@
 use gan_gpu::data::toy::{Distribution, Mixture, ToySet, points};
 use gan_gpu::gpu::testing::{buffer_of, gpu, nan_buffer, read_f32};
 use gan_gpu::kernels::random_source::RandomSource;
-use gan_gpu::kernels::{mixture_batch, swissroll_batch};
+use gan_gpu::kernels::{density, mixture_batch, swissroll_batch};
 use gan_gpu::metrics::{Metric, Samples, Target};
 
 const RANDOM: RandomSource = RandomSource {
@@ -36,6 +36,16 @@ fn draw(set: ToySet, n: u32) -> Vec<f32> {
     let dispatch = match set.distribution() {
         Distribution::Mixture1(m) => mixture(m.table(), mixture_params(&m, n)),
         Distribution::Mixture2(m) => mixture(m.table(), mixture_params(&m, n)),
+        Distribution::Density(drawn) => {
+            let params = density::Params {
+                density: drawn,
+                n,
+                random: RANDOM,
+                out_offset: 0,
+            };
+            let kernel = density::kernel(gpu.caps(), drawn.usual_method(), &params).unwrap();
+            gpu.prepare(&kernel, &[&counters, &output]).unwrap()
+        }
         Distribution::SwissRoll(roll) => {
             let params = swissroll_batch::Params {
                 n,

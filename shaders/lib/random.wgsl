@@ -38,6 +38,11 @@ fn uniform01(bits: u32) -> f32 {
     return f32(bits >> 8u) * (1.0 / 16777216.0);
 }
 
+// In (0, 1), symmetric about 1/2, from the upper 23 bits; exact.
+fn uniform_open(bits: u32) -> f32 {
+    return (f32(bits >> 9u) + 0.5) * (1.0 / 8388608.0);
+}
+
 // A whole number below `bound` (at most 65536), from the upper 16 bits.
 fn random_below(bits: u32, bound: u32) -> u32 {
     return ((bits >> 16u) * bound) >> 16u;

@@ -94,7 +94,7 @@ pub struct MethodFlags {
     /// Width of the latent vectors, without codes
     #[arg(long, visible_alias = "nz", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub latent_dim: Option<u32>,
-    /// Distribution of the latents: normal or uniform (on -1..1)
+    /// Distribution of the latents, each component on its own: normal, uniform (on -1..1), or a density that `data sample` shows
     #[arg(long, value_enum)]
     pub prior: Option<PriorName>,
 }
@@ -124,6 +124,35 @@ pub enum OptimiserName {
 pub enum PriorName {
     Normal,
     Uniform,
+    Exponential,
+    Logistic,
+    Laplace,
+    Cauchy,
+    Triangular,
+    Kumaraswamy,
+    #[value(alias = "truncated_normal")]
+    TruncatedNormal,
+    Semicircle,
+    #[value(name = "doublewell")]
+    DoubleWell,
+}
+
+impl From<PriorName> for Prior {
+    fn from(name: PriorName) -> Prior {
+        match name {
+            PriorName::Normal => Prior::Normal,
+            PriorName::Uniform => Prior::Uniform,
+            PriorName::Exponential => Prior::Exponential,
+            PriorName::Logistic => Prior::Logistic,
+            PriorName::Laplace => Prior::Laplace,
+            PriorName::Cauchy => Prior::Cauchy,
+            PriorName::Triangular => Prior::Triangular,
+            PriorName::Kumaraswamy => Prior::Kumaraswamy,
+            PriorName::TruncatedNormal => Prior::TruncatedNormal,
+            PriorName::Semicircle => Prior::Semicircle,
+            PriorName::DoubleWell => Prior::DoubleWell,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -343,10 +372,8 @@ impl MethodFlags {
             Some(Choice::Nothing) => method.ema = None,
             None => {}
         }
-        match self.prior {
-            Some(PriorName::Normal) => method.prior = Prior::Normal,
-            Some(PriorName::Uniform) => method.prior = Prior::Uniform,
-            None => {}
+        if let Some(prior) = self.prior {
+            method.prior = prior.into();
         }
     }
 }

@@ -3,6 +3,7 @@ mod adapters;
 mod bench;
 mod classify;
 mod compare;
+mod data;
 mod error;
 mod eval;
 mod method_flags;
@@ -10,6 +11,7 @@ mod parse;
 mod presets;
 mod profile;
 mod sample;
+mod sampler_flags;
 mod train;
 mod train_flags;
 mod tune;
@@ -42,9 +44,10 @@ enum Verb {
     },
     Train(Box<train::Args>),
     Presets(presets::Args),
-    Sample(sample::Args),
+    Sample(Box<sample::Args>),
     Eval(eval::Args),
     Compare(Box<compare::Args>),
+    Data(data::Args),
     Bench(bench::Args),
     Profile(profile::Args),
     Tune(tune::Args),
@@ -73,6 +76,7 @@ pub fn main() -> ExitCode {
         Verb::Sample(args) => sample::run(&args),
         Verb::Eval(args) => eval::run(&args),
         Verb::Compare(args) => compare::run(&args),
+        Verb::Data(args) => data::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Profile(args) => profile::run(&args),
         Verb::Tune(args) => tune::run(&args),

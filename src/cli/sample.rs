@@ -1,6 +1,8 @@
 //! `gan-gpu sample`: draws from a run's checkpoint.
+use super::sampler_flags::SamplerFlags;
 use super::{CliError, parse, print_json, print_line};
 use crate::gan::methods::Info;
+use crate::gan::samplers::Details;
 use crate::gpu::CacheFolder;
 use crate::run::checkpoint::{Checkpoint, CheckpointStore};
 use crate::run::config::TrainConfig;
@@ -8,6 +10,7 @@ use crate::run::engine;
 use crate::run::folder::{RUNS, RunFolder};
 use crate::run::grid::{PackedImages, single};
 use crate::run::pictures::{picture, reference};
+use crate::run::samplers::{self, RunReport};
 use crate::run::session::{
     EngineError, Latents, SampleRequest, SampleShape, SampleValues, Sampler, Samples,
 };
@@ -51,6 +54,8 @@ pub struct Args {
     /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name; by default the run's
     #[arg(long, value_name = "ADAPTER")]
     adapter: Option<String>,
+    #[command(flatten)]
+    sampler: SamplerFlags,
     /// Print what was written as a JSON object
     #[arg(long)]
     json: bool,
@@ -74,23 +79,67 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             path: checkpoint_path.clone(),
             source,
         })?;
-    let written = plan.draw(&mut *sampler, &reference(&config))?;
+    let (written, report) = match &plan.request {
+        Some(request) => {
+            let (samples, report) = samplers::draw(&mut *sampler, &config, request)?;
+            (plan.write(samples, &reference(&config))?, Some(report))
+        }
+        None => (plan.draw(&mut *sampler, &reference(&config))?, None),
+    };
     if args.json {
         let files: Vec<_> = written
             .iter()
             .map(|path| path.display().to_string())
             .collect();
         let count = plan.count;
-        print_json(
-            &serde_json::json!({ "checkpoint": checkpoint_path, "count": count, "files": files }),
-            false,
-        )?;
+        let mut json =
+            serde_json::json!({ "checkpoint": checkpoint_path, "count": count, "files": files });
+        if let Some(report) = &report {
+            json["sampler"] = serde_json::to_value(report).unwrap_or_default();
+        }
+        print_json(&json, false)?;
     } else {
+        if let Some(report) = &report {
+            print_line(&describe(report))?;
+        }
         for path in written {
             print_line(&path.display().to_string())?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How the samples came about, for a person.
+fn describe(run: &RunReport) -> String {
+    let report = &run.report;
+    let mut text = format!(
+        "{}: {} samples from {} generated ones",
+        report.sampler, report.count, report.generated
+    );
+    if let Some(rate) = report.acceptance_rate {
+        text += &format!(", {:.1} % of proposals accepted", 100.0 * rate);
+    }
+    match report.details {
+        Details::Drs { max_logit } => text += &format!(", largest logit {max_logit:.2}"),
+        Details::Mh { restarted_chains } => {
+            text += &format!(", {restarted_chains} chains restarted");
+        }
+        Details::Ddls {
+            mean_logit_before,
+            mean_logit,
+        } => text += &format!(", mean logit {mean_logit_before:.3} -> {mean_logit:.3}"),
+        Details::None {} => {}
+    }
+    if let Some(platt) = report.calibration {
+        text += &format!(
+            "; logit = {:.3} D {:+.3} by calibration",
+            platt.slope, platt.offset
+        );
+    }
+    if let Some(real) = &run.real_samples {
+        text += &format!("; real samples: {real}");
+    }
+    text
 }
 
 /// The checkpoint file that `run` means.
@@ -114,6 +163,8 @@ struct Plan {
     raw: Option<PathBuf>,
     /// `None` if only raw values are wanted.
     out: Option<PathBuf>,
+    /// For samplers beyond the generator alone.
+    request: Option<samplers::Request>,
 }
 
 impl Plan {
@@ -143,6 +194,20 @@ impl Plan {
                 (rows * cols, [rows, cols])
             }
         };
+        let request = args
+            .sampler
+            .request(count, args.seed.unwrap_or(config.seed))?
+            .map(|request| samplers::Request {
+                use_ema: !args.no_ema,
+                ..request
+            });
+        if request.is_some()
+            && (latents.is_some() || args.traverse.is_some() || args.class.is_some())
+        {
+            return Err(CliError::usage(
+                "--latents, --traverse and --class are for the generator alone; leave --sampler out",
+            ));
+        }
         if let (Some(class), None) = (args.class, config.method.conditional) {
             return Err(CliError::usage(format!(
                 "--class {class}: this run has no classes; it was not trained with --conditional"
@@ -173,11 +238,11 @@ impl Plan {
             use_ema: !args.no_ema,
             raw: args.raw.clone(),
             out,
+            request,
         })
     }
 
     fn draw(&self, sampler: &mut dyn Sampler, reference: &[f32]) -> Result<Vec<PathBuf>, CliError> {
-        let mut written = Vec::new();
         let [_, cols] = self.grid;
         let labels = sampler.classes().map(|classes| {
             let own = |n: usize| (n / cols % classes) as u32;
@@ -198,15 +263,41 @@ impl Plan {
             use_ema: self.use_ema,
             packed,
         };
-        if let Some(path) = &self.raw {
-            let samples = sampler.sample(&request(false))?;
-            raw_file(samples)?.write(path)?;
-            written.push(path.clone());
+        let mut written = vec![];
+        if self.raw.is_some() {
+            written.extend(self.write_raw(sampler.sample(&request(false))?)?);
         }
+        if self.out.is_some() {
+            let samples = sampler.sample(&request(true))?;
+            written.extend(self.write_pictures(samples, reference)?);
+        }
+        Ok(written)
+    }
+
+    /// Samples that a sampler has drawn, as floats.
+    fn write(&self, samples: Samples, reference: &[f32]) -> Result<Vec<PathBuf>, CliError> {
+        let mut written = self.write_raw(samples.clone())?;
+        written.extend(self.write_pictures(samplers::packed(samples), reference)?);
+        Ok(written)
+    }
+
+    fn write_raw(&self, samples: Samples) -> Result<Vec<PathBuf>, CliError> {
+        let Some(path) = &self.raw else {
+            return Ok(vec![]);
+        };
+        raw_file(samples)?.write(path)?;
+        Ok(vec![path.clone()])
+    }
+
+    fn write_pictures(
+        &self,
+        samples: Samples,
+        reference: &[f32],
+    ) -> Result<Vec<PathBuf>, CliError> {
+        let mut written = vec![];
         let Some(out) = &self.out else {
             return Ok(written);
         };
-        let samples = sampler.sample(&request(true))?;
         if is_png(out) {
             make_folder(out.parent())?;
             picture(&samples, self.grid, reference)?.write(out)?;
@@ -306,6 +397,7 @@ fn raw_file(samples: Samples) -> Result<TensorFile, CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gan::samplers;
     use crate::run::presets::preset;
     use clap::Parser;
 
@@ -427,6 +519,10 @@ mod tests {
 
         fn judge(&mut self, samples: &[f32]) -> Result<Vec<f32>, EngineError> {
             Ok(samples.to_vec())
+        }
+
+        fn draw(&mut self, _: &samplers::Request) -> Result<samplers::Drawn, EngineError> {
+            panic!("nobody asks for it here")
         }
 
         fn sample(&mut self, request: &SampleRequest) -> Result<Samples, EngineError> {

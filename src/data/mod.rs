@@ -11,6 +11,7 @@
 
 mod bytes;
 pub mod cifar10;
+pub mod density;
 mod error;
 pub mod fit;
 pub mod folder;

@@ -36,6 +36,11 @@ pub fn uniform01(bits: u32) -> f32 {
     (bits >> 8) as f32 * (1.0 / 16_777_216.0)
 }
 
+/// A uniform number in `(0, 1)`, symmetric about 1/2, from the upper 23 bits: every value is exact in f32.
+pub fn uniform_open(bits: u32) -> f32 {
+    ((bits >> 9) as f32 + 0.5) * (1.0 / 8_388_608.0)
+}
+
 /// Two independent N(0, 1) numbers by Box and Muller.
 ///
 /// The angle lies in `[-pi, pi)`, the range in which WGSL bounds the error of `sin` and `cos`. The radius is at most
@@ -108,6 +113,8 @@ mod tests {
     fn uniform_stays_below_one_and_is_flat() {
         assert_eq!(uniform01(0), 0.0);
         assert_eq!(uniform01(!0), 1.0 - 2f32.powi(-24));
+        assert_eq!(uniform_open(0), 1.0 - uniform_open(!0));
+        assert_eq!(uniform_open(0), 2f32.powi(-24));
         let stream = Stream::new(7, 0, 0);
         let mut bins = [0u32; 20];
         for i in 0..20_000 {

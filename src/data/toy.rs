@@ -10,11 +10,16 @@
 //! | `grid25` | 5x5 Gaussians at -4..4 step 2, sigma 0.05 | PacGAN (1712.04086) |
 //! | `grid25-wgan` | the same grid, all over 2.828 | WGAN-GP (1704.00028) |
 //! | `grid25-drs` | 5x5 Gaussians at -2..2 step 1, sigma 0.05: twice as wide for their distance | DRS (1810.06758), DDLS (2003.06060) |
+//! | `semicircle` | Wigner's semicircle, radius 1, by rejection | [`super::density`] |
+//! | `doublewell` | two wells at -1 and 1, by rejection | [`super::density`] |
+//! | `banana` | a Gaussian bent along a parabola, by Metropolis-Hastings | [`super::density`] |
+//! | `twomoons` | two arcs of a ring, by Metropolis-Hastings | 1505.05770, table 1 |
 //! | `swissroll` | scikit-learn's `make_swiss_roll(noise=0.25)`, columns 0 and 2, over 7.5 | WGAN-GP (1704.00028) |
 //!
 //! The samplers here are the reference for the device's (`kernels::mixture_batch`, `kernels::swissroll_batch`): sample
 //! `index` of a batch comes from the same Threefry blocks on both sides.
 
+use super::density::Density;
 use super::rng::{Stream, normal2, uniform01};
 use std::f32::consts::TAU;
 use std::fmt;
@@ -130,6 +135,10 @@ pub enum ToySet {
     Grid25Wgan,
     Grid25Drs,
     SwissRoll,
+    Semicircle,
+    DoubleWell,
+    Banana,
+    TwoMoons,
 }
 
 /// Eight Gaussians on a circle. Angles go from 0 in steps of an eighth turn: with the end point included there would be seven.
@@ -154,10 +163,12 @@ pub enum Distribution {
     Mixture1(Mixture<1>),
     Mixture2(Mixture<2>),
     SwissRoll(SwissRoll),
+    /// Drawn by its usual method.
+    Density(Density),
 }
 
 impl ToySet {
-    pub const ALL: [ToySet; 9] = [
+    pub const ALL: [ToySet; 13] = [
         ToySet::Gauss1d,
         ToySet::Mixture1d,
         ToySet::Bimodal1d,
@@ -167,6 +178,10 @@ impl ToySet {
         ToySet::Grid25Wgan,
         ToySet::Grid25Drs,
         ToySet::SwissRoll,
+        ToySet::Semicircle,
+        ToySet::DoubleWell,
+        ToySet::Banana,
+        ToySet::TwoMoons,
     ];
 
     pub fn name(self) -> &'static str {
@@ -180,6 +195,10 @@ impl ToySet {
             ToySet::Grid25Wgan => "grid25-wgan",
             ToySet::Grid25Drs => "grid25-drs",
             ToySet::SwissRoll => "swissroll",
+            ToySet::Semicircle => "semicircle",
+            ToySet::DoubleWell => "doublewell",
+            ToySet::Banana => "banana",
+            ToySet::TwoMoons => "twomoons",
         }
     }
 
@@ -198,19 +217,29 @@ impl ToySet {
             }
             ToySet::Grid25Drs => "5x5 grid of Gaussians, spacing 1, standard deviation 0.05",
             ToySet::SwissRoll => "swiss roll, noise 0.25, divided by 7.5",
+            ToySet::Semicircle => Density::Semicircle.describe(),
+            ToySet::DoubleWell => Density::DoubleWell.describe(),
+            ToySet::Banana => Density::Banana.describe(),
+            ToySet::TwoMoons => Density::TwoMoons.describe(),
         }
     }
 
     /// Numbers per sample.
     pub fn dim(self) -> usize {
         match self {
-            ToySet::Gauss1d | ToySet::Mixture1d | ToySet::Bimodal1d => 1,
+            ToySet::Gauss1d
+            | ToySet::Mixture1d
+            | ToySet::Bimodal1d
+            | ToySet::Semicircle
+            | ToySet::DoubleWell => 1,
             ToySet::Ring8
             | ToySet::Ring8Wgan
             | ToySet::Grid25
             | ToySet::Grid25Wgan
             | ToySet::Grid25Drs
-            | ToySet::SwissRoll => 2,
+            | ToySet::SwissRoll
+            | ToySet::Banana
+            | ToySet::TwoMoons => 2,
         }
     }
 
@@ -230,15 +259,21 @@ impl ToySet {
                 noise: 0.25,
                 scale: 7.5,
             }),
+            ToySet::Semicircle => Distribution::Density(Density::Semicircle),
+            ToySet::DoubleWell => Distribution::Density(Density::DoubleWell),
+            ToySet::Banana => Distribution::Density(Density::Banana),
+            ToySet::TwoMoons => Distribution::Density(Density::TwoMoons),
         }
     }
 
-    /// `n` reference samples as `[dim, n]`, the layout of the device's batches.
+    /// `n` reference samples as `[dim, n]`, the layout of the device's batches. Of named densities they are not the device's own:
+    /// where that walks, these are exact.
     pub fn sample_features_first(self, stream: &Stream, n: usize) -> Vec<f32> {
         match self.distribution() {
             Distribution::Mixture1(mixture) => features_first(&mixture.sample(stream, n)),
             Distribution::Mixture2(mixture) => features_first(&mixture.sample(stream, n)),
             Distribution::SwissRoll(roll) => features_first(&roll.sample(stream, n)),
+            Distribution::Density(density) => density.reference(stream, n),
         }
     }
 }

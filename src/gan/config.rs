@@ -3,6 +3,7 @@ use super::methods::{Conditional, EncoderMethod, Info, Unroll};
 use super::objectives::Targets;
 use super::regularisers::{Critic, Samples};
 use super::{GanError, Objective, Regulariser, Result};
+use crate::data::density::Density;
 use crate::graph::{Expr, Graph};
 use crate::nn::models::{DiscriminatorOutput, Pairing};
 use serde::{Deserialize, Serialize};
@@ -122,6 +123,35 @@ pub enum Prior {
     Normal,
     /// Uniform on [-1, 1) per component.
     Uniform,
+    // Those of `data::density` in one dimension, each component drawn by its usual method.
+    Exponential,
+    Logistic,
+    Laplace,
+    Cauchy,
+    Triangular,
+    Kumaraswamy,
+    TruncatedNormal,
+    Semicircle,
+    #[serde(rename = "doublewell")]
+    DoubleWell,
+}
+
+impl Prior {
+    /// The density of a component, where it is one of the named ones.
+    pub fn density(self) -> Option<Density> {
+        Some(match self {
+            Prior::Normal | Prior::Uniform => return None,
+            Prior::Exponential => Density::Exponential,
+            Prior::Logistic => Density::Logistic,
+            Prior::Laplace => Density::Laplace,
+            Prior::Cauchy => Density::Cauchy,
+            Prior::Triangular => Density::Triangular,
+            Prior::Kumaraswamy => Density::Kumaraswamy,
+            Prior::TruncatedNormal => Density::TruncatedNormal,
+            Prior::Semicircle => Density::Semicircle,
+            Prior::DoubleWell => Density::DoubleWell,
+        })
+    }
 }
 
 /// D's and G's own optimiser: their rates need not be equal (TTUR, arXiv 1706.08500).

@@ -8,6 +8,7 @@ pub mod flops;
 pub mod methods;
 pub mod objectives;
 pub mod regularisers;
+pub mod samplers;
 pub mod trainer;
 
 pub use config::GanConfig;

@@ -13,7 +13,7 @@ pub const METRIC: Metric = Metric {
     name: NAME,
     aliases: &["jsd"],
     better: Better::Lower,
-    domain: Domain::Points1d,
+    domain: Domain::Mixtures1d,
     what: "Jensen-Shannon divergence of the densities, nats",
     measure,
 };

@@ -12,7 +12,7 @@ pub const METRIC: Metric = Metric {
     name: NAME,
     aliases: &["kl"],
     better: Better::Lower,
-    domain: Domain::Points1d,
+    domain: Domain::Mixtures1d,
     what: "KL(data || generator) of the densities, nats",
     measure: |target, samples| Ok(Value::Number(both(NAME, target, samples)?.kl_data_model)),
 };
@@ -21,7 +21,7 @@ pub const REVERSE: Metric = Metric {
     name: REVERSE_NAME,
     aliases: &[],
     better: Better::Lower,
-    domain: Domain::Points1d,
+    domain: Domain::Mixtures1d,
     what: "KL(generator || data) of the densities, nats",
     measure: |target, samples| {
         Ok(Value::Number(

@@ -2,7 +2,7 @@
 
 use super::stacked::CoverageError;
 use crate::data::rng::{Stream, uniform01};
-use crate::data::toy::{Distribution, Mixture, ToySet};
+use crate::data::toy::{Distribution, Mixture, ToySet, points};
 use std::sync::OnceLock;
 
 /// Random stream of the exact samples that a metric is also computed of; training draws from none of this seed.
@@ -103,6 +103,13 @@ impl Target {
             Distribution::Mixture1(mixture) => Samples::Line(mixture.sample(&stream, n).concat()),
             Distribution::Mixture2(mixture) => Samples::Plane(mixture.sample(&stream, n)),
             Distribution::SwissRoll(roll) => Samples::Plane(roll.sample(&stream, n)),
+            Distribution::Density(density) => {
+                let drawn = law.set.sample_features_first(&stream, n);
+                match density.dim() {
+                    1 => Samples::Line(drawn),
+                    _ => Samples::Plane(points(&drawn)?),
+                }
+            }
         })
     }
 }
@@ -189,6 +196,7 @@ impl Samples {
 pub enum Domain {
     Mixtures2d,
     Points2d,
+    Mixtures1d,
     Points1d,
     /// Stacked-MNIST.
     Triples,
@@ -200,6 +208,7 @@ impl Domain {
         match self {
             Domain::Mixtures2d => "2-D Gaussian mixtures (the rings and grids)",
             Domain::Points2d => "2-D point sets",
+            Domain::Mixtures1d => "1-D Gaussian mixtures",
             Domain::Points1d => "1-D point sets",
             Domain::Triples => "stacked digits that a classifier judges (--classifier FILE)",
             Domain::Classes => "images that a classifier judges (--classifier FILE)",
@@ -212,6 +221,9 @@ impl Domain {
                 matches!(law.distribution, Distribution::Mixture2(_))
             }
             (Domain::Points2d, Target::Points(law)) => law.set.dim() == 2,
+            (Domain::Mixtures1d, Target::Points(law)) => {
+                matches!(law.distribution, Distribution::Mixture1(_))
+            }
             (Domain::Points1d, Target::Points(law)) => law.set.dim() == 1,
             (Domain::Triples, Target::Classes(law)) => law.per_sample == 3,
             (Domain::Classes, Target::Classes(law)) => law.per_sample == 1,
@@ -255,7 +267,19 @@ pub(super) fn points2<'a>(
     }
 }
 
-/// Mixture and points of a metric of [`Domain::Points1d`].
+/// Law and points of a metric of [`Domain::Points1d`].
+pub(super) fn points1<'a>(
+    metric: &'static str,
+    target: &'a Target,
+    samples: &'a Samples,
+) -> Result<(&'a PointLaw, &'a [f32]), MetricError> {
+    match (target, samples) {
+        (Target::Points(law), Samples::Line(values)) => Ok((law, values)),
+        _ => Domain::Points1d.refuse(metric),
+    }
+}
+
+/// Mixture and points of a metric of [`Domain::Mixtures1d`].
 pub(super) fn mixture1<'a>(
     metric: &'static str,
     target: &'a Target,
@@ -264,9 +288,9 @@ pub(super) fn mixture1<'a>(
     match (target, samples) {
         (Target::Points(law), Samples::Line(values)) => match &law.distribution {
             Distribution::Mixture1(mixture) => Ok((mixture, values)),
-            _ => Domain::Points1d.refuse(metric),
+            _ => Domain::Mixtures1d.refuse(metric),
         },
-        _ => Domain::Points1d.refuse(metric),
+        _ => Domain::Mixtures1d.refuse(metric),
     }
 }
 

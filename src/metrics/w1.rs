@@ -1,9 +1,13 @@
 //! Wasserstein-1 distance in one dimension, exact: in the units of the data, and in the target's standard deviations.
 
 use super::line::{cdf, lower_integral, quantile_between, upper_integral};
-use super::target::mixture1;
+use super::target::{mixture1, points1};
 use super::{Better, Domain, Metric, MetricError, Samples, Target, Value};
-use crate::data::toy::Mixture;
+use crate::data::density::Line;
+use crate::data::toy::{Distribution, Mixture};
+
+/// Quantiles that stand for a density.
+const QUANTILES: u32 = 10_000;
 
 pub const METRIC: Metric = Metric {
     name: "w1",
@@ -18,7 +22,7 @@ pub const IN_SIGMAS: Metric = Metric {
     name: "w1_sigmas",
     aliases: &[],
     better: Better::Lower,
-    domain: Domain::Points1d,
+    domain: Domain::Mixtures1d,
     what: "the same, over the target's sigma",
     measure: |target, samples| {
         let (mixture, values) = mixture1("w1_sigmas", target, samples)?;
@@ -29,8 +33,26 @@ pub const IN_SIGMAS: Metric = Metric {
 };
 
 fn measure(target: &Target, samples: &Samples) -> Result<Value, MetricError> {
-    let (mixture, values) = mixture1("w1", target, samples)?;
-    Ok(Value::Number(w1_1d(values, mixture)?))
+    let (law, values) = points1("w1", target, samples)?;
+    let w1 = match &law.distribution {
+        Distribution::Mixture1(mixture) => w1_1d(values, mixture)?,
+        Distribution::Density(density) => {
+            // The law's quantiles, which stand for it to within their distance.
+            let line = Line::new(*density);
+            let count = f64::from(QUANTILES);
+            let exact = (0..QUANTILES).map(|i| line.quantile((f64::from(i) + 0.5) / count) as f32);
+            w1_samples(values, &exact.collect::<Vec<_>>())?
+        }
+        _ => return Err(not_for_planes("w1")),
+    };
+    Ok(Value::Number(w1))
+}
+
+fn not_for_planes(metric: &'static str) -> MetricError {
+    MetricError::NotFor {
+        metric,
+        domain: Domain::Points1d.describe(),
+    }
 }
 
 /// Samples in ascending order as f64; refuses an empty or non-finite set.

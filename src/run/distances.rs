@@ -100,7 +100,12 @@ pub fn of(set: ToySet, samples: &[f32]) -> Result<Distances, MetricError> {
             Samples::Line(samples.to_vec()),
         ),
         Distribution::Mixture2(_) => (&["js_modes", "sliced_w1"], Samples::Plane(pairs.collect())),
-        Distribution::SwissRoll(_) => (&["sliced_w1"], Samples::Plane(pairs.collect())),
+        Distribution::Density(density) if density.dim() == 1 => {
+            (&["w1"], Samples::Line(samples.to_vec()))
+        }
+        Distribution::Density(_) | Distribution::SwissRoll(_) => {
+            (&["sliced_w1"], Samples::Plane(pairs.collect()))
+        }
     };
     let mut found = vec![];
     for metric in names.iter().filter_map(|name| Metric::find(name)) {

@@ -10,6 +10,7 @@ use super::session::{
 use super::tune::{self, Decision, NamedChoices, Policy};
 use crate::data::{self, ImageSet, Source};
 use crate::gan::config::{Adam, GanConfig, Optimiser, Penalty};
+use crate::gan::samplers;
 use crate::gan::trainer::{Data, Pair, Round, Sampled, State, StateTensor, Trainer, contractions};
 use crate::gan::{GanError, Objective, Regulariser};
 use crate::gpu::{
@@ -116,7 +117,7 @@ pub(super) fn load_data(config: &TrainConfig) -> Result<Data, EngineError> {
     })
 }
 
-fn load_images(config: &TrainConfig, path: &Path) -> Result<ImageSet, EngineError> {
+pub(super) fn load_images(config: &TrainConfig, path: &Path) -> Result<ImageSet, EngineError> {
     let options = config.data.image_options();
     data::load(path, &options).map_err(|e| EngineError::input(e.to_string()))
 }
@@ -314,6 +315,9 @@ impl Sampler for PairSampler {
     }
     fn judge(&mut self, samples: &[f32]) -> Result<Vec<f32>, EngineError> {
         self.pair.judge(samples).map_err(engine_error)
+    }
+    fn draw(&mut self, request: &samplers::Request) -> Result<samplers::Drawn, EngineError> {
+        self.pair.draw(request).map_err(engine_error)
     }
 }
 

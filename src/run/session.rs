@@ -4,6 +4,7 @@
 //! block is: an engine that runs 10 rounds as one block or as ten must end in the same state.
 use super::checkpoint::CheckpointData;
 use super::tune::NamedChoices;
+use crate::gan::samplers;
 use std::borrow::Cow;
 
 /// One round: the discriminator's updates followed by the generator's. A "step" everywhere in the program is one round.
@@ -213,6 +214,12 @@ pub trait Sampler {
 
     /// As [`Engine::sample`]: the same latents give the same samples.
     fn sample(&mut self, request: &SampleRequest) -> Result<Samples, EngineError>;
+
+    /// Draws by one of the samplers that follow training, D's judgement in hand.
+    ///
+    /// # Errors
+    /// [`EngineError::Input`] where this pair cannot be sampled so, with the reason.
+    fn draw(&mut self, request: &samplers::Request) -> Result<samplers::Drawn, EngineError>;
 
     /// As [`Engine::judge`].
     ///

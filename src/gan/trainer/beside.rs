@@ -2,7 +2,9 @@
 //! that ordinary training neither holds nor compiles anything for them.
 use super::table::{Table, counter};
 use crate::gpu::{Buffer, Dispatch, Gpu, GpuError};
-use crate::graph::plan::{Environment, Plan, Target, pool_slots};
+use crate::graph::plan::{Effect, Environment, Plan, Target, pool_slots};
+use crate::kernels::record;
+use std::num::NonZeroU32;
 
 /// A table of buffers that begins with a trainer's, so that its weights stand at the same positions. Counters are its own: random
 /// numbers drawn here leave those of training as they are.
@@ -10,6 +12,8 @@ pub struct Beside {
     gpu: Gpu,
     buffers: Vec<Buffer>,
     counters: usize,
+    /// Two buffers that the kernel which moves the counters binds for nothing.
+    idle: [usize; 2],
 }
 
 impl Beside {
@@ -22,9 +26,12 @@ impl Beside {
         let mut beside = Beside {
             gpu: gpu.clone(),
             counters: buffers.len(),
+            idle: [buffers.len() + 1, buffers.len() + 2],
             buffers,
         };
         beside.push("own counters", counter::COUNT)?;
+        beside.push("no scalars", 1)?;
+        beside.push("no ring", 1)?;
         Ok(beside)
     }
     /// Appends a buffer of zeros and returns its position. Only before the first environment is taken.
@@ -52,6 +59,37 @@ impl Beside {
         }
         let bound = plans.iter().map(|plan| plan.prepare(&self.gpu, &buffers));
         bound.collect()
+    }
+    /// What stands at the end of a program that draws random numbers: its next execution draws others.
+    pub fn advance(&self) -> Effect {
+        let mut increments = [record::Increment::default(); 4];
+        increments[0] = record::Increment {
+            index: counter::EXECUTION as u32,
+            by: 1,
+        };
+        let params = record::Params {
+            count: 0,
+            scalars_offset: 0,
+            rows: NonZeroU32::MIN,
+            tick: counter::EXECUTION as u32,
+            increments,
+        };
+        Effect {
+            kernel: record::kernel(self.gpu.caps(), &params),
+            buffers: vec![self.idle[0], self.idle[1], self.counters],
+            scope: "results",
+            bytes: 0,
+        }
+    }
+    /// The number of executions that the next one counts as its predecessors.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn set_execution(&self, executions: u32) -> Result<(), GpuError> {
+        let mut counters = [0u32; counter::COUNT];
+        counters[counter::EXECUTION] = executions;
+        let bytes = bytemuck::cast_slice(&counters);
+        self.gpu.upload(&self.buffers[self.counters], 0, bytes)
     }
     /// The device.
     pub fn gpu(&self) -> &Gpu {

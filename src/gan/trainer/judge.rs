@@ -3,9 +3,11 @@
 use super::Trainer;
 use super::beside::Beside;
 use super::layout::{chunk, from_batch, to_batch};
+use super::players::logit;
 use super::programs::leaves;
 use super::table::Table;
 use crate::gan::GanError;
+use crate::gan::config::GanConfig;
 use crate::gpu::{Dispatch, Gpu};
 use crate::graph::plan::{Environment, Plan, Region, Stage};
 use crate::graph::{Expr, Graph};
@@ -120,10 +122,34 @@ pub fn judged(
     model: &Model,
     x: Expr,
 ) -> Result<Expr, GanError> {
+    let x = model.data_to_network(g, x)?;
+    on_network(g, env, table, model, x)
+}
+
+/// What the objective sees of D's output, `[1, N]`, on samples as the networks see them; evaluation mode.
+///
+/// # Errors
+/// Where x is not such a batch.
+pub fn score(
+    g: &mut Graph,
+    env: &mut Environment,
+    (table, model, config): (&Table, &Model, &GanConfig),
+    x: Expr,
+) -> Result<Expr, GanError> {
+    let output = on_network(g, env, table, model, x)?;
+    logit(g, config, x, output)
+}
+
+fn on_network(
+    g: &mut Graph,
+    env: &mut Environment,
+    table: &Table,
+    model: &Model,
+    x: Expr,
+) -> Result<Expr, GanError> {
     let (net, always) = (&model.discriminator, 0..usize::MAX);
     let params = leaves(g, env, "d", net.params(), table.d.params, always.clone());
     let states = leaves(g, env, "d", net.states(), table.d.state, always);
-    let x = model.data_to_network(g, x)?;
     Ok(net.forward(g, &params, &states, x, Mode::Eval)?.output)
 }
 

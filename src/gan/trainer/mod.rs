@@ -2,16 +2,16 @@
 //!
 //! A round is `d_steps` discriminator updates and then `g_steps` generator updates. The host submits blocks of rounds and reads
 //! back one row of scalars per program execution; weights, batches and latents never leave the device.
-mod beside;
+pub(super) mod beside;
 mod compile;
 mod effects;
 mod footprint;
-mod judge;
-mod layout;
+pub(super) mod judge;
+pub(super) mod layout;
 mod losses;
 mod pair;
 mod players;
-mod programs;
+pub(super) mod programs;
 mod sampler;
 mod source;
 mod state;

@@ -109,16 +109,46 @@ impl Pair {
         let width = self.model.generator.input().numel();
         sampler::latents(&self.config, width, count, seed)
     }
+    /// Latents `first..first + count` of those that [`Pair::latents`] draws.
+    pub fn latents_from(&self, first: usize, count: usize, seed: u64) -> Vec<f32> {
+        let width = self.model.generator.input().numel();
+        sampler::latents_from(&self.config, width, first, count, seed)
+    }
+    /// Samples as floats, row by row.
+    ///
+    /// # Errors
+    /// As [`Pair::sample`].
+    pub fn sample_f32(&self, latents: &[f32], use_ema: bool) -> Result<Vec<f32>, GanError> {
+        match self.sample(latents, use_ema, false)? {
+            Sampled::F32(values) => Ok(values),
+            Sampled::PackedNhwc(_) => Err(GanError::Input(
+                "samples that were asked for as floats came packed".into(),
+            )),
+        }
+    }
+    /// The device.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+    pub(in crate::gan) fn table(&self) -> &Table {
+        &self.table
+    }
+    /// # Errors
+    /// [`GanError::Input`] where no discriminator was restored.
+    pub fn has_discriminator(&self) -> Result<(), GanError> {
+        match self.has_d {
+            true => Ok(()),
+            false => Err(GanError::Input(
+                "there is no discriminator to ask: the checkpoint has no tensor `d.*`; take one that a training run wrote".into(),
+            )),
+        }
+    }
     /// As [`super::Trainer::judge`].
     ///
     /// # Errors
     /// As [`super::Trainer::judge`]; [`GanError::Input`] where no discriminator was restored.
     pub fn judge(&self, samples: &[f32]) -> Result<Vec<f32>, GanError> {
-        if !self.has_d {
-            return Err(GanError::Input(
-                "there is no discriminator to ask: the checkpoint has no tensor `d.*`; take one that a training run wrote".into(),
-            ));
-        }
+        self.has_discriminator()?;
         Judge::of(&self.judge, (&self.gpu, &self.table, &self.model))?.judge(samples)
     }
 }

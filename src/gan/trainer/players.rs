@@ -152,7 +152,10 @@ const SMALLEST_SQUARE: f32 = 1e-24;
 
 /// What the objective sees of D's output, `[1, N]`: its first row, the logit of "real" among several makers, or the error of its
 /// reconstruction of x.
-fn logit(g: &mut Graph, config: &GanConfig, x: Expr, output: Expr) -> Result<Expr> {
+///
+/// # Errors
+/// Those of the graph.
+pub fn logit(g: &mut Graph, config: &GanConfig, x: Expr, output: Expr) -> Result<Expr> {
     if config.objective == Objective::Energy {
         let off = g.sub(output, x)?;
         let square = g.square(off)?;

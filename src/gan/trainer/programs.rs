@@ -8,6 +8,8 @@ use crate::gan::config::{ExtraScalar, GanConfig, Prior, Updates};
 use crate::gan::methods::classes::uniform_one_hot;
 use crate::graph::plan::{Effect, Environment, Region, Stage};
 use crate::graph::{Distribution, Expr, Graph, Shape};
+use crate::kernels::density;
+use crate::kernels::random_source::RandomSource;
 use crate::nn::{Given, Model, ParamSpec};
 use std::ops::Range;
 use std::rc::Rc;
@@ -269,12 +271,12 @@ impl Builder<'_> {
             return Ok(input(g, env, "latents", shape, host.latents));
         }
         let Some(info) = self.config.info else {
-            return Ok(prior(g, self.config.prior, shape));
+            return Ok(prior(g, env, self.config.prior, shape));
         };
         let noise = shape[0].saturating_sub(info.width());
         let mut parts = vec![];
         if noise > 0 {
-            parts.push(prior(g, self.config.prior, [noise, batch].into()));
+            parts.push(prior(g, env, self.config.prior, [noise, batch].into()));
         }
         if info.categorical > 0 {
             let u = g.random_stream(Distribution::Uniform, [batch], CATEGORY);
@@ -379,10 +381,41 @@ fn gradients(
     unscaled.collect()
 }
 
-/// Latents of the prior: N(0, 1), or uniform on [-1, 1).
-pub fn prior(g: &mut Graph, prior: Prior, shape: Shape) -> Expr {
+/// Latents of the prior: N(0, 1), uniform on [-1, 1), or a named density that a kernel of its own draws.
+pub fn prior(g: &mut Graph, env: &mut Environment, prior: Prior, shape: Shape) -> Expr {
+    if let Some(drawn) = prior.density() {
+        let numbers = shape.numel() as u64;
+        let params = density::Params {
+            density: drawn,
+            n: numbers as u32,
+            random: RandomSource {
+                seed: env.seed,
+                stream: LATENTS,
+                counter_index: env.execution_counter as u32,
+            },
+            out_offset: 0,
+        };
+        let (caps, counters) = (env.target.caps.clone(), env.counters);
+        let make = move |region: Region| {
+            let params = density::Params {
+                out_offset: region.offset as u32,
+                ..params
+            };
+            let kernel = density::kernel(&caps, drawn.usual_method(), &params);
+            Ok(Effect {
+                kernel: kernel.map_err(|e| e.to_string())?,
+                buffers: vec![counters, region.buffer],
+                scope: "latents",
+                bytes: 4 * numbers,
+            })
+        };
+        let source = g.source("latents", shape);
+        if let Some(id) = g.source_id(source) {
+            env.sources.insert(id, Box::new(make));
+        }
+        return source;
+    }
     match prior {
-        Prior::Normal => g.random_stream(Distribution::Normal, shape, LATENTS),
         Prior::Uniform => {
             let u = g.random_stream(Distribution::Uniform, shape.clone(), LATENTS);
             let two = g.constant(2.0, shape.clone());
@@ -391,6 +424,7 @@ pub fn prior(g: &mut Graph, prior: Prior, shape: Shape) -> Expr {
             let scaled = g.mul(u, two).unwrap_or(u);
             g.add(scaled, minus).unwrap_or(scaled)
         }
+        _ => g.random_stream(Distribution::Normal, shape, LATENTS),
     }
 }
 

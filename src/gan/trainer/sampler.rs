@@ -3,6 +3,7 @@ use super::Trainer;
 use super::layout::{chunk, from_batch, to_batch};
 use super::programs::leaves;
 use super::table::{Purpose, Table};
+use crate::data::density::Drawer;
 use crate::data::rng::{Stream, normal2, uniform01};
 use crate::gan::GanError;
 use crate::gan::config::{GanConfig, Prior};
@@ -14,6 +15,8 @@ use crate::nn::{Extent, Given, Mode, Model};
 
 /// Random stream of sampling latents; the training programs use lower ones.
 const SAMPLE_STREAM: u32 = 0x5a5a;
+/// That of latents drawn from a named density.
+const DENSITY_STREAM: u32 = 0x5a5b;
 
 /// Generated samples on the host, sample by sample.
 #[derive(Clone, Debug, PartialEq)]
@@ -165,18 +168,38 @@ impl Sampler {
 /// Latents `[count, width]` as training draws them: noise of the prior, then the codes where there are any. Latent i is a pure
 /// function of (seed, i).
 pub fn latents(config: &GanConfig, width: usize, count: usize, seed: u64) -> Vec<f32> {
+    latents_from(config, width, 0, count, seed)
+}
+
+/// Those from number `first` on.
+pub fn latents_from(
+    config: &GanConfig,
+    width: usize,
+    first: usize,
+    count: usize,
+    seed: u64,
+) -> Vec<f32> {
     let stream = Stream::new(seed, SAMPLE_STREAM, 0);
     let noise = width.saturating_sub(config.code_width());
     let draws = (noise as u32).div_ceil(2);
+    let drawer = config.prior.density().and_then(Drawer::usual);
+    let densities = Stream::new(seed, DENSITY_STREAM, 0);
     let mut all = Vec::with_capacity(count * width);
-    for i in 0..count as u32 {
+    for i in first as u32..(first + count) as u32 {
         let mut row = Vec::with_capacity(width + 1);
-        for draw in 0..draws {
-            let bits = stream.block(i, draw);
-            row.extend(match config.prior {
-                Prior::Normal => normal2(bits),
-                Prior::Uniform => bits.map(|b| 2.0 * uniform01(b) - 1.0),
-            });
+        if let Some(drawer) = &drawer {
+            // Samples of a density take blocks of their own, as many as they need: each number has an index.
+            let number = |j: u32| i.wrapping_mul(noise as u32).wrapping_add(j);
+            let own = (0..noise as u32).map(|j| drawer.draw(&densities, number(j)).x[0] as f32);
+            row.extend(own);
+        } else {
+            for draw in 0..draws {
+                let bits = stream.block(i, draw);
+                row.extend(match config.prior {
+                    Prior::Uniform => bits.map(|b| 2.0 * uniform01(b) - 1.0),
+                    _ => normal2(bits),
+                });
+            }
         }
         row.truncate(noise);
         if let Some(info) = config.info {

@@ -11,7 +11,9 @@ use crate::graph::plan::{Effect, Region};
 use crate::kernels::glyphs as glyph_kernel;
 use crate::kernels::label_batch::{self, Labels};
 use crate::kernels::random_source::RandomSource;
-use crate::kernels::{KernelError, dataset_batch, mixture_batch, stacked_batch, swissroll_batch};
+use crate::kernels::{
+    KernelError, dataset_batch, density, mixture_batch, stacked_batch, swissroll_batch,
+};
 use crate::nn::{Extent, Model};
 
 /// The data of a run.
@@ -403,6 +405,29 @@ fn toy_sampler(
     let (values, components, sigma) = match set.distribution() {
         Distribution::Mixture1(m) => mixture_table(&m),
         Distribution::Mixture2(m) => mixture_table(&m),
+        Distribution::Density(drawn) => {
+            let params = density::Params {
+                density: drawn,
+                n,
+                random,
+                out_offset: 0,
+            };
+            let kernel: MakeKernel = Box::new(move |out_offset| {
+                let params = density::Params {
+                    out_offset,
+                    ..params
+                };
+                density::kernel(&caps, drawn.usual_method(), &params)
+            });
+            let buffers = vec![table.counters];
+            return Ok(Sampler {
+                shape,
+                classes: None,
+                labels: None,
+                kernel,
+                buffers,
+            });
+        }
         Distribution::SwissRoll(roll) => {
             let params = swissroll_batch::Params {
                 n,

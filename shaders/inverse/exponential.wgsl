@@ -1,0 +1,4 @@
+// Exponential, rate 1.
+fn inverse_cdf(u: f32) -> f32 {
+    return -log(1.0 - u);
+}
