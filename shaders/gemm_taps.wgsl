@@ -1,7 +1,5 @@
 // dx[ci, n, ih, iw] = epilogue(sum over kh, kw of scratch[(ci, kh, kw), (n, oh, ow)])
 // with ih + pad_h = oh * stride_h + kh, and likewise for columns: the taps of a transposed convolution (col2im).
-//
-// An invocation computes ITEMS elements of dx, one workgroup's WG apart.
 @group(0) @binding(0) var<storage, read> scratch: array<f32>;
 @group(0) @binding(1) var<storage, read_write> gemm_c: array<c_elem>;
 
@@ -12,32 +10,24 @@ fn first_tap(at: u32, stride: u32, windows: u32) -> u32 {
     return select(at % stride, at - (windows - 1u) * stride, at >= windows * stride);
 }
 
-@compute @workgroup_size(WG)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let first = (group.x + group.y * im.grid_x) * (WG * ITEMS) + lane;
+fn one(i: u32) {
     let plane = im.batch * im.oh * im.ow;
-    for (var item = 0u; item < ITEMS; item++) {
-        let i = first + item * WG;
-        if i >= im.len {
-            return;
+    let rest = i / im.w;
+    let x = i - rest * im.w + im.pad_w;
+    let outer = rest / im.h;
+    let y = rest - outer * im.h + im.pad_h;
+    let ci = outer / im.batch;
+    let n = outer - ci * im.batch;
+    let base = im.scratch_offset + ci * im.kernel_h * im.kernel_w * plane + n * im.oh * im.ow;
+    var sum = 0.0;
+    let last_h = min(y, im.kernel_h - 1u);
+    let last_w = min(x, im.kernel_w - 1u);
+    for (var kh = first_tap(y, im.stride_h, im.oh); kh <= last_h; kh += im.stride_h) {
+        let row = base + kh * im.kernel_w * plane + (y - kh) / im.stride_h * im.ow;
+        for (var kw = first_tap(x, im.stride_w, im.ow); kw <= last_w; kw += im.stride_w) {
+            sum += scratch[row + kw * plane + (x - kw) / im.stride_w];
         }
-        let rest = i / im.w;
-        let x = i - rest * im.w + im.pad_w;
-        let outer = rest / im.h;
-        let y = rest - outer * im.h + im.pad_h;
-        let ci = outer / im.batch;
-        let n = outer - ci * im.batch;
-        let base = im.scratch_offset + ci * im.kernel_h * im.kernel_w * plane + n * im.oh * im.ow;
-        var sum = 0.0;
-        let last_h = min(y, im.kernel_h - 1u);
-        let last_w = min(x, im.kernel_w - 1u);
-        for (var kh = first_tap(y, im.stride_h, im.oh); kh <= last_h; kh += im.stride_h) {
-            let row = base + kh * im.kernel_w * plane + (y - kh) / im.stride_h * im.ow;
-            for (var kw = first_tap(x, im.stride_w, im.ow); kw <= last_w; kw += im.stride_w) {
-                sum += scratch[row + kw * plane + (x - kw) / im.stride_w];
-            }
-        }
-        epilogue_row = ci;
-        gemm_c[im.c_offset + i] = c_elem(epilogue(sum, i));
     }
+    epilogue_row = ci;
+    gemm_c[im.c_offset + i] = c_elem(epilogue(sum, i));
 }

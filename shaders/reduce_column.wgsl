@@ -1,9 +1,9 @@
-// y[o] = finish(sum over r of element(o, r), o): one invocation computes the whole sum of its output(s), for tensors whose
+// y_k[o] = finish_k(sum over r of element_k(o, r), o): one invocation computes the whole sums of its output(s), for tensors whose
 // outputs lie together in memory while the summed elements are far apart.
 //
-// Joined behind a generated prelude that declares the bindings, `value` (f32, or vec4<f32> for four consecutive outputs),
-// `element(q, r) -> value`, `finish(value, q) -> value`, `store(q, value)`, the constant WG (lanes) and the
-// immediates `im.count` (values), `im.inner` (elements per sum).
+// Joined behind a generated prelude that declares the bindings, `value` (f32, or vec4<f32> for four consecutive outputs), `sums` (a
+// value, or a structure of one per sum), `element(q, r) -> sums`, `plus(sums, sums) -> sums`, `finish(sums, q)`, which stores the
+// results, the constant WG (lanes) and the immediates `im.count` (values), `im.inner` (elements per sum).
 
 @compute @workgroup_size(WG)
 fn main(
@@ -13,10 +13,10 @@ fn main(
 ) {
     let q = (group.y * groups.x + group.x) * WG + lane;
     if (q < im.count) {
-        var sum = value(0.0);
+        var sum = sums();
         for (var r = 0u; r < im.inner; r++) {
-            sum += element(q, r);
+            sum = plus(sum, element(q, r));
         }
-        store(q, finish(sum, q));
+        finish(sum, q);
     }
 }

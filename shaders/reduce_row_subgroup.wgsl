@@ -1,5 +1,6 @@
 // The same as reduce_row.wgsl for adapters on which barriers are ruinous: the workgroup is exactly one subgroup of WG lanes
-// (the host checks that the adapter's subgroup size is fixed at WG), and the partial sums meet in a fixed butterfly.
+// (the host checks that the adapter's subgroup size is fixed at WG), and the partial sums meet in a fixed butterfly, for which the
+// prelude also declares `from_lane_xor(totals, mask) -> totals`.
 
 @compute @workgroup_size(WG)
 fn main(
@@ -8,17 +9,17 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let o = group.y * groups.x + group.x;
-    var sum = value(0.0);
+    var sum = sums();
     if (o < im.count) {
         for (var q = lane; q < im.inner; q += WG) {
-            sum += element(o, q);
+            sum = plus(sum, element(o, q));
         }
     }
     var total = horizontal(sum);
-    total += subgroupShuffleXor(total, 1u);
-    total += subgroupShuffleXor(total, 2u);
-    total += subgroupShuffleXor(total, 4u);
+    total = plus_totals(total, from_lane_xor(total, 1u));
+    total = plus_totals(total, from_lane_xor(total, 2u));
+    total = plus_totals(total, from_lane_xor(total, 4u));
     if (lane == 0u && o < im.count) {
-        store(o, finish(total, o));
+        finish(total, o);
     }
 }

@@ -209,6 +209,8 @@ fn bad_usage_is_refused_with_what_was_meant() {
         ("train --resume x --preset ring8", "cannot be used with"),
         ("sample nowhere", "no config.toml"),
         ("sample", "required"),
+        ("eval", "required"),
+        ("eval nowhere", "no config.toml"),
         ("bench step --model dcgan82", "did you mean `dcgan28`?"),
         ("presets ring9", "did you mean `ring8`?"),
         ("trian", "similar"),
@@ -441,6 +443,8 @@ fn help_and_version_succeed() {
         "--version",
         "train --help",
         "sample --help",
+        "eval --help",
+        "compare --help",
         "bench step --help",
         "adapters --help",
     ] {
@@ -732,7 +736,7 @@ fn stacked_digits_are_trained_on_and_refused_where_they_do_not_fit() {
     let here = tempfile::tempdir().unwrap();
     idx_folder(&here.path().join("digits"), 9, 28);
     let config = dry(here.path(), &["--data", "stacked:digits"]);
-    assert_eq!(config.model.name, "stacked28");
+    assert_eq!(config.model.name, "stacked-tiny");
     assert_eq!(config.data.source, "stacked:digits");
     // Networks that compile in no time.
     let tiny = "[generator]
@@ -770,4 +774,122 @@ fn stacked_digits_are_trained_on_and_refused_where_they_do_not_fit() {
         let message = refused(here.path(), &args);
         assert!(message.contains(expected), "{args:?}: {message}");
     }
+}
+
+/// A tiny trained run, measured end to end: the figures of its own summary again, and every way to ask for others.
+#[test]
+fn a_run_is_measured_by_the_protocol() {
+    let here = tempfile::tempdir().unwrap();
+    let adapter = std::env::var("GAN_GPU_ADAPTER").unwrap_or("auto".into());
+    let train = format!(
+        "train --preset ring8 --batch 16 --steps 4 --checkpoint-every 2 --sample-every 0 --seed 3 --out run --json --adapter {adapter}"
+    );
+    let text = stdout(here.path(), &train.split(' ').collect::<Vec<_>>());
+    let summary: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let eval = |args: &str| -> serde_json::Value {
+        let args: Vec<&str> = args.split(' ').collect();
+        let text = stdout(
+            here.path(),
+            &[&["eval", "run", "--json"], &args[..]].concat(),
+        );
+        serde_json::from_str(&text).unwrap()
+    };
+
+    let all = eval("-o eval.json");
+    assert_eq!((&all["step"], &all["samples"]), (&4.into(), &2500.into()));
+    assert_eq!(
+        (&all["weights"], &all["sampler"]),
+        (&"ema".into(), &"raw".into())
+    );
+    assert!(all.get("note").is_none(), "{all}");
+    let metrics = all["metrics"].as_object().unwrap();
+    for (name, metric) in metrics {
+        assert_eq!(
+            metric["value"], summary[name],
+            "{name}: as at the end of the run"
+        );
+    }
+    let exact = |name: &str| metrics[name]["exact"]["mean"].as_f64().unwrap();
+    assert_eq!(exact("modes"), 8.0);
+    assert!((exact("high_quality_percent") - 98.89).abs() < 0.3);
+    assert!((exact("reverse_kl") - 0.0014).abs() < 0.0008);
+    assert!(
+        metrics["sliced_w1"]["value"].as_f64() > metrics["sliced_w1"]["exact"]["mean"].as_f64()
+    );
+    let file = std::fs::read_to_string(here.path().join("eval.json")).unwrap();
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&file).unwrap(),
+        all
+    );
+
+    // Another checkpoint, other weights, another seed, fewer samples: each shows.
+    let early = eval("--checkpoint 2 --metrics sliced_w");
+    assert_eq!(early["step"], 2);
+    assert_eq!(early["metrics"].as_object().unwrap().len(), 1);
+    assert_eq!(eval("--no-ema --metrics modes")["weights"], "raw");
+    let value = |json: &serde_json::Value| json["metrics"]["sliced_w1"]["value"].as_f64().unwrap();
+    assert_ne!(value(&eval("--seed 5 --metrics sliced_w1")), value(&all));
+    let few = eval("--samples 100 --metrics hq");
+    assert!(
+        few["note"].as_str().unwrap().contains("100 samples"),
+        "{few}"
+    );
+
+    let args = ["eval", "run", "--samples", "100", "--metrics", "rkl,modes"];
+    let table = stdout(here.path(), &args);
+    for part in ["reverse_kl", "100 exact samples score", "note: 100 samples"] {
+        assert!(table.contains(part), "{part}: {table}");
+    }
+    for (metrics, expected) in [
+        ("reverse_lk", "did you mean `reverse_kl`?"),
+        ("modes,w1", "`w1` is a metric of 1-D point sets"),
+    ] {
+        let message = refused(here.path(), &["eval", "run", "--metrics", metrics]);
+        assert!(message.contains(expected), "{message}");
+    }
+    let message = refused(here.path(), &["eval", "run", "--checkpoint", "3"]);
+    assert!(message.contains("there are those of 2, 4"), "{message}");
+    assert!(stdout(here.path(), &["eval", "--list"]).contains("1-D point sets"));
+}
+
+/// Digits of a hardly trained generator, by a hardly trained classifier: what it says is counted by the metrics that apply.
+#[test]
+fn images_are_measured_by_a_classifier_s_word() {
+    let here = tempfile::tempdir().unwrap();
+    let model = "input = { channels = 1, height = 28, width = 28 }\n\
+                 layer = [{ type = \"flatten\" }, { type = \"linear\", out = 10 }]\n";
+    std::fs::write(here.path().join("linear.toml"), model).unwrap();
+    idx_folder(&here.path().join("digits"), 9, 28);
+    let json = |args: &str| -> serde_json::Value {
+        let args: Vec<&str> = args.split_whitespace().collect();
+        serde_json::from_str(&stdout(here.path(), &args)).unwrap()
+    };
+    json(
+        "classify train --data glyphs --model linear.toml --out c.safetensors --steps 20 --batch 32 --json",
+    );
+    json("train --data stacked:digits --batch 8 --steps 1 --sample-every 0 --out run --json");
+    let message = refused(here.path(), &["eval", "run"]);
+    assert!(message.contains("--classifier FILE"), "{message}");
+    let message = refused(here.path(), &["eval", "run", "--metrics", "stacked_kl"]);
+    assert!(message.contains("stacked digits"), "{message}");
+
+    let found = json("eval run --classifier c.safetensors --samples 40 --json");
+    let metrics = found["metrics"].as_object().unwrap();
+    let names: Vec<_> = metrics.keys().map(String::as_str).collect();
+    assert_eq!(names, ["stacked_modes", "stacked_kl"]);
+    let value = |name: &str| metrics[name]["value"].as_f64().unwrap();
+    let modes = value("stacked_modes");
+    assert!((1.0..=40.0).contains(&modes), "{found}");
+    // At most ln 1000, of one mode; at least what 40 samples can spread over.
+    let kl = value("stacked_kl");
+    assert!(
+        kl <= 1000f64.ln() + 1e-9 && kl >= (1000f64 / 40.0).ln() - 1e-9,
+        "{found}"
+    );
+    assert!(found["note"].as_str().unwrap().contains("26000"), "{found}");
+    let exact = &metrics["stacked_modes"]["exact"]["mean"];
+    assert!((38.0..=40.0).contains(&exact.as_f64().unwrap()), "{found}");
+    let args = "eval run --classifier c.safetensors --metrics class_kl";
+    let message = refused(here.path(), &args.split(' ').collect::<Vec<_>>());
+    assert!(message.contains("stacked_modes, stacked_kl"), "{message}");
 }

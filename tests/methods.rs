@@ -141,11 +141,15 @@ fn each_trains_reports_and_goes_on_bit_for_bit() {
     }
 }
 
-/// The kernels for GPUs compute the same rounds.
+/// The kernels for GPUs compute the same rounds: those methods whose programs hold something that no other test compiles.
 #[test]
 fn both_forms_agree() {
     let gpu = gpu();
-    for (method, _) in METHODS {
+    let own = ["unroll = { steps = 3 }", "generators", "pack", "info"];
+    for (method, _) in METHODS
+        .iter()
+        .filter(|(method, _)| own.iter().any(|start| method.starts_with(start)))
+    {
         let [cpu, other] = [Form::Cpu, Form::Gpu].map(|form| {
             let mut trainer = trainer(&gpu, form, method);
             trainer.step_block(2).unwrap()

@@ -329,11 +329,54 @@ fn fifty_steps_on_points() {
 fn fifty_steps_of_a_dcgan() {
     within_two_percent("dcgan28", 16, 50);
 }
-/// Without a batch norm the trajectories of mlp part by themselves: after 50 steps on the built-in digits f16 is off by 6.1e-2 at most,
-/// f32 from weights that were rounded to f16 once by 9.7e-2, and what the two kernel forms make of f32 has grown ten thousandfold.
+/// Without a batch norm the trajectories of mlp part by themselves; until they do, f16 stays within 2 %.
 #[test]
 fn steps_of_an_mlp() {
     within_two_percent("mlp", 64, 20);
+}
+
+/// The largest relative difference of the means over all rounds of either loss.
+fn off_on_average(a: &[[f32; 2]], b: &[[f32; 2]]) -> f32 {
+    let mean = |losses: &[[f32; 2]], k: usize| {
+        let sum: f32 = losses.iter().map(|l| l[k]).sum();
+        sum / losses.len() as f32
+    };
+    worst(&[[mean(a, 0), mean(a, 1)]], &[[mean(b, 0), mean(b, 1)]])
+}
+
+/// After some thirty steps of mlp two f32 runs whose first weights differ by one rounding to f16 are no longer within 2 % of each
+/// other at every step, so no f16 run can be. What f16 may cost: not more than such a rounding does, and on average over fifty
+/// steps nothing that 2 % would show.
+#[test]
+fn fifty_steps_of_an_mlp_part_no_further_than_rounding_once_does() {
+    let form = Form::of(gpu().caps().class);
+    let run = |precision, rounded: bool| {
+        let mut trainer = trainer("mlp", config("mlp", 64, 1.0), form, precision)?;
+        if rounded {
+            let mut state = trainer.state().unwrap();
+            let tensors = state.tensors.iter_mut();
+            for tensor in tensors.filter(|t| t.name.ends_with(".weight")) {
+                for v in &mut tensor.values {
+                    *v = half::f16::from_f32(*v).to_f32();
+                }
+            }
+            trainer.restore(&state).unwrap();
+        }
+        Some(losses(&trainer.step_block(50).unwrap()))
+    };
+    let Some(f16) = run(Precision::F16, false) else {
+        return;
+    };
+    let f32 = run(Precision::F32, false).unwrap();
+    let rounded = run(Precision::F32, true).unwrap();
+    let (of_f16, of_rounding) = (worst(&f16, &f32), worst(&rounded, &f32));
+    let mean = [off_on_average(&f16, &f32), off_on_average(&rounded, &f32)];
+    println!(
+        "mlp ({form:?}): 50 rounds, f16 differs by {of_f16:.1e} at most and {:.1e} on average, f32 rounded once by {of_rounding:.1e} and {:.1e}",
+        mean[0], mean[1]
+    );
+    assert!(of_f16 < 2.0 * of_rounding, "{f16:?}\n{rounded:?}\n{f32:?}");
+    assert!(mean[0] < 0.02, "{f16:?}\n{f32:?}");
 }
 #[test]
 fn steps_with_a_gradient_penalty() {

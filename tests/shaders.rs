@@ -97,6 +97,7 @@ fn method(model: &str) -> Vec<GanConfig> {
             ),
             write("objective = \"least_squares\"\nbatch = 33", ADAM, ADAM, ""),
         ],
+        "ebgan28" | "ebgan2d" => vec![write("objective = \"energy\"\nbatch = 16", ADAM, ADAM, "")],
         _ => vec![plain],
     }
 }
@@ -144,8 +145,10 @@ fn sources(target: &Target) -> BTreeMap<String, String> {
     let form = target.form;
     let mut all = BTreeMap::new();
     for (name, _) in MODELS {
-        let model = model_by_name_or_file(name).unwrap().build().unwrap();
+        let spec = model_by_name_or_file(name).unwrap();
+        let latents = spec.generator.input.numel();
         for config in method(name) {
+            let model = spec.build_for(&config.pairing(latents)).unwrap();
             for data in data(model.sample) {
                 let made = kernels(target, &model, &config, &data);
                 let made = made.unwrap_or_else(|e| panic!("{name} ({form:?}): {e}"));

@@ -1,10 +1,10 @@
 //! Straight from the device's samplers to the metrics: the built-in point sets score as their exact distributions do.
 
-use gan_gpu::data::toy::{Distribution, Mixture, ToySet};
+use gan_gpu::data::toy::{Distribution, Mixture, ToySet, points};
 use gan_gpu::gpu::testing::{buffer_of, gpu, nan_buffer, read_f32};
 use gan_gpu::kernels::random_source::RandomSource;
 use gan_gpu::kernels::{mixture_batch, swissroll_batch};
-use gan_gpu::metrics::toy::{ToyReport, evaluate};
+use gan_gpu::metrics::{Metric, Samples, Target};
 
 const RANDOM: RandomSource = RandomSource {
     seed: 77,
@@ -52,31 +52,35 @@ fn draw(set: ToySet, n: u32) -> Vec<f32> {
     read_f32(&gpu, &output)
 }
 
+fn samples(set: ToySet, n: u32) -> Samples {
+    let features_first = draw(set, n);
+    match set.dim() {
+        1 => Samples::Line(features_first),
+        _ => Samples::Plane(points(&features_first).unwrap()),
+    }
+}
+
+/// Every metric of the device's samples is what exact samples score, as many of them: within five of the standard deviations that those
+/// have among themselves (and of the metric itself where it has no number for exact ones).
 #[test]
 fn device_samples_score_as_the_exact_distributions() {
     for set in ToySet::ALL {
-        let n = if set.dim() == 2 { 2500 } else { 20_000 };
-        let samples = draw(set, n);
-        match evaluate(set, &samples).unwrap() {
-            ToyReport::Mixture2(quality) => {
-                assert_eq!(quality.modes, quality.of, "{set}");
-                // Ceiling 98.89 %, standard error .21; reverse KL about (modes - 1) / 5000.
-                assert!(
-                    (98.0..99.7).contains(&quality.high_quality_percent),
-                    "{set}: {quality:?}"
-                );
-                assert!(
-                    quality.reverse_kl.unwrap() < 0.0005 * quality.of as f64,
-                    "{set}: {quality:?}"
-                );
-            }
-            // Of 20,000 exact samples of N(0,1) W1 is about .006; the mixture adds the imbalance of its components,
-            // whose standard error is .0033 of the mass over a distance of 3 / 0.3 sigmas.
-            ToyReport::Mixture1 { w1_sigmas, .. } => {
-                let limit = if set == ToySet::Gauss1d { 0.02 } else { 0.15 };
-                assert!(w1_sigmas < limit, "{set}: {w1_sigmas}");
-            }
-            ToyReport::SwissRoll { sliced_w1 } => assert!(sliced_w1 < 0.05, "{set}: {sliced_w1}"),
+        let (target, samples) = (Target::points(set), samples(set, 2500));
+        let sets = target.exact_sets(2500);
+        let mut measured = 0;
+        for metric in Metric::all_for(&target) {
+            let Some(exact) = metric.exact(&target, &sets).unwrap() else {
+                continue;
+            };
+            let value = (metric.measure)(&target, &samples).unwrap().scalar();
+            let value = value.unwrap();
+            assert!(
+                (value - exact.mean).abs() <= 5.0 * exact.deviation,
+                "{set} {}: {value}, exact samples score {exact:?}",
+                metric.name
+            );
+            measured += 1;
         }
+        assert!(measured >= 1, "{set}");
     }
 }

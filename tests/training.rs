@@ -4,7 +4,7 @@ use gan_gpu::data::toy::ToySet;
 use gan_gpu::gan::config::GanConfig;
 use gan_gpu::gan::trainer::{Data, Kind, Sampled, State, Trainer};
 use gan_gpu::gpu::testing::gpu;
-use gan_gpu::metrics::toy::{ToyReport, evaluate};
+use gan_gpu::metrics::{Metric, Samples, Target};
 use gan_gpu::nn::model_by_name_or_file;
 
 const ROUNDS: u64 = 150;
@@ -23,10 +23,10 @@ fn distance(trainer: &Trainer) -> f64 {
     let Sampled::F32(points) = trainer.sample(&latents, false, false).unwrap() else {
         panic!("points are floats");
     };
-    match evaluate(ToySet::Gauss1d, &points).unwrap() {
-        ToyReport::Mixture1 { w1_sigmas, .. } => w1_sigmas,
-        other => panic!("{other:?}"),
-    }
+    let samples = Samples::of_points(ToySet::Gauss1d, &points).unwrap();
+    let metric = Metric::find("w1_sigmas").unwrap();
+    let value = (metric.measure)(&Target::points(ToySet::Gauss1d), &samples).unwrap();
+    value.scalar().unwrap()
 }
 
 /// Runs one program; with `flipped`, as if the player's loss had the other sign. Adam's moments are then the same but for the

@@ -1,6 +1,8 @@
 //! Every way in which a verb can fail, and its exit code.
 use crate::gpu::GpuError;
+use crate::metrics::MetricError;
 use crate::run::RunError;
+use crate::run::compare::CompareError;
 use crate::run::config::ConfigError;
 use crate::run::session::EngineError;
 
@@ -13,6 +15,8 @@ pub enum CliError {
     Run(#[from] RunError),
     #[error(transparent)]
     Gpu(#[from] GpuError),
+    #[error(transparent)]
+    Compare(#[from] CompareError),
     #[error("standard output: {0}")]
     Output(std::io::Error),
 }
@@ -26,14 +30,25 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             CliError::Usage(_) => 2,
-            CliError::Run(RunError::Engine(error)) => engine_code(error),
-            CliError::Run(RunError::Diverged { .. }) => 4,
-            CliError::Run(RunError::Config(ConfigError::Write { .. })) => 1,
-            CliError::Run(RunError::Restore { source, .. }) => engine_code(source),
-            CliError::Run(_) => 2,
+            CliError::Run(error) => run_code(error),
             CliError::Gpu(_) => 3,
+            CliError::Compare(CompareError::Run { source, .. }) => run_code(source),
+            CliError::Compare(CompareError::Child { .. }) => 1,
+            CliError::Compare(_) => 2,
             CliError::Output(_) => 1,
         }
+    }
+}
+
+fn run_code(error: &RunError) -> u8 {
+    match error {
+        RunError::Engine(error) => engine_code(error),
+        RunError::Diverged { .. } => 4,
+        RunError::Metric(MetricError::NonFinite { .. }) => 4,
+        RunError::Metric(_) => 1,
+        RunError::Config(ConfigError::Write { .. }) => 1,
+        RunError::Restore { source, .. } => engine_code(source),
+        _ => 2,
     }
 }
 
@@ -60,7 +75,10 @@ through_run!(
     crate::run::folder::FolderError,
     crate::run::checkpoint::CheckpointError,
     crate::run::tensors::TensorFileError,
-    crate::run::grid::PictureError
+    crate::run::eval::EvalError,
+    crate::run::grid::PictureError,
+    crate::run::plot::PlotError,
+    MetricError
 );
 
 impl From<super::adapters::AdaptersError> for CliError {

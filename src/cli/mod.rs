@@ -2,7 +2,9 @@
 mod adapters;
 mod bench;
 mod classify;
+mod compare;
 mod error;
+mod eval;
 mod method_flags;
 mod parse;
 mod presets;
@@ -41,6 +43,8 @@ enum Verb {
     Train(Box<train::Args>),
     Presets(presets::Args),
     Sample(sample::Args),
+    Eval(eval::Args),
+    Compare(Box<compare::Args>),
     Bench(bench::Args),
     Profile(profile::Args),
     Tune(tune::Args),
@@ -67,6 +71,8 @@ pub fn main() -> ExitCode {
         }
         Verb::Presets(args) => presets::run(&args),
         Verb::Sample(args) => sample::run(&args),
+        Verb::Eval(args) => eval::run(&args),
+        Verb::Compare(args) => compare::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Profile(args) => profile::run(&args),
         Verb::Tune(args) => tune::run(&args),

@@ -9,7 +9,8 @@ use std::process::ExitCode;
 
 /// Time every dispatch of some training steps, by kind and by layer
 ///
-/// Percentages are of what the adapter reached in the same call with a copy and with a matrix product.
+/// Percentages are of what the adapter reached in the same call with a matrix product, and with a copy (or a sum, if that is faster)
+/// that moves about as many bytes as the dispatch: what fits a cache is compared with a copy that fits it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A model of `bench step` (mlp, dcgan28, dcgan64, wgangp28, ring8, gauss1d) or a TOML file of layers
@@ -98,6 +99,7 @@ fn subject(args: &Args) -> Result<Subject, CliError> {
 /// The tables, within 120 columns.
 fn report(found: &Profile, by: Option<By>) -> Vec<String> {
     let c = &found.ceilings;
+    let cached = c.copies.iter().map(|m| m.gb_s).fold(0.0, f64::max);
     let mut lines = vec![
         format!(
             "{} batch {} on {}: {:.2} ms per step, {:.2} ms of it in dispatches (medians of {})",
@@ -108,8 +110,8 @@ fn report(found: &Profile, by: Option<By>) -> Vec<String> {
             found.submitting_ms, found.host_percent
         ),
         format!(
-            "ceilings: copy {:.2} GB/s, matrix product {}^3 {:.1} GFLOP/s",
-            c.copy_gb_s, c.gemm_size, c.gemm_gflop_s
+            "ceilings: copy {:.2} GB/s (in caches up to {:.2}), matrix product {}^3 {:.1} GFLOP/s",
+            c.copy_gb_s, cached, c.gemm_size, c.gemm_gflop_s
         ),
     ];
     let tables = [

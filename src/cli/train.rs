@@ -4,11 +4,12 @@ use super::train_flags::{BudgetFlags, DataFlags, ModelFlags, ReportFlags, RunFla
 use super::{CliError, print_json, print_line};
 use crate::data::{DataError, FORMATS, Source};
 use crate::gpu::CacheFolder;
-use crate::metrics::toy::ToyReport;
+use crate::metrics::Value;
 use crate::run::RunError;
 use crate::run::checkpoint::CheckpointStore;
 use crate::run::config::TrainConfig;
 use crate::run::engine;
+use crate::run::eval;
 use crate::run::fit;
 use crate::run::folder::{LATEST, RUNS, RunFolder};
 use crate::run::interrupt::{EXIT_CODE, Interrupt};
@@ -171,6 +172,12 @@ fn preset_for(data: &str) -> Result<&'static Preset, CliError> {
         Source::Toy(set) => PRESETS
             .iter()
             .find(|preset| preset.name == set.name())
+            // The grids of other papers differ in scale only.
+            .or_else(|| {
+                PRESETS
+                    .iter()
+                    .find(|preset| set.name().split('-').next() == Some(preset.name))
+            })
             .map_or("ring8", |preset| preset.name),
         Source::Path(path) => match format_of(&path)? {
             "idx" => "mnist-dcgan",
@@ -330,26 +337,22 @@ fn describe(summary: &Summary) -> String {
 }
 
 fn describe_toy(toy: &ToySummary) -> String {
-    match &toy.report {
-        ToyReport::Mixture2(quality) => format!(
-            "{} of {} modes, {:.1} % of samples of high quality, reverse KL {}",
-            quality.modes,
-            quality.of,
-            quality.high_quality_percent,
-            quality
-                .reverse_kl
-                .map_or("none".into(), |kl| format!("{kl:.4}"))
-        ),
-        ToyReport::Mixture1 { w1, w1_sigmas } => {
-            let outputs = toy.d_real_mean.zip(toy.d_fake_mean);
-            let outputs = outputs.map(|(real, fake)| {
-                format!("; over the last steps D is {real:.3} on real and {fake:.3} on generated samples")
-            });
-            format!(
-                "W1 {w1:.4} ({w1_sigmas:.3} sigma){}",
-                outputs.unwrap_or_default()
-            )
-        }
-        ToyReport::SwissRoll { sliced_w1 } => format!("sliced W1 {sliced_w1:.4}"),
+    let value = |name: &str| toy.value(name).map(eval::describe);
+    let percent = toy.value("high_quality_percent").and_then(Value::scalar);
+    if let (Some(modes), Some(percent), Some(of)) = (value("modes"), percent, toy.of) {
+        return format!(
+            "{modes} of {of} modes, {percent:.1} % of samples of high quality, reverse KL {}",
+            value("reverse_kl").unwrap_or_default()
+        );
     }
+    if let (Some(w1), Some(sigmas)) = (value("w1"), value("w1_sigmas")) {
+        let outputs = toy.d_real_mean.zip(toy.d_fake_mean);
+        let outputs = outputs.map(|(real, fake)| {
+            format!(
+                "; over the last steps D is {real:.3} on real and {fake:.3} on generated samples"
+            )
+        });
+        return format!("W1 {w1} ({sigmas} sigma){}", outputs.unwrap_or_default());
+    }
+    format!("sliced W1 {}", value("sliced_w1").unwrap_or_default())
 }

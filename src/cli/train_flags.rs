@@ -12,7 +12,7 @@ use std::time::Duration;
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Data")]
 pub struct DataFlags {
-    /// A file or folder of images (IDX, CIFAR-10, PNG/JPEG), or a built-in set: glyphs, ring8, grid25, swissroll, gauss1d, mixture1d
+    /// A file or folder of images (IDX, CIFAR-10, PNG/JPEG), or a built-in set: glyphs, ring8, ring8-wgan, grid25, grid25-wgan, grid25-drs, swissroll, gauss1d, mixture1d, bimodal1d
     #[arg(long, value_name = "PATH|NAME")]
     pub data: Option<String>,
     /// Bring images to this size; the model's if left out

@@ -4,8 +4,12 @@
 //! |---|---|---|
 //! | `gauss1d` | one Gaussian, N(3, 0.5^2) | a column of the closed-form table the metrics are tested on |
 //! | `mixture1d` | three Gaussians at -3, 0, 3, sigma 0.3, equal weights | ours |
+//! | `bimodal1d` | two Gaussians at -2 and 2, sigma 0.3, equal weights | ours, after Theis et al. (1511.01844), figure 1 |
 //! | `ring8` | eight Gaussians on a circle of radius 1, sigma 0.01 | PacGAN (1712.04086) |
+//! | `ring8-wgan` | eight Gaussians on a circle of radius 2, sigma 0.02, all over 1.414 | WGAN-GP (1704.00028) |
 //! | `grid25` | 5x5 Gaussians at -4..4 step 2, sigma 0.05 | PacGAN (1712.04086) |
+//! | `grid25-wgan` | the same grid, all over 2.828 | WGAN-GP (1704.00028) |
+//! | `grid25-drs` | 5x5 Gaussians at -2..2 step 1, sigma 0.05: twice as wide for their distance | DRS (1810.06758), DDLS (2003.06060) |
 //! | `swissroll` | scikit-learn's `make_swiss_roll(noise=0.25)`, columns 0 and 2, over 7.5 | WGAN-GP (1704.00028) |
 //!
 //! The samplers here are the reference for the device's (`kernels::mixture_batch`, `kernels::swissroll_batch`): sample
@@ -119,9 +123,29 @@ impl SwissRoll {
 pub enum ToySet {
     Gauss1d,
     Mixture1d,
+    Bimodal1d,
     Ring8,
+    Ring8Wgan,
     Grid25,
+    Grid25Wgan,
+    Grid25Drs,
     SwissRoll,
+}
+
+/// Eight Gaussians on a circle. Angles go from 0 in steps of an eighth turn: with the end point included there would be seven.
+fn ring(radius: f64, sigma: f64) -> Distribution {
+    let centre = |i: u32| {
+        let angle = std::f64::consts::TAU * f64::from(i) / 8.0;
+        [(radius * angle.cos()) as f32, (radius * angle.sin()) as f32]
+    };
+    Distribution::Mixture2(Mixture::equal((0..8).map(centre).collect(), sigma as f32))
+}
+
+/// 5x5 Gaussians around the origin.
+fn grid(spacing: f64, sigma: f64) -> Distribution {
+    let place = |i: u32| (spacing * (f64::from(i) - 2.0)) as f32;
+    let centre = |i: u32| [place(i / 5), place(i % 5)];
+    Distribution::Mixture2(Mixture::equal((0..25).map(centre).collect(), sigma as f32))
 }
 
 /// What a point set is made of: the tables of a sampler and the target of its metrics.
@@ -133,11 +157,15 @@ pub enum Distribution {
 }
 
 impl ToySet {
-    pub const ALL: [ToySet; 5] = [
+    pub const ALL: [ToySet; 9] = [
         ToySet::Gauss1d,
         ToySet::Mixture1d,
+        ToySet::Bimodal1d,
         ToySet::Ring8,
+        ToySet::Ring8Wgan,
         ToySet::Grid25,
+        ToySet::Grid25Wgan,
+        ToySet::Grid25Drs,
         ToySet::SwissRoll,
     ];
 
@@ -145,8 +173,12 @@ impl ToySet {
         match self {
             ToySet::Gauss1d => "gauss1d",
             ToySet::Mixture1d => "mixture1d",
+            ToySet::Bimodal1d => "bimodal1d",
             ToySet::Ring8 => "ring8",
+            ToySet::Ring8Wgan => "ring8-wgan",
             ToySet::Grid25 => "grid25",
+            ToySet::Grid25Wgan => "grid25-wgan",
+            ToySet::Grid25Drs => "grid25-drs",
             ToySet::SwissRoll => "swissroll",
         }
     }
@@ -155,8 +187,16 @@ impl ToySet {
         match self {
             ToySet::Gauss1d => "one Gaussian, mean 3, standard deviation 0.5",
             ToySet::Mixture1d => "three Gaussians at -3, 0 and 3, standard deviation 0.3",
+            ToySet::Bimodal1d => "two Gaussians at -2 and 2, standard deviation 0.3",
             ToySet::Ring8 => "ring of 8 Gaussians, radius 1, standard deviation 0.01",
+            ToySet::Ring8Wgan => {
+                "ring of 8 Gaussians, radius 2, standard deviation 0.02, divided by 1.414"
+            }
             ToySet::Grid25 => "5x5 grid of Gaussians, spacing 2, standard deviation 0.05",
+            ToySet::Grid25Wgan => {
+                "5x5 grid of Gaussians, spacing 2, standard deviation 0.05, divided by 2.828"
+            }
+            ToySet::Grid25Drs => "5x5 grid of Gaussians, spacing 1, standard deviation 0.05",
             ToySet::SwissRoll => "swiss roll, noise 0.25, divided by 7.5",
         }
     }
@@ -164,8 +204,13 @@ impl ToySet {
     /// Numbers per sample.
     pub fn dim(self) -> usize {
         match self {
-            ToySet::Gauss1d | ToySet::Mixture1d => 1,
-            ToySet::Ring8 | ToySet::Grid25 | ToySet::SwissRoll => 2,
+            ToySet::Gauss1d | ToySet::Mixture1d | ToySet::Bimodal1d => 1,
+            ToySet::Ring8
+            | ToySet::Ring8Wgan
+            | ToySet::Grid25
+            | ToySet::Grid25Wgan
+            | ToySet::Grid25Drs
+            | ToySet::SwissRoll => 2,
         }
     }
 
@@ -175,18 +220,12 @@ impl ToySet {
             ToySet::Mixture1d => {
                 Distribution::Mixture1(Mixture::equal(vec![[-3.0], [0.0], [3.0]], 0.3))
             }
-            ToySet::Ring8 => {
-                // Eight angles from 0 in steps of an eighth turn: with the end point included there would be seven.
-                let centre = |i: u32| {
-                    let angle = std::f64::consts::TAU * f64::from(i) / 8.0;
-                    [angle.cos() as f32, angle.sin() as f32]
-                };
-                Distribution::Mixture2(Mixture::equal((0..8).map(centre).collect(), 0.01))
-            }
-            ToySet::Grid25 => {
-                let centre = |i: u32| [2.0 * (i / 5) as f32 - 4.0, 2.0 * (i % 5) as f32 - 4.0];
-                Distribution::Mixture2(Mixture::equal((0..25).map(centre).collect(), 0.05))
-            }
+            ToySet::Bimodal1d => Distribution::Mixture1(Mixture::equal(vec![[-2.0], [2.0]], 0.3)),
+            ToySet::Ring8 => ring(1.0, 0.01),
+            ToySet::Ring8Wgan => ring(2.0 / 1.414, 0.02 / 1.414),
+            ToySet::Grid25 => grid(2.0, 0.05),
+            ToySet::Grid25Wgan => grid(2.0 / 2.828, 0.05 / 2.828),
+            ToySet::Grid25Drs => grid(1.0, 0.05),
             ToySet::SwissRoll => Distribution::SwissRoll(SwissRoll {
                 noise: 0.25,
                 scale: 7.5,
@@ -232,9 +271,7 @@ impl fmt::Display for ToySet {
 
 /// No built-in point set has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "unknown point set {name:?}; the built-in ones are gauss1d, mixture1d, ring8, grid25, swissroll"
-)]
+#[error("unknown point set {name:?}; the built-in ones are {}", ToySet::ALL.map(ToySet::name).join(", "))]
 pub struct UnknownToySet {
     pub name: String,
 }
@@ -297,6 +334,22 @@ mod tests {
             (25, [-4.0; 2], [4.0; 2])
         );
         assert_eq!(grid.centres[7], [-2.0, 0.0]);
+    }
+
+    /// The papers' scripts: `scale * (cos, sin)` over 1.414 with noise .02 / 1.414; `2 (i - 2)` over 2.828 with .05 / 2.828; `i - 2`.
+    #[test]
+    fn each_paper_s_benchmark_has_its_own_scale() {
+        for (set, corner, sigma) in [
+            (ToySet::Ring8Wgan, [1.414_427_2, 0.0], 0.014_144_272),
+            (ToySet::Grid25Wgan, [-1.414_427_2; 2], 0.017_680_34),
+            (ToySet::Grid25Drs, [-2.0; 2], 0.05),
+        ] {
+            let mixture = mixture2(set);
+            let [x, y] = mixture.centres[0];
+            assert!((x - corner[0] as f32).abs() < 1e-6, "{set}: {x}");
+            assert!((y - corner[1] as f32).abs() < 1e-6, "{set}: {y}");
+            assert!((mixture.sigma - sigma).abs() < 1e-8, "{set}");
+        }
     }
 
     #[test]

@@ -186,21 +186,37 @@ impl Graph {
         let windows = Shape::new([&s[..r - 2], &[h, factor[0], w, factor[1]]].concat());
         Ok((self.reshape(a, windows)?, [h, w]))
     }
-    /// Maximum over one axis, which stays with size 1: a chain over its slices. At a tie the gradient goes to the first.
+    /// Maximum over one axis, which stays with size 1. At a tie the gradient goes to the first.
+    ///
+    /// The largest entry's position comes first, without a gradient, and then the entry that stands there: a gradient is one
+    /// comparison with the position, where a chain of `max` over slices has as many zero-padded parts as the axis has entries
+    /// (a tenth of the speed on llvmpipe for maxout's five pieces).
     pub fn max_along(&mut self, a: Expr, axis: usize) -> Result<Expr> {
         let s = self.shape(a).clone();
         if axis >= s.rank() {
             return shape_error("max_along", format!("an axis below {}", s.rank()), axis);
         }
+        if s[axis] == 1 {
+            return Ok(a);
+        }
+        let values = self.stop_gradient(a);
         let (mut start, mut size) = (vec![0; s.rank()], s.to_vec());
         size[axis] = 1;
-        let mut largest = self.slice(a, &start, &size)?;
+        let mut largest = self.slice(values, &start, &size)?;
+        let mut position = self.constant(0.0, size.clone());
         for i in 1..s[axis] {
             start[axis] = i;
-            let next = self.slice(a, &start, &size)?;
+            let next = self.slice(values, &start, &size)?;
+            let larger = self.less(largest, next)?;
+            let here = self.scalar(i as f32);
+            position = self.select(larger, here, position)?;
             largest = self.max(largest, next)?;
         }
-        Ok(largest)
+        let entry = self.iota(s, axis)?;
+        let chosen = self.equal(entry, position)?;
+        let zero = self.scalar(0.0);
+        let kept = self.select(chosen, a, zero)?;
+        self.sum(kept, &[axis])
     }
     /// Maximum over non-overlapping windows of the last two axes (kernel = stride = `factor`). Of equal largest values the first in
     /// row-major order gets the gradient, as in PyTorch.

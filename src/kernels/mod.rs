@@ -22,6 +22,7 @@ pub mod scaler;
 pub mod sgd;
 pub mod stacked_batch;
 pub mod swissroll_batch;
+pub mod timing;
 mod walk;
 
 pub use error::KernelError;

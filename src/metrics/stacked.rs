@@ -5,6 +5,8 @@
 //! `KL(p || u) = sum_k p_k ln(p_k K)`, in nats. A perfect generator does not score 0: a histogram of n samples is uneven, and the digits
 //! of MNIST are not equally frequent. [`floor`] is what it scores on average, exactly; the published rows are for
 //! [`PROTOCOL_SAMPLES`], and a figure well below its floor is an error.
+use super::target::labels;
+use super::{Better, Domain, Metric, MetricError, Samples, Target, Value};
 use serde::Serialize;
 
 /// The number of samples that the published rows of Stacked-MNIST are for.
@@ -16,6 +18,72 @@ pub const MODES: usize = DIGITS * DIGITS * DIGITS;
 /// Images of each digit in MNIST's training set.
 pub const MNIST_COUNTS: [u32; DIGITS] =
     [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949];
+
+pub(super) const MODES_COVERED: Metric = Metric {
+    name: "stacked_modes",
+    aliases: &[],
+    better: Better::Higher,
+    domain: Domain::Triples,
+    what: "triples of digits, of 1000, that the classifier sees",
+    measure: |target, samples| {
+        let coverage = stacked_coverage("stacked_modes", target, samples)?;
+        Ok(Value::Count(coverage.modes as u64))
+    },
+};
+
+pub(super) const KL: Metric = Metric {
+    name: "stacked_kl",
+    aliases: &[],
+    better: Better::Lower,
+    domain: Domain::Triples,
+    what: "KL(histogram over triples || uniform), nats; floor 0.0236 at 26,000 samples",
+    measure: |target, samples| {
+        let coverage = stacked_coverage("stacked_kl", target, samples)?;
+        Ok(Value::Number(coverage.kl))
+    },
+};
+
+pub(super) const CLASSES_COVERED: Metric = Metric {
+    name: "class_modes",
+    aliases: &["classes"],
+    better: Better::Higher,
+    domain: Domain::Classes,
+    what: "classes that the classifier sees",
+    measure: |target, samples| {
+        let coverage = class_coverage("class_modes", target, samples)?;
+        Ok(Value::Count(coverage.modes as u64))
+    },
+};
+
+pub(super) const CLASS_KL: Metric = Metric {
+    name: "class_kl",
+    aliases: &[],
+    better: Better::Lower,
+    domain: Domain::Classes,
+    what: "KL(histogram over classes || uniform), nats",
+    measure: |target, samples| {
+        let coverage = class_coverage("class_kl", target, samples)?;
+        Ok(Value::Number(coverage.kl))
+    },
+};
+
+fn stacked_coverage(
+    metric: &'static str,
+    target: &Target,
+    samples: &Samples,
+) -> Result<Coverage, MetricError> {
+    let (_, labels) = labels(metric, Domain::Triples, target, samples)?;
+    Ok(stacked(labels)?)
+}
+
+fn class_coverage(
+    metric: &'static str,
+    target: &Target,
+    samples: &Samples,
+) -> Result<Coverage, MetricError> {
+    let (law, labels) = labels(metric, Domain::Classes, target, samples)?;
+    Ok(classes(labels, &law.counts)?)
+}
 
 /// Why a coverage could not be computed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

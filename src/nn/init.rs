@@ -29,10 +29,20 @@ pub enum InitSpec {
         mean: f64,
         std: f64,
     },
+    /// Rows or columns, whichever are fewer, orthogonal to each other and of length `gain`: Saxe et al. (arXiv 1312.6120). For
+    /// weights, read as one row per first axis.
+    Orthogonal {
+        #[serde(default = "one")]
+        gain: f64,
+    },
     /// N(0, 2 / fan_in): He et al. (arXiv 1502.01852), for layers before a ReLU.
     KaimingNormal,
     /// Uniform on +-1/sqrt(fan_in), PyTorch's default.
     KaimingUniform,
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 /// A layer's own choice: a whole scheme, or a distribution for its weight, its bias or both.
@@ -40,7 +50,7 @@ pub enum InitSpec {
 #[serde(
     untagged,
     deny_unknown_fields,
-    expecting = "expected \"pytorch\", \"dcgan\" or { weight = .., bias = .. } with \"kaiming_normal\", \"kaiming_uniform\", { constant = V }, { uniform = { low = A, high = B } } or { normal = { mean = M, std = S } }"
+    expecting = "expected \"pytorch\", \"dcgan\" or { weight = .., bias = .. } with \"kaiming_normal\", \"kaiming_uniform\", { constant = V }, { uniform = { low = A, high = B } }, { orthogonal = { gain = G } } or { normal = { mean = M, std = S } }"
 )]
 pub enum InitOverride {
     Scheme(InitScheme),
@@ -67,6 +77,11 @@ pub enum Init {
     },
     /// A direction: N(0, 1) draws divided by their Euclidean norm.
     UnitVector,
+    /// A matrix of that many columns whose rows or columns, whichever are fewer, are orthogonal and of length `gain`.
+    Orthogonal {
+        columns: usize,
+        gain: f32,
+    },
 }
 
 /// What a scheme tells layers apart by.
@@ -110,6 +125,12 @@ pub(super) fn resolve(
         Family::BatchNorm | Family::LayerNorm => InitSpec::Constant(0.0),
         Family::Linear | Family::Conv => InitSpec::KaimingUniform,
     };
+    if let Some(bias @ InitSpec::Orthogonal { .. }) = own_bias {
+        return Err((
+            "an init for the bias that is not one of matrices".to_string(),
+            format!("{bias:?}"),
+        ));
+    }
     Ok([
         own_weight.unwrap_or(default_weight).resolve(fan_in)?,
         own_bias.unwrap_or(default_bias).resolve(fan_in)?,
@@ -118,13 +139,14 @@ pub(super) fn resolve(
 
 impl InitSpec {
     fn resolve(self, fan_in: Option<usize>) -> Result<Init, (String, String)> {
-        let fan = || match fan_in {
-            Some(n) => Ok(n as f64),
+        let columns = || match fan_in {
+            Some(n) => Ok(n),
             None => Err((
                 "an init without fan-in (constant, uniform or normal) for a norm layer".to_string(),
                 format!("{self:?}"),
             )),
         };
+        let fan = || columns().map(|n| n as f64);
         let init = match self {
             InitSpec::Constant(v) => Init::Constant(v as f32),
             InitSpec::Uniform { low, high } => Init::Uniform {
@@ -134,6 +156,10 @@ impl InitSpec {
             InitSpec::Normal { mean, std } => Init::Normal {
                 mean: mean as f32,
                 std: std as f32,
+            },
+            InitSpec::Orthogonal { gain } => Init::Orthogonal {
+                columns: columns()?,
+                gain: gain as f32,
             },
             InitSpec::KaimingNormal => Init::Normal {
                 mean: 0.0,
@@ -152,6 +178,7 @@ impl InitSpec {
             Init::Uniform { low, high } => low.is_finite() && high.is_finite() && low <= high,
             Init::Normal { mean, std } => mean.is_finite() && std.is_finite() && std >= 0.0,
             Init::UnitVector => true,
+            Init::Orthogonal { gain, .. } => gain.is_finite(),
         };
         if !sound {
             return Err((
@@ -175,15 +202,45 @@ impl Init {
                     words().map(|bits| low + (high - low) * uniform01(bits))
                 }
                 Init::Normal { mean, std } => normal2(words()).map(|v| mean + std * v),
-                Init::UnitVector => normal2(words()),
+                Init::UnitVector | Init::Orthogonal { .. } => normal2(words()),
             };
             pair.copy_from_slice(&draw[..pair.len()]);
         }
-        if self == Init::UnitVector {
-            let squares: f64 = out.iter().map(|&v| f64::from(v).powi(2)).sum();
-            let norm = squares.sqrt();
-            out.iter_mut()
-                .for_each(|v| *v = (f64::from(*v) / norm) as f32);
+        match self {
+            Init::UnitVector => orthogonalise(out, out.len(), 1.0),
+            Init::Orthogonal { columns, gain } => orthogonalise(out, columns, gain),
+            _ => {}
         }
+    }
+}
+
+/// Makes the rows of a matrix, or its columns if those are fewer, orthogonal and of length `gain`, by Gram and Schmidt in f64: of
+/// normal draws this is uniform over such matrices.
+fn orthogonalise(matrix: &mut [f32], columns: usize, gain: f32) {
+    let rows = matrix.len() / columns;
+    let (count, along, across) = match rows <= columns {
+        true => (rows, columns, [columns, 1]),
+        false => (columns, rows, [1, columns]),
+    };
+    let mut found: Vec<Vec<f64>> = vec![];
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
+    for i in 0..count {
+        let at = |j: usize| f64::from(matrix[i * across[0] + j * across[1]]);
+        let mut v: Vec<f64> = (0..along).map(at).collect();
+        // Twice: the first pass leaves rounding errors of the largest projection.
+        for _ in 0..2 {
+            for earlier in &found {
+                let shared = dot(earlier, &v);
+                v.iter_mut()
+                    .zip(earlier)
+                    .for_each(|(x, e)| *x -= shared * e);
+            }
+        }
+        let norm = dot(&v, &v).sqrt();
+        v.iter_mut().for_each(|x| *x /= norm);
+        for (j, x) in v.iter().enumerate() {
+            matrix[i * across[0] + j * across[1]] = (x * f64::from(gain)) as f32;
+        }
+        found.push(v);
     }
 }

@@ -109,6 +109,23 @@ pub enum CheckpointError {
     },
     #[error("{} has no checkpoints; the run was stopped before its first one", folder.display())]
     None { folder: PathBuf },
+    #[error("{} has no checkpoint of step {step}; there are those of {}", run.display(), steps_in_words(.there))]
+    NoStep {
+        run: PathBuf,
+        step: u64,
+        there: Vec<u64>,
+    },
+}
+
+fn steps_in_words(steps: &[u64]) -> String {
+    match steps {
+        [] => "no step".into(),
+        steps => steps
+            .iter()
+            .map(u64::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
 }
 
 /// A checkpoint with the configuration (TOML text) of the run that made it.

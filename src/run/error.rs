@@ -1,11 +1,14 @@
 //! How a run can end badly.
 use super::checkpoint::CheckpointError;
 use super::config::ConfigError;
+use super::eval::EvalError;
 use super::folder::FolderError;
 use super::grid::PictureError;
 use super::metrics_log::MetricsLogError;
+use super::plot::PlotError;
 use super::session::EngineError;
 use super::tensors::TensorFileError;
+use crate::metrics::MetricError;
 use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +33,10 @@ pub enum RunError {
     #[error("{}: {source}", path.display())]
     Restore { path: PathBuf, source: EngineError },
     #[error(transparent)]
+    Eval(#[from] EvalError),
+    #[error(transparent)]
+    Metric(#[from] MetricError),
+    #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
     Tensors(#[from] TensorFileError),
@@ -37,6 +44,8 @@ pub enum RunError {
     Metrics(#[from] MetricsLogError),
     #[error(transparent)]
     Picture(#[from] PictureError),
+    #[error(transparent)]
+    Plot(#[from] PlotError),
     #[error("{}: {source}", path.display())]
     Io {
         path: PathBuf,

@@ -336,10 +336,9 @@ mod tests {
         };
         let (model, config) = bench_parts(&request).unwrap();
         let data = Data::FixedBatch(vec![0.0; 128 * 3 * 64 * 64]);
-        // On GPUs the parts of split products come on top: 1.02 times PyTorch's peak.
         for (class, most) in [
             (AdapterClass::Software, 344_823_972),
-            (AdapterClass::Discrete, 352_400_000),
+            (AdapterClass::Discrete, 344_823_972),
         ] {
             let target = Target {
                 name: "baseline".into(),
@@ -347,6 +346,7 @@ mod tests {
                 precision: Precision::F32,
             };
             let fit = Fit::of(&target, &model, &config, &data).unwrap();
+            println!("{class:?}: {}", fit.peak_device_bytes);
             assert!(fit.fits && fit.peak_device_bytes <= most, "{fit:?}");
         }
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! runs/0007-mnist-dcgan-mnist/
 //!   config.toml  metrics.jsonl  summary.json  samples/step-00001000.png  checkpoints/step-00001000.safetensors
+//!   curves/step-00001000.png  curves.gif   (data on a line only)
 //! ```
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -146,6 +147,37 @@ impl RunFolder {
         self.samples().join(format!("step-{step:08}.png"))
     }
 
+    /// The curves of one step, for data on a line.
+    pub fn curve(&self, step: u64) -> PathBuf {
+        self.curves().join(format!("step-{step:08}.png"))
+    }
+
+    fn curves(&self) -> PathBuf {
+        self.path.join("curves")
+    }
+
+    /// The curves of all steps, one after the other.
+    pub fn animation(&self) -> PathBuf {
+        self.path.join("curves.gif")
+    }
+
+    /// The files of the curves up to `step`, in order.
+    pub fn curve_files(&self, step: u64) -> Result<Vec<PathBuf>, FolderError> {
+        let folder = self.curves();
+        if !folder.is_dir() {
+            return Ok(vec![]);
+        }
+        let mut found = vec![];
+        for entry in fs::read_dir(&folder).map_err(io(&folder))? {
+            let path = entry.map_err(io(&folder))?.path();
+            let name = path.file_name().and_then(|n| n.to_str());
+            let at = name.and_then(|n| n.strip_prefix("step-")?.strip_suffix(".png")?.parse().ok());
+            found.extend(at.filter(|&at: &u64| at <= step).map(|at| (at, path)));
+        }
+        found.sort();
+        Ok(found.into_iter().map(|(_, path)| path).collect())
+    }
+
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")
     }
@@ -165,7 +197,7 @@ fn numbered(runs: &Path) -> Result<Vec<(u64, PathBuf)>, FolderError> {
 }
 
 /// `text` with everything replaced that some file system or shell dislikes.
-fn file_name_part(text: &str) -> String {
+pub(super) fn file_name_part(text: &str) -> String {
     let safe: String = text
         .chars()
         .map(|c| {
@@ -240,6 +272,20 @@ mod tests {
         assert!(matches!(create("run"), Err(FolderError::HoldsRun { .. })));
         touch(&root.path().join("file"));
         assert!(matches!(create("file"), Err(FolderError::IsFile { .. })));
+    }
+
+    #[test]
+    fn curves_are_found_in_the_order_of_their_steps() {
+        let root = tempfile::tempdir().unwrap();
+        touch(&root.path().join("config.toml"));
+        let run = RunFolder::open(root.path()).unwrap();
+        assert_eq!(run.curve_files(9).unwrap(), Vec::<PathBuf>::new());
+        for step in [200, 0, 1000, 30] {
+            touch(&run.curve(step));
+        }
+        touch(&root.path().join("curves/.step-00000100.png.tmp"));
+        let expected: Vec<_> = [0, 30, 200].map(|step| run.curve(step)).into();
+        assert_eq!(run.curve_files(999).unwrap(), expected);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! Sample grids: packed images side by side in one PNG.
+use super::tensors::write_atomic;
 use std::path::{Path, PathBuf};
 
 /// Pixels between the images and around them.
@@ -10,6 +11,11 @@ const LEGIBLE: usize = 56;
 pub enum PictureError {
     #[error("{}: {source}", path.display())]
     Write {
+        path: PathBuf,
+        source: image::ImageError,
+    },
+    #[error("{}: {source}", path.display())]
+    Read {
         path: PathBuf,
         source: image::ImageError,
     },
@@ -47,22 +53,39 @@ impl Picture {
         }
     }
 
-    /// Writes a PNG. The encoder adds no time stamp: equal pictures are equal files.
+    /// Reads a PNG as RGB.
+    pub fn read(path: &Path) -> Result<Self, PictureError> {
+        let image = image::open(path).map_err(|source| PictureError::Read {
+            path: path.into(),
+            source,
+        })?;
+        let image = image.into_rgb8();
+        Ok(Self {
+            width: image.width() as usize,
+            height: image.height() as usize,
+            channels: 3,
+            pixels: image.into_raw(),
+        })
+    }
+
+    /// Writes a PNG, whole or not at all. The encoder adds no time stamp: equal pictures are equal files.
     pub fn write(&self, path: &Path) -> Result<(), PictureError> {
         let colour = match self.channels {
             1 => image::ExtendedColorType::L8,
             3 => image::ExtendedColorType::Rgb8,
             channels => return Err(PictureError::Channels { channels }),
         };
+        let mut bytes = std::io::Cursor::new(vec![]);
         let (width, height) = (self.width as u32, self.height as u32);
-        image::save_buffer_with_format(
-            path,
+        image::write_buffer_with_format(
+            &mut bytes,
             &self.pixels,
             width,
             height,
             colour,
             image::ImageFormat::Png,
         )
+        .and_then(|()| Ok(write_atomic(path, bytes.get_ref())?))
         .map_err(|source| PictureError::Write {
             path: path.into(),
             source,
@@ -191,11 +214,9 @@ mod tests {
             pixels: vec![1, 2, 3, 250, 251, 252],
         };
         picture.write(&path).unwrap();
-        let read = image::open(&path).unwrap().into_rgb8();
-        assert_eq!(
-            (read.dimensions(), read.into_raw()),
-            ((2, 1), picture.pixels)
-        );
+        assert_eq!(Picture::read(&path).unwrap(), picture);
+        let missing = Picture::read(&folder.path().join("b.png"));
+        assert!(matches!(missing, Err(PictureError::Read { .. })));
     }
 
     #[test]

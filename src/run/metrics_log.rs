@@ -1,4 +1,5 @@
 //! `metrics.jsonl`: one JSON object per reported step, appended as training goes.
+use super::distances::Distances;
 use super::session::StepReport;
 use super::tensors::write_atomic;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -21,11 +22,14 @@ pub enum MetricsLogError {
     },
 }
 
-/// A row of the file: `step, images_seen, loss_d, loss_g, d_real, d_fake, images_per_second`, then what the method adds.
+/// A row of the file: `step, images_seen, loss_d, loss_g, d_real, d_fake, images_per_second`, then what the method adds, then
+/// distances from the data.
 pub struct MetricsRow<'a> {
     pub report: &'a StepReport,
     /// Of the block of steps that the row lies in; the only column that differs between two runs of one configuration.
     pub images_per_second: f64,
+    /// At the steps of pictures, where the data is a point set.
+    pub distances: Option<&'a Distances>,
 }
 
 impl Serialize for MetricsRow<'_> {
@@ -43,6 +47,9 @@ impl Serialize for MetricsRow<'_> {
             &((self.images_per_second * 10.0).round() / 10.0),
         )?;
         for (name, value) in &report.extra {
+            map.serialize_entry(name, value)?;
+        }
+        for (name, value) in self.distances.iter().flat_map(|d| &d.0) {
             map.serialize_entry(name, value)?;
         }
         map.end()
@@ -144,6 +151,7 @@ mod tests {
         log.append(&MetricsRow {
             report: &report(step),
             images_per_second: 123.456,
+            distances: Some(&Distances(vec![("w1", 0.5)])),
         })
         .unwrap();
         log.flush().unwrap();
@@ -158,7 +166,7 @@ mod tests {
         assert_eq!(
             text,
             "{\"step\":3,\"images_seen\":192,\"loss_d\":0.1,\"loss_g\":0.7,\"d_real\":0.5,\"d_fake\":0.5,\
-             \"images_per_second\":123.5,\"gradient_penalty\":0.25}\n"
+             \"images_per_second\":123.5,\"gradient_penalty\":0.25,\"w1\":0.5}\n"
         );
     }
 

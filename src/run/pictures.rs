@@ -71,10 +71,10 @@ pub fn picture(
             cols,
         )?),
         (SampleValues::F32(values), SampleShape::Point { features: 2 }) => {
-            Ok(scatter(&pairs(reference), &pairs(values)))
+            Ok(scatter(&pairs(reference), &pairs(values))?)
         }
         (SampleValues::F32(values), SampleShape::Point { features: 1 }) => {
-            Ok(histogram(reference, values))
+            Ok(histogram(reference, values)?)
         }
         (_, shape) => Err(EngineError::input(format!(
             "there is no picture for {shape} samples; use --raw"

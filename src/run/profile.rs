@@ -32,6 +32,7 @@ pub struct Row {
     pub gflop_s: f64,
     pub gb_s: f64,
     pub percent_of_gemm: f64,
+    /// The time that the bytes of each dispatch would take at the speed of a copy of as many, of the time that was taken.
     pub percent_of_copy: f64,
 }
 
@@ -85,11 +86,16 @@ pub fn profile(
             "the driver recorded no timestamps; profile on another adapter",
         ));
     }
-    let rows = |key: &dyn Fn(usize, &TimedStep) -> String| table(&dispatches, ceilings, key);
+    let rows = |key: &dyn Fn(usize, &TimedStep) -> String| table(&dispatches, &ceilings, key);
     let layer = |d: &TimedStep| match d.attribution.layer.as_str() {
         "" => format!("other, {}", d.attribution.pass.name()),
         layer => format!("{layer}, {}", d.attribution.pass.name()),
     };
+    let (by_kind, by_layer, by_dispatch) = (
+        rows(&|_, d| d.attribution.kind.clone()),
+        rows(&|_, d| layer(d)),
+        rows(&|k, d| format!("{k:03} {}: {}", layer(d), d.kernel)),
+    );
     Ok(Profile {
         subject: name,
         batch: trainer.config().batch,
@@ -100,9 +106,9 @@ pub fn profile(
         step_ms: 1e3 * step_s,
         submitting_ms: 1e3 * submitting_s,
         host_percent: 100.0 * submitting_s / step_s,
-        by_kind: rows(&|_, d| d.attribution.kind.clone()),
-        by_layer: rows(&|_, d| layer(d)),
-        by_dispatch: rows(&|k, d| format!("{k:03} {}: {}", layer(d), d.kernel)),
+        by_kind,
+        by_layer,
+        by_dispatch,
     })
 }
 
@@ -155,7 +161,7 @@ fn known(dispatches: &[TimedStep]) -> f64 {
 /// Dispatches summed by key, the longest first.
 fn table(
     dispatches: &[TimedStep],
-    ceilings: Ceilings,
+    ceilings: &Ceilings,
     key: &dyn Fn(usize, &TimedStep) -> String,
 ) -> Vec<Row> {
     let all = known(dispatches);
@@ -168,6 +174,9 @@ fn table(
         let sum = |f: fn(&TimedStep) -> u64| group.iter().map(f).sum::<u64>() as f64;
         let per_second = |amount: f64| if seconds > 0.0 { amount / seconds } else { 0.0 };
         let gflop = sum(|d| d.flops) / 1e9;
+        let timed = group.iter().filter(|d| !d.seconds.is_nan());
+        let ideal = timed.map(|d| d.bytes as f64 / 1e9 / ceilings.moving(d.bytes));
+        let ideal: f64 = ideal.sum();
         let (gflop_s, gb_s) = (per_second(gflop), per_second(sum(|d| d.bytes) / 1e9));
         Row {
             name,
@@ -178,7 +187,7 @@ fn table(
             gflop_s,
             gb_s,
             percent_of_gemm: 100.0 * gflop_s / ceilings.gemm_gflop_s,
-            percent_of_copy: 100.0 * gb_s / ceilings.copy_gb_s,
+            percent_of_copy: 100.0 * per_second(ideal),
         }
     };
     let mut rows: Vec<Row> = groups.into_iter().map(row).collect();
@@ -190,6 +199,7 @@ fn table(
 mod tests {
     use super::*;
     use crate::graph::plan::{Attribution, Pass};
+    use crate::run::ceilings::Moving;
 
     fn step(kind: &str, seconds: f64, flops: u64, bytes: u64) -> TimedStep {
         TimedStep {
@@ -209,6 +219,17 @@ mod tests {
     fn rows_are_sums_and_rates_of_their_group() {
         let ceilings = Ceilings {
             copy_gb_s: 10.0,
+            // What moves less is faster.
+            copies: vec![
+                Moving {
+                    bytes: 1_000_000,
+                    gb_s: 20.0,
+                },
+                Moving {
+                    bytes: 1_500_000,
+                    gb_s: 10.0,
+                },
+            ],
             gemm_gflop_s: 100.0,
             gemm_size: 4,
         };
@@ -218,7 +239,7 @@ mod tests {
             step("matmul", 0.001, 50_000_000, 2_000_000),
             step("sum", f64::NAN, 0, 0),
         ];
-        let rows = table(&dispatches, ceilings, &|_, d| d.attribution.kind.clone());
+        let rows = table(&dispatches, &ceilings, &|_, d| d.attribution.kind.clone());
         let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-9, "{a} {b}");
         assert_eq!(
             (rows[0].name.as_str(), rows[0].dispatches, rows.len()),
@@ -228,7 +249,8 @@ mod tests {
         close(rows[0].share_percent, 75.0);
         close(rows[0].gflop_s, 50.0);
         close(rows[0].percent_of_gemm, 50.0);
-        close(rows[0].percent_of_copy, 10.0);
+        // 1 MB at 20 GB/s and 2 MB at 10 GB/s: 0.25 of 3 ms.
+        close(rows[0].percent_of_copy, 100.0 * 0.25 / 3.0);
         close(rows[1].gb_s, 2.0);
         close(rows[1].share_percent, 25.0);
     }

@@ -1,166 +1,159 @@
 //! Pictures of point sets: generated points over real ones in 2-D, two histograms in 1-D.
 //!
-//! Drawn directly into pixels, without axes or text: a plotting library would need a font from the system for them, and
-//! the real points, always drawn in grey, are the scale.
+//! The view is a function of the real data alone, so that pictures along a run compare.
 use super::grid::Picture;
+use super::plot::{Axis, Chart, Drawn, Figure, Legend, PlotError, look, outline};
 
-const SIDE: usize = 512;
 /// How far the view reaches beyond the real data, in parts of its extent.
-const MARGIN: f32 = 0.25;
-const PAPER: [f32; 3] = [255.0; 3];
-const REAL: [f32; 3] = [150.0, 150.0, 150.0];
-const GENERATED: [f32; 3] = [214.0, 60.0, 30.0];
+const MARGIN: f64 = 0.25;
+/// Width and height of the picture of a 2-D set.
+const SQUARE: [usize; 2] = [640, 640];
+/// Bins of a histogram.
+const BINS: usize = 64;
 
-/// Values from `low` to `high` along one axis.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Range {
-    low: f32,
-    high: f32,
+/// The extent of `values` with a margin.
+pub fn view(values: impl Iterator<Item = f32>) -> [f64; 2] {
+    let (low, high) = values
+        .map(f64::from)
+        .filter(|v| v.is_finite())
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
+            (low.min(v), high.max(v))
+        });
+    if low > high {
+        return [-1.0, 1.0];
+    }
+    let margin = ((high - low) * MARGIN).max(1e-3);
+    [low - margin, high + margin]
 }
 
-impl Range {
-    /// The extent of `values` with a margin. A function of the real data alone, so that pictures along a run compare.
-    fn around(values: impl Iterator<Item = f32>) -> Self {
-        let (low, high) = values
-            .filter(|v| v.is_finite())
-            .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), v| {
-                (low.min(v), high.max(v))
-            });
-        if low > high {
-            return Self {
-                low: -1.0,
-                high: 1.0,
-            };
-        }
-        let margin = ((high - low) * MARGIN).max(1e-3);
-        Self {
-            low: low - margin,
-            high: high + margin,
-        }
-    }
-
-    /// Position of `value` in 0..1, if it is in view.
-    fn place(self, value: f32) -> Option<f32> {
-        let at = (value - self.low) / (self.high - self.low);
-        (0.0..1.0).contains(&at).then_some(at)
-    }
+/// A chart of a 2-D set: real points grey, generated ones red, both translucent so that density shows. Generated points outside the
+/// view are left out.
+pub fn scatter_chart(title: &str, real: &[[f32; 2]], generated: &[[f32; 2]]) -> Chart {
+    let range = |k: usize| view(real.iter().map(|p| p[k]));
+    let axis = |k: usize| Axis::new("").within(range(k)[0], range(k)[1]);
+    let wide = |points: &[[f32; 2]]| points.iter().map(|p| p.map(f64::from)).collect();
+    Chart::new(title, axis(0), axis(1))
+        .legend(Legend::None)
+        .dots("real", look::REAL, 3.0, wide(real))
+        .dots("generated", look::GENERATED, 2.0, wide(generated))
 }
 
-/// Lays `colour` over the pixel with the given opacity.
-fn blend(picture: &mut Picture, x: usize, y: usize, colour: [f32; 3], opacity: f32) {
-    let pixel = &mut picture.pixels[(y * picture.width + x) * 3..][..3];
-    for (channel, c) in pixel.iter_mut().zip(colour) {
-        *channel = (f32::from(*channel) * (1.0 - opacity) + c * opacity).round() as u8;
-    }
+/// The picture of a 2-D set.
+///
+/// # Errors
+/// As [`Figure::draw`].
+pub fn scatter(real: &[[f32; 2]], generated: &[[f32; 2]]) -> Result<Picture, PlotError> {
+    Ok(draw_scatter(real, generated)?.picture)
 }
 
-/// Two-dimensional sets: real points grey, generated ones red, both translucent so that density shows; x to the right,
-/// y upwards. Generated points outside the view are left out.
-pub fn scatter(real: &[[f32; 2]], generated: &[[f32; 2]]) -> Picture {
-    let x_range = Range::around(real.iter().map(|p| p[0]));
-    let y_range = Range::around(real.iter().map(|p| p[1]));
-    let mut picture = Picture::filled(SIDE, SIDE, 3, PAPER[0] as u8);
-    for (points, colour, radius) in [(real, REAL, 2i32), (generated, GENERATED, 1)] {
-        for point in points {
-            let (Some(x), Some(y)) = (x_range.place(point[0]), y_range.place(point[1])) else {
-                continue;
-            };
-            let (cx, cy) = ((x * SIDE as f32) as i32, ((1.0 - y) * SIDE as f32) as i32);
-            for (dx, dy) in
-                (-radius..=radius).flat_map(|dy| (-radius..=radius).map(move |dx| (dx, dy)))
-            {
-                let (px, py) = (cx + dx, cy + dy);
-                let inside = (0..SIDE as i32).contains(&px) && (0..SIDE as i32).contains(&py);
-                if inside && dx * dx + dy * dy <= radius * radius + 1 {
-                    blend(&mut picture, px as usize, py as usize, colour, 0.35);
-                }
-            }
-        }
-    }
-    picture
+fn draw_scatter(real: &[[f32; 2]], generated: &[[f32; 2]]) -> Result<Drawn, PlotError> {
+    let chart = scatter_chart("", real, generated);
+    Figure::grid(vec![vec![chart.into()]], SQUARE).draw_with_frames()
 }
 
-/// One-dimensional sets: the real density as grey bars, the generated one as a red outline over them.
-pub fn histogram(real: &[f32], generated: &[f32]) -> Picture {
-    const BINS: usize = 64;
-    const WIDTH: usize = SIDE / BINS;
-    let range = Range::around(real.iter().copied());
-    let density = |values: &[f32]| -> Vec<f32> {
-        let mut bins = vec![0f32; BINS];
-        for at in values.iter().filter_map(|&v| range.place(v)) {
-            bins[((at * BINS as f32) as usize).min(BINS - 1)] += 1.0;
+/// Densities of `values` in `bins` equal bins of `range`, and the bins' edges. Values out of range count towards the total.
+pub fn density(values: &[f32], [low, high]: [f64; 2], bins: usize) -> (Vec<f64>, Vec<f64>) {
+    let width = (high - low) / bins as f64;
+    let mut heights = vec![0f64; bins];
+    for &value in values {
+        let at = (f64::from(value) - low) / width;
+        if at >= 0.0 && at < bins as f64 {
+            heights[at as usize] += 1.0 / (values.len() as f64 * width);
         }
-        bins.iter()
-            .map(|count| count / values.len().max(1) as f32)
-            .collect()
-    };
-    let (real, generated) = (density(real), density(generated));
+    }
+    let edges = (0..=bins).map(|i| low + i as f64 * width).collect();
+    (edges, heights)
+}
+
+/// A chart of a 1-D set: the real density grey, the generated one as a red outline over it.
+pub fn histogram_chart(title: &str, real: &[f32], generated: &[f32]) -> Chart {
+    let range = view(real.iter().copied());
+    let (edges, real) = density(real, range, BINS);
+    let (_, generated) = density(generated, range, BINS);
     // Twice the real peak: a generator that has collapsed to a needle is cut off rather than flattening the rest.
-    let peak = real.iter().fold(0f32, |a, &b| a.max(b)).max(1e-6) * 2.0;
-    let height = |density: f32| ((density / peak).min(1.0) * (SIDE - 1) as f32) as usize;
-    let mut picture = Picture::filled(SIDE, SIDE, 3, PAPER[0] as u8);
-    let mut column = |x: usize, from: usize, to: usize, colour| {
-        for h in from..=to {
-            blend(&mut picture, x, SIDE - 1 - h.min(SIDE - 1), colour, 1.0);
-        }
-    };
-    for (bin, &density) in real.iter().enumerate() {
-        for x in bin * WIDTH..(bin + 1) * WIDTH {
-            column(x, 0, height(density), REAL);
-        }
-    }
-    let mut previous = 0;
-    for (bin, &density) in generated.iter().enumerate() {
-        let top = height(density);
-        column(bin * WIDTH, previous.min(top), previous.max(top), GENERATED);
-        for x in bin * WIDTH..(bin + 1) * WIDTH {
-            column(x, top.saturating_sub(1), top, GENERATED);
-        }
-        previous = top;
-    }
-    picture
+    let peak = real.iter().fold(0f64, |a, &b| a.max(b)).max(1e-6) * 2.0;
+    Chart::new(
+        title,
+        Axis::new("").within(range[0], range[1]),
+        Axis::new("density").within(0.0, peak),
+    )
+    .area("real", look::REAL, &outline(&edges, &real))
+    .line("generated", look::GENERATED, outline(&edges, &generated))
+}
+
+/// The picture of a 1-D set.
+///
+/// # Errors
+/// As [`Figure::draw`].
+pub fn histogram(real: &[f32], generated: &[f32]) -> Result<Picture, PlotError> {
+    Ok(draw_histogram(real, generated)?.picture)
+}
+
+fn draw_histogram(real: &[f32], generated: &[f32]) -> Result<Drawn, PlotError> {
+    Figure::single(histogram_chart("", real, generated)).draw_with_frames()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn reddish(picture: &Picture, x: usize, y: usize) -> bool {
-        let p = &picture.pixels[(y * picture.width + x) * 3..][..3];
-        i32::from(p[0]) - i32::from(p[2]) > 40
+    fn pixel(drawn: &Drawn, [x, y]: [f64; 2]) -> [i32; 3] {
+        let at = (y as usize * drawn.picture.width + x as usize) * 3;
+        [0, 1, 2].map(|k| i32::from(drawn.picture.pixels[at + k]))
+    }
+
+    fn reddish([r, _, b]: [i32; 3]) -> bool {
+        r - b > 40
     }
 
     #[test]
     fn generated_points_land_where_they_are() {
         let real = [[0.0, 0.0], [1.0, 1.0]];
-        // The view is -0.25..1.25 in both axes; (1, 0.25) lies five sixths to the right, one third up.
-        let picture = scatter(&real, &[[1.0, 0.25]]);
-        let (x, y) = (512 * 5 / 6, 512 * 2 / 3);
-        assert!(reddish(&picture, x, y));
-        assert!(!reddish(&picture, y, x) && !reddish(&picture, x, SIDE - y));
+        let drawn = draw_scatter(&real, &[[1.0, 0.25]]).unwrap();
+        let frame = drawn.frames[0];
+        // A quarter of the extent beyond the real points on every side.
+        assert_eq!((frame.x, frame.y), ([-0.25, 1.25], [-0.25, 1.25]));
+        assert!(reddish(pixel(&drawn, frame.pixel([1.0, 0.25]))));
+        for elsewhere in [[0.25, 1.0], [0.25, 0.25], [1.0, 0.75]] {
+            assert!(!reddish(pixel(&drawn, frame.pixel(elsewhere))));
+        }
     }
 
     #[test]
     fn points_out_of_view_and_non_finite_ones_are_left_out() {
         let real = [[0.0, 0.0], [1.0, 1.0]];
-        let blank = scatter(&real, &[]);
-        assert_eq!(
-            scatter(&real, &[[9.0, 0.0], [f32::NAN, 0.5], [0.5, f32::INFINITY]]),
-            blank
-        );
-        assert_eq!(scatter(&[], &[]).pixels.iter().find(|&&v| v != 255), None);
+        let blank = scatter(&real, &[]).unwrap();
+        let stray = [[9.0, 0.0], [f32::NAN, 0.5], [0.5, f32::INFINITY]];
+        assert_eq!(scatter(&real, &stray).unwrap(), blank);
+        assert!(scatter(&[], &[]).is_ok());
+    }
+
+    #[test]
+    fn density_counts_every_value() {
+        let (edges, heights) = density(&[0.1, 0.1, 0.9, 7.0], [0.0, 1.0], 2);
+        assert_eq!(edges, [0.0, 0.5, 1.0]);
+        // Two and one of four values in bins of width 0.5.
+        assert_eq!(heights, [1.0, 0.5]);
     }
 
     #[test]
     fn the_histogram_s_outline_follows_the_generated_density() {
         let real: Vec<f32> = (0..1000).map(|i| i as f32 / 1000.0).collect();
-        let picture = histogram(&real, &vec![0.25; 500]);
-        // View -0.25..1.25: 0.25 lies a third from the left. The needle reaches the top, and there is none elsewhere.
-        let columns: Vec<usize> = (0..SIDE).filter(|&x| reddish(&picture, x, 0)).collect();
-        let (first, last) = (columns[0], columns[columns.len() - 1]);
-        assert!(first >= 160 && last <= 180, "{first}..{last}");
-        assert!((0..SIDE).all(
-            |x| picture.pixels[((SIDE - 10) * SIDE + x) * 3] != 255 || !(100..400).contains(&x)
-        ));
+        let drawn = draw_histogram(&real, &vec![0.25; 500]).unwrap();
+        let frame = drawn.frames[0];
+        // The needle at 0.25 reaches half-way up on both sides, and there is none elsewhere.
+        let row = frame.pixel([0.0, 1.5])[1];
+        let columns: Vec<usize> = (0..drawn.picture.width)
+            .filter(|&x| reddish(pixel(&drawn, [x as f64, row])))
+            // Left of the legend.
+            .filter(|&x| x < drawn.picture.width / 2)
+            .collect();
+        let (first, last) = (columns[0] as f64, columns[columns.len() - 1] as f64);
+        let (left, right) = (frame.pixel([0.22, 0.0])[0], frame.pixel([0.28, 0.0])[0]);
+        assert!(first >= left && last <= right, "{first}..{last}");
+        // The real density is a plateau of height 1.
+        let grey = pixel(&drawn, frame.pixel([0.7, 0.3]));
+        let paper = pixel(&drawn, frame.pixel([-0.12, 0.3]));
+        assert!(grey[0] < 230 && paper[0] == 255, "{grey:?} {paper:?}");
     }
 }

@@ -68,13 +68,16 @@ pub struct Summary {
     pub loss_scale_g: Option<LossScale>,
     pub params_g: u64,
     pub params_d: u64,
-    /// `modes, high_quality_percent, reverse_kl`, or `w1, d_real_mean, d_fake_mean`; absent for images.
+    /// Every metric of a built-in point set by its name, and on 1-D sets `d_real_mean` and `d_fake_mean`; absent for images.
     #[serde(flatten)]
     pub toy: Option<ToySummary>,
     pub run: PathBuf,
     pub checkpoint: PathBuf,
     /// The last picture of samples.
     pub samples: Option<PathBuf>,
+    /// The animation of curves along training, for data on a line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub curves: Option<PathBuf>,
 }
 
 #[cfg(test)]

@@ -1,28 +1,57 @@
-//! How good a generator of a built-in point set is, at the end of a run.
+//! How good a generator of a built-in point set is, at the end of a run: every metric that applies, by the protocol of `eval`.
 use super::config::TrainConfig;
 use super::error::RunError;
-use super::session::{
-    Engine, EngineError, Latents, SampleRequest, SampleShape, SampleValues, StepReport,
-};
+use super::eval::{self, Measured};
+use super::session::{Engine, StepReport};
 use crate::data::Source;
-use crate::metrics::toy::{PROTOCOL_SAMPLES, ToyReport, evaluate};
-use serde::Serialize;
+use crate::metrics::{Metric, Target, Value};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::collections::VecDeque;
 
 /// Steps at the end of a run over which D's outputs are averaged.
 const WINDOW: usize = 500;
-/// Latents of the metrics are not those of the pictures: they use the run's seed with these bits flipped.
-const SEED_FLIP: u64 = 0x746f_795f;
 
 /// The set's metrics, and on 1-D sets the mean of D's outputs over the run's last 500 steps.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+///
+/// Serialises to one key per metric, `of` (the modes that there are), `d_real_mean` and `d_fake_mean`.
+#[derive(Clone, Debug, PartialEq)]
 pub struct ToySummary {
-    #[serde(flatten)]
-    pub report: ToyReport,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Vec<Measured>,
+    /// Modes of the target; of 2-D mixtures.
+    pub of: Option<usize>,
     pub d_real_mean: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub d_fake_mean: Option<f64>,
+}
+
+impl Serialize for ToySummary {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for metric in &self.metrics {
+            map.serialize_entry(metric.name, &metric.value)?;
+        }
+        if let Some(of) = self.of {
+            map.serialize_entry("of", &of)?;
+        }
+        for (name, mean) in [
+            ("d_real_mean", self.d_real_mean),
+            ("d_fake_mean", self.d_fake_mean),
+        ] {
+            if let Some(mean) = mean {
+                map.serialize_entry(name, &mean)?;
+            }
+        }
+        map.end()
+    }
+}
+
+impl ToySummary {
+    /// The value of a metric, if it is one of this set.
+    pub fn value(&self, name: &str) -> Option<&Value> {
+        self.metrics
+            .iter()
+            .find(|m| m.name == name)
+            .map(|m| &m.value)
+    }
 }
 
 /// D's outputs of the last steps.
@@ -46,41 +75,27 @@ impl RecentOutputs {
     }
 }
 
-/// Draws the protocol's 2,500 samples and measures them; `None` if the data is no point set.
+/// Draws the protocol's samples and measures them; `None` if the data is no point set.
 pub fn measure(
     engine: &mut dyn Engine,
     config: &TrainConfig,
     recent: &RecentOutputs,
 ) -> Result<Option<ToySummary>, RunError> {
-    let (Source::Toy(set), SampleShape::Point { features }) =
-        (config.data.source(), engine.facts().sample_shape)
-    else {
+    let source = config.data.source();
+    let Source::Toy(set) = source else {
         return Ok(None);
     };
-    let latents = Latents::Seeded {
-        count: PROTOCOL_SAMPLES,
-        seed: config.seed ^ SEED_FLIP,
-    };
-    let samples = engine.sample(&SampleRequest {
-        labels: None,
-        latents,
-        use_ema: true,
-        packed: false,
-    })?;
-    let SampleValues::F32(values) = samples.values else {
-        return Err(EngineError::device("the engine packed points into bytes").into());
-    };
-    let features_first: Vec<f32> = (0..features)
-        .flat_map(|f| values.iter().skip(f).step_by(features))
-        .copied()
-        .collect();
-    let report = evaluate(set, &features_first).map_err(EngineError::device)?;
-    let [d_real_mean, d_fake_mean] = match (&report, recent.means()) {
-        (ToyReport::Mixture1 { .. }, Some(means)) => means.map(Some),
+    let target = Target::points(set);
+    let metrics: Vec<_> = Metric::all_for(&target).collect();
+    let request = eval::sample_request(target.protocol_samples(), eval::latent_seed(config), true);
+    let samples = eval::points(set, engine.sample(&request)?)?;
+    let [d_real_mean, d_fake_mean] = match (set.dim(), recent.means()) {
+        (1, Some(means)) => means.map(Some),
         _ => [None, None],
     };
     Ok(Some(ToySummary {
-        report,
+        metrics: eval::measure(&metrics, &target, &samples)?,
+        of: eval::modes_of(&source),
         d_real_mean,
         d_fake_mean,
     }))

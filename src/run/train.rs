@@ -1,6 +1,8 @@
 //! The training loop: blocks of steps, and between them logs, pictures, checkpoints and reasons to stop.
 use super::checkpoint::{Checkpoint, CheckpointStore};
 use super::config::TrainConfig;
+use super::curves;
+use super::distances::{self, Measured};
 use super::error::RunError;
 use super::folder::RunFolder;
 use super::interrupt::Interrupt;
@@ -120,6 +122,7 @@ pub fn run<'a>(
         pace: Pace::default(),
         last_good,
         last_picture: None,
+        measured: None,
         loss_scales,
         meter: Meter::default(),
         recent: RecentOutputs::default(),
@@ -187,6 +190,12 @@ impl Meter {
     }
 }
 
+/// What was measured at this step, if that was the last.
+fn found(measured: &Option<(u64, Option<Measured>)>, step: u64) -> Option<&Measured> {
+    let (_, found) = measured.as_ref().filter(|(at, _)| *at == step)?;
+    found.as_ref()
+}
+
 struct Run<'a> {
     config: &'a TrainConfig,
     config_text: String,
@@ -202,6 +211,8 @@ struct Run<'a> {
     pace: Pace,
     last_good: Option<PathBuf>,
     last_picture: Option<(u64, PathBuf)>,
+    /// At which step the generator was measured last, and what came of it.
+    measured: Option<(u64, Option<Measured>)>,
     /// Of D and G, as of the last checkpoint.
     loss_scales: [Option<LossScale>; 2],
     meter: Meter,
@@ -235,15 +246,11 @@ impl Run<'_> {
                 break Outcome::TimeLimit;
             }
             last_report = self.block(engine, time_left)?.or(last_report);
-            let due = |every: u64| every > 0 && engine.step().is_multiple_of(every);
-            let (picture, checkpoint) = (
-                due(self.config.report.sample_every),
-                due(self.config.report.checkpoint_every),
-            );
-            if picture {
+            if self.picture_due(engine.step()) {
                 self.picture(engine)?;
             }
-            if checkpoint {
+            let every = self.config.report.checkpoint_every;
+            if every > 0 && engine.step().is_multiple_of(every) {
                 self.checkpoint(engine)?;
             }
         };
@@ -307,11 +314,20 @@ impl Run<'_> {
                 self.log.flush()?;
                 return Err(self.diverged(engine, report.step, what.to_string(), value));
             }
+        }
+        let picture_due = self.picture_due(engine.step());
+        if picture_due {
+            self.measure(engine)?;
+        }
+        for report in &reports {
             self.recent.push(report);
-            if report.step.is_multiple_of(self.config.report.log_every) {
+            let measured = found(&self.measured, report.step).filter(|_| picture_due);
+            let distances = measured.map(|m| &m.distances);
+            if distances.is_some() || report.step.is_multiple_of(self.config.report.log_every) {
                 self.log.append(&MetricsRow {
                     report,
                     images_per_second,
+                    distances,
                 })?;
             }
         }
@@ -385,6 +401,20 @@ impl Run<'_> {
         Ok(path)
     }
 
+    fn picture_due(&self, step: u64) -> bool {
+        let every = self.config.report.sample_every;
+        every > 0 && step.is_multiple_of(every)
+    }
+
+    /// Measures the generator of this step, unless that is done.
+    fn measure(&mut self, engine: &mut dyn Engine) -> Result<(), RunError> {
+        let step = engine.step();
+        if self.measured.as_ref().is_none_or(|(at, _)| *at != step) {
+            self.measured = Some((step, distances::measure(engine, self.config)?));
+        }
+        Ok(())
+    }
+
     /// Draws from fixed latents, the same at every step of the run, so that pictures show how samples change.
     fn picture(&mut self, engine: &mut dyn Engine) -> Result<(), RunError> {
         let step = engine.step();
@@ -400,11 +430,17 @@ impl Run<'_> {
             self.around.reporter.wrote("samples", &path);
             self.last_picture = Some((step, path));
         }
+        self.measure(engine)?;
+        if let Some(measured) = found(&self.measured, step)
+            && let Some(path) = curves::draw(engine, self.config, measured, &self.folder)?
+        {
+            self.around.reporter.wrote("curves", &path);
+        }
         Ok(())
     }
 
     fn finish(
-        self,
+        mut self,
         engine: &mut dyn Engine,
         outcome: Outcome,
         last: Option<StepReport>,
@@ -412,6 +448,11 @@ impl Run<'_> {
         before: EngineTraffic,
     ) -> Result<Summary, RunError> {
         let toy = toy::measure(engine, self.config, &self.recent)?;
+        self.measure(engine)?;
+        let animation = curves::animation(&self.folder, engine.step())?;
+        if let Some(path) = &animation {
+            self.around.reporter.wrote("curves", path);
+        }
         let wall_s = self.elapsed().as_secs_f64();
         let traffic = engine.traffic();
         let read = traffic.device_to_host_bytes - before.device_to_host_bytes;
@@ -435,6 +476,7 @@ impl Run<'_> {
             params_g: self.facts.params_g,
             params_d: self.facts.params_d,
             toy,
+            curves: animation,
             run: self.folder.path().into(),
             checkpoint,
             samples: self.last_picture.map(|(_, path)| path),

@@ -1,6 +1,7 @@
 //! The built-in models against the same networks in PyTorch: names, shapes, initialisation, parameter counts and arithmetic.
 use super::network;
 use gan_gpu::nn::models::MODELS;
+use gan_gpu::nn::models::{DiscriminatorOutput, Pairing};
 use gan_gpu::nn::{Extent, Init, InitScheme, Model, Network, model_by_name_or_file};
 use serde_json::Value;
 
@@ -10,6 +11,15 @@ fn goldens() -> serde_json::Map<String, Value> {
 }
 fn model(name: &str) -> Model {
     model_by_name_or_file(name).unwrap().build().unwrap()
+}
+
+/// How the networks of a built-in model are meant to fit.
+fn pairing(name: &str) -> Pairing {
+    let mut pairing = Pairing::default();
+    if name.starts_with("ebgan") {
+        pairing.output = DiscriminatorOutput::Reconstruction;
+    }
+    pairing
 }
 
 fn compare(name: &str, net: &Network, golden: &Value) {
@@ -101,7 +111,7 @@ fn models_round_trip_and_their_arenas_are_aligned() {
             spec,
             "{name}"
         );
-        let m = spec.build().unwrap();
+        let m = spec.build_for(&pairing(name)).unwrap();
         for net in [&m.generator, &m.discriminator] {
             let mut end = 0;
             for p in net.params() {
@@ -248,4 +258,84 @@ fn initialisation() {
         [[0.0; 50].as_slice(), &[0.0; 2]].concat()
     );
     assert_eq!(net.initial_state()[52..102], [1.0; 50]);
+}
+
+/// The published sizes: hidden layers, latents, parameters, and where the features of an auto-encoder are.
+#[test]
+fn models_of_papers() {
+    let count = |name: &str| {
+        let m = model_by_name_or_file(name).unwrap();
+        let m = m.build_for(&pairing(name)).unwrap();
+        [m.generator.param_count(), m.discriminator.param_count()]
+    };
+    // Four times weights and two of batch norm; three times five pieces of 200.
+    let hidden = 3 * 400 * 400 + 2 * 400 + 4 * 800 + 2 * 400 + 2;
+    let maxout = 3 * 1000 + 2 * (200 * 1000 + 1000) + 201;
+    assert_eq!(count("pacgan2d"), [hidden, maxout]);
+    let tail = |n: usize, out: usize| n * n + n + n * out + out;
+    let both = |z: usize, n: usize, out: usize| z * n + n + tail(n, out);
+    assert_eq!(count("unrolled2d"), [both(256, 128, 2), both(2, 128, 1)]);
+    let three = |z: usize, n: usize, out: usize| both(z, n, out) + n * n + n;
+    assert_eq!(count("toy512"), [three(2, 512, 2), three(2, 512, 1)]);
+    assert_eq!(count("drs2d"), [three(2, 100, 2), three(2, 100, 1)]);
+    // D is to be a quarter of G in channels: 8 of 32, 4 of 16, 2 of 8.
+    let m = model("stacked-tiny");
+    let channels = |net: &Network| -> Vec<usize> {
+        let weights = net.params().iter().filter(|p| p.shape.rank() == 4);
+        weights.map(|p| p.shape[0]).collect()
+    };
+    assert_eq!(channels(&m.discriminator), [2, 4, 8]);
+    assert_eq!(channels(&m.generator), [64, 32, 16, 3]);
+    let three = Extent::Image {
+        channels: 3,
+        height: 28,
+        width: 28,
+    };
+    assert_eq!(m.sample, three);
+    for (name, features) in [("ebgan28", 1024), ("ebgan2d", 32)] {
+        let spec = model_by_name_or_file(name).unwrap();
+        let m = spec.build_for(&pairing(name)).unwrap();
+        assert_eq!(m.discriminator.features(), Extent::Features { features });
+        assert!(spec.build().is_err(), "{name} has no logit");
+    }
+}
+
+/// Orthogonal rows where those are fewer, columns otherwise, of length `gain`; refused for biases and norms.
+#[test]
+fn orthogonal_initialisation() {
+    let net = network(
+        "input = { features = 6 }\n[[layer]]\ntype = \"linear\"\nout = 40\nbias = false\ninit = { weight = { orthogonal = { gain = 1.5 } } }\n\
+         [[layer]]\ntype = \"linear\"\nout = 7\nbias = false\ninit = { weight = { orthogonal = {} } }",
+    );
+    let arena = net.initialise([8, 9]);
+    for (p, gain) in net.params().iter().zip([1.5, 1.0]) {
+        let (rows, columns) = (p.shape[0], p.shape[1]);
+        let w = |i: usize, j: usize| arena[p.offset + i * columns + j] as f64;
+        let few = rows.min(columns);
+        for a in 0..few {
+            for b in 0..few {
+                let product: f64 = match rows <= columns {
+                    true => (0..columns).map(|j| w(a, j) * w(b, j)).sum(),
+                    false => (0..rows).map(|i| w(i, a) * w(i, b)).sum(),
+                };
+                let expected = if a == b { gain * gain } else { 0.0 };
+                assert!((product - expected).abs() < 1e-6, "{a} {b}: {product}");
+            }
+        }
+    }
+    let other = net.initialise([8, 10]);
+    assert_ne!(arena[0], other[0]);
+    let refused = |text: &str| {
+        let text = format!("input = {{ features = 6 }}\n[[layer]]\n{text}");
+        let e = Network::new(&toml::from_str(&text).unwrap()).unwrap_err();
+        e.to_string()
+    };
+    assert_eq!(
+        refused("type = \"linear\"\nout = 4\ninit = { bias = { orthogonal = {} } }"),
+        "layer 0 (linear): expected an init for the bias that is not one of matrices, got Orthogonal { gain: 1.0 }"
+    );
+    assert!(
+        refused("type = \"batch_norm\"\ninit = { weight = { orthogonal = {} } }")
+            .contains("without fan-in")
+    );
 }

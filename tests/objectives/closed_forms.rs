@@ -372,7 +372,9 @@ fn extreme_logits_stay_finite() {
             let mut b = Bench::default();
             let (real, fake) = (b.leaf("real", [1, 1], &[s]), b.leaf("fake", [1, 1], &[-s]));
             let d = objective.discriminator_loss(&mut b.g, real, fake).unwrap();
-            let g = objective.generator_loss(&mut b.g, None, fake).unwrap();
+            let g = objective
+                .generator_loss(&mut b.g, Some(real), fake)
+                .unwrap();
             let mut all = b.g.gradients(d, &[real, fake]).unwrap();
             all.extend(b.g.gradients(g, &[fake]).unwrap());
             all.extend([d, g]);
@@ -391,7 +393,7 @@ fn gradients_against_finite_differences() {
         let mut b = Bench::default();
         let (r, f) = (b.leaf("real", [1, 4], real), b.leaf("fake", [1, 4], fake));
         let d = objective.discriminator_loss(&mut b.g, r, f).unwrap();
-        let g = objective.generator_loss(&mut b.g, None, f).unwrap();
+        let g = objective.generator_loss(&mut b.g, Some(r), f).unwrap();
         let d_gradients = b.g.gradients(d, &[r, f]).unwrap();
         let g_gradient = b.g.gradients(g, &[f]).unwrap()[0];
         let all = [d_gradients[0], d_gradients[1], g_gradient].map(|e| spoil(&mut b.g, e));
@@ -433,8 +435,24 @@ fn logits_of_another_shape_are_refused() {
             "discriminator loss, generated: expected logits of shape [1, N], got [4, 1]"
         );
         assert!(o.discriminator_loss(&mut g, bad, good).is_err());
-        assert!(o.generator_loss(&mut g, None, bad).is_err() && o.statistic(&mut g, bad).is_err());
+        assert!(o.generator_loss(&mut g, Some(good), bad).is_err());
+        assert!(
+            o.generator_loss(&mut g, Some(bad), good).is_err() && o.statistic(&mut g, bad).is_err()
+        );
     }
+}
+
+/// A relativistic loss without real samples, or with another number of them, is an error and no other loss.
+#[test]
+fn relativistic_losses_need_real_samples() {
+    let mut g = Graph::new();
+    let (four, five) = (g.leaf("four", [1, 4]), g.leaf("five", [1, 5]));
+    for &o in Objective::ALL {
+        let alone = o.generator_loss(&mut g, None, four);
+        assert_eq!(alone.is_err(), o.generator_sees_real(), "{}", o.name());
+    }
+    let e = Objective::Relativistic.discriminator_loss(&mut g, four, five);
+    assert!(e.unwrap_err().to_string().contains("[1, 5] against [1, 4]"));
 }
 
 #[test]
@@ -450,7 +468,7 @@ fn names_are_found_and_unknown_ones_listed() {
     let e = "lsgan".parse::<Objective>().unwrap_err().to_string();
     assert_eq!(
         e,
-        "objective: expected one of minimax, non_saturating, least_squares, hinge, wgan, got lsgan"
+        "objective: expected one of minimax, non_saturating, least_squares, hinge, wgan, relativistic, relativistic_average, energy, got lsgan"
     );
     let probability = Objective::ALL
         .iter()

@@ -132,10 +132,9 @@ fn a_vanishing_gradient_gives_no_nan() {
             g.relu(s)
         };
         let (value, gradient) = evaluate(r, [0.5, 2.0], false, critic, super::unspoilt);
-        let expected = if r == Regulariser::GradientPenalty {
-            WEIGHT as f64
-        } else {
-            0.0
+        let expected = match r {
+            Regulariser::GradientPenalty | Regulariser::Dragan => WEIGHT as f64,
+            Regulariser::R1 | Regulariser::R2 => 0.0,
         };
         assert!(
             (value - expected).abs() < 1e-7 && gradient == [0.0, 0.0],
@@ -187,7 +186,7 @@ fn names() {
     let e = "r3".parse::<Regulariser>().unwrap_err().to_string();
     assert_eq!(
         e,
-        "regulariser: expected one of gradient_penalty, r1, r2, got r3"
+        "regulariser: expected one of gradient_penalty, r1, r2, dragan, got r3"
     );
 }
 

@@ -5,7 +5,7 @@ use super::torch::{Bench, Goldens, distance};
 use gan_gpu::gan::regularisers::Samples;
 use gan_gpu::gan::{Objective, Regulariser};
 use gan_gpu::graph::{Distribution, Expr, Graph};
-use gan_gpu::nn::models::MODELS;
+use gan_gpu::nn::models::{DiscriminatorOutput, MODELS, Pairing};
 use gan_gpu::nn::{Mode, ParamSpec, model_by_name_or_file};
 
 #[test]
@@ -76,7 +76,12 @@ fn penalties_and_their_gradients_are_pytorchs() {
 #[test]
 fn built_in_models_differentiate_twice() {
     for (name, _) in MODELS {
-        let m = model_by_name_or_file(name).unwrap().build().unwrap();
+        let mut pairing = Pairing::default();
+        if name.starts_with("ebgan") {
+            pairing.output = DiscriminatorOutput::Reconstruction;
+        }
+        let spec = model_by_name_or_file(name).unwrap();
+        let m = spec.build_for(&pairing).unwrap();
         let mut g = Graph::new();
         let leaves = |g: &mut Graph, specs: &[ParamSpec]| -> Vec<Expr> {
             specs
@@ -106,7 +111,14 @@ fn built_in_models_differentiate_twice() {
         let data = g.source("data", m.sample.shape(2));
         let real = m.data_to_network(&mut g, data).unwrap();
         let mut d = |g: &mut Graph, x: Expr| {
-            Ok(m.discriminator.forward(g, &dp, &ds, x, Mode::Train)?.output)
+            let made = m.discriminator.forward(g, &dp, &ds, x, Mode::Train)?;
+            if pairing.output == DiscriminatorOutput::Features(1) {
+                return Ok(made.output);
+            }
+            // An auto-encoder's energy stands for the logit.
+            let error = g.sub(made.output, x)?;
+            let squared = g.square(error)?;
+            Ok(g.sum(squared, &[0])?)
         };
         let (s_real, s_fake) = (d(&mut g, real).unwrap(), d(&mut g, fake.output).unwrap());
         let mut d_loss = Objective::Hinge

@@ -97,7 +97,7 @@ pub(super) fn slot_tensors(
 ) -> Vec<String> {
     let graph = lowering.graph;
     let mut largest: Vec<Option<Expr>> = vec![None; schedule.slots.len()];
-    for root in lowering.kernels.iter().map(|k| k.root) {
+    for root in lowering.kernels.iter().flat_map(|k| k.roots()) {
         let buffer = schedule.place(root, env).region.buffer;
         let Some(slot) = buffer.checked_sub(env.bound_buffers) else {
             continue;

@@ -40,10 +40,10 @@ pub trait Memory {
 pub struct Emitter<'a, M: Memory> {
     graph: &'a Graph,
     memory: &'a M,
-    /// The kernel's own expression: computed here even though it has memory.
-    root: Expr,
-    /// An expression whose value is given (`acc`): the fused contraction or reduction.
-    hole: Option<Expr>,
+    /// The kernel's own expressions: computed here even though they have memory.
+    roots: Vec<Expr>,
+    /// Expressions whose values are given, with their text: the fused contraction or sums.
+    holes: Vec<(Expr, String)>,
     wide: Option<Domain>,
     statements: String,
     counter: usize,
@@ -53,15 +53,14 @@ pub struct Emitter<'a, M: Memory> {
     extents: Extents,
     /// Tensors read, in order of first use; `load_k` and `load4_k` refer to position k.
     pub reads: Vec<Read>,
-    /// False as soon as the hole was met anywhere but at the plain index.
+    /// False as soon as a hole was met anywhere but at the plain index.
     pub hole_is_plain: bool,
-    hole_elements: usize,
     /// Rows of the output, where the kernel knows its row as `epilogue_row`.
     rows: Option<usize>,
 }
 
 impl<'a, M: Memory> Emitter<'a, M> {
-    /// An emitter for `root`; `wide` is the domain that is taken four elements at a time.
+    /// An emitter for `root`; `wide` is the domain that is taken four elements at a time. The value of the hole is called `acc`.
     pub fn new(
         graph: &'a Graph,
         memory: &'a M,
@@ -70,12 +69,11 @@ impl<'a, M: Memory> Emitter<'a, M> {
         wide: Option<Domain>,
         extents: Extents,
     ) -> Self {
-        let hole_elements = hole.map_or(0, |h| graph.shape(h).numel());
         Emitter {
             graph,
             memory,
-            root,
-            hole,
+            roots: vec![root],
+            holes: hole.map(|h| (h, "acc".into())).into_iter().collect(),
             wide,
             statements: String::new(),
             counter: 0,
@@ -85,7 +83,6 @@ impl<'a, M: Memory> Emitter<'a, M> {
             extents,
             reads: vec![],
             hole_is_plain: true,
-            hole_elements,
             rows: None,
         }
     }
@@ -96,17 +93,30 @@ impl<'a, M: Memory> Emitter<'a, M> {
         self
     }
 
-    /// Emits `e` under `view` and returns (statements, result expression as the kernel's value type).
-    pub fn finish(mut self, e: Expr, view: &View) -> Result<Emitted, Materialise> {
-        let value = self.value(e, view)?;
-        let result = if self.wide.is_some() {
-            self.promote(&value)
-        } else {
-            value.text
-        };
+    /// Several trees of one kernel: what they have in common is computed once, and a root that another reads is no load.
+    pub fn with_trees(mut self, roots: Vec<Expr>, holes: Vec<(Expr, String)>) -> Self {
+        self.roots = roots;
+        self.holes = holes;
+        self
+    }
+
+    /// Emits `e` under `view`.
+    pub fn finish(self, e: Expr, view: &View) -> Result<Emitted, Materialise> {
+        self.finish_all(&[(e, view.clone())])
+    }
+    /// Emits every tree under its view, one after the other.
+    pub fn finish_all(mut self, trees: &[(Expr, View)]) -> Result<Emitted, Materialise> {
+        let mut results = vec![];
+        for (e, view) in trees {
+            let value = self.value(*e, view)?;
+            results.push(match self.wide {
+                Some(_) => self.promote(&value),
+                None => value.text,
+            });
+        }
         Ok(Emitted {
             statements: self.statements,
-            result,
+            results,
             reads: self.reads,
             hole_is_plain: self.hole_is_plain,
         })
@@ -345,19 +355,19 @@ impl<'a, M: Memory> Emitter<'a, M> {
     }
     fn compute(&mut self, e: Expr, view: &View) -> Result<Value, Materialise> {
         let graph = self.graph;
-        if Some(e) == self.hole {
+        if let Some((_, text)) = self.holes.iter().find(|(hole, _)| *hole == e) {
+            let elements = graph.shape(e).numel();
             let linear = view.linear(&graph.shape(e).strides());
-            let plain = Affine::digit(Domain::Out, 1, self.hole_elements);
-            if linear != plain || !view.guards.is_empty() || self.extents.out != self.hole_elements
-            {
+            let plain = Affine::digit(Domain::Out, 1, elements);
+            if linear != plain || !view.guards.is_empty() || self.extents.out != elements {
                 self.hole_is_plain = false;
             }
             return Ok(Value {
-                text: "acc".into(),
+                text: text.clone(),
                 wide: self.wide == Some(Domain::Out),
             });
         }
-        if e != self.root && self.memory.stored(e) {
+        if !self.roots.contains(&e) && self.memory.stored(e) {
             return Ok(self.load(e, view));
         }
         let node = graph.node(e);
@@ -545,8 +555,8 @@ impl Extents {
 /// The emitted function body.
 pub struct Emitted {
     pub statements: String,
-    /// The result, of the kernel's value type.
-    pub result: String,
+    /// The result of each tree, of the kernel's value type.
+    pub results: Vec<String>,
     pub reads: Vec<Read>,
     pub hole_is_plain: bool,
 }

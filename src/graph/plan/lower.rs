@@ -2,10 +2,11 @@
 //!
 //! Contractions, sums, random numbers and sources have kernels of their own. Elementwise operations and views are folded into the
 //! kernels that use them unless recomputing costs more than storing. A contraction or sum whose only user is one elementwise
-//! tree is folded into that tree's kernel as its core (an epilogue).
+//! tree is folded into that tree's kernel as its core (an epilogue). Sums of the same elements share one kernel (`join`).
 use super::super::view::{Domain, View};
 use super::super::{Expr, Graph, GraphError, Op, Result, Unary};
 use super::emit::{Emitter, Extents, Materialise, Memory};
+use super::join::join;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// One kernel of the plan.
@@ -15,9 +16,31 @@ pub struct KernelNode {
     pub root: Expr,
     /// The contraction, sum, source or random node at its heart; None for a purely elementwise kernel.
     pub core: Option<Expr>,
+    /// What a kernel of sums computes besides, each after what it reads of the others.
+    pub beside: Vec<Output>,
     pub stage: usize,
-    /// Expressions with memory that the kernel reads, operands of the core included.
+    /// Expressions with memory that the kernel reads, operands of the core included, its own results not.
     pub reads: Vec<Expr>,
+}
+
+/// A further result of a kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    pub root: Expr,
+    /// Its own sum, over the same axes of a tensor of the same shape; without one it is a tree over the results before it.
+    pub core: Option<Expr>,
+}
+
+impl KernelNode {
+    /// All that the kernel writes.
+    pub fn roots(&self) -> impl Iterator<Item = Expr> {
+        std::iter::once(self.root).chain(self.beside.iter().map(|o| o.root))
+    }
+    /// The sums at its heart, if it is a kernel of sums.
+    pub fn sums(&self) -> Vec<Expr> {
+        let others = self.beside.iter().filter_map(|o| o.core);
+        self.core.into_iter().chain(others).collect()
+    }
 }
 
 /// The decisions for one program.
@@ -135,12 +158,13 @@ impl<'g> Lowering<'g> {
             kernels.push(KernelNode {
                 root,
                 core,
+                beside: vec![],
                 stage,
                 reads,
             });
         }
         kernels.sort_by_key(|k| (k.stage, k.root));
-        lowering.kernels = kernels;
+        lowering.kernels = join(&lowering, kernels, max_reads);
         Ok(Ok(lowering))
     }
 
@@ -217,6 +241,18 @@ impl<'g> Lowering<'g> {
         let emitter = Emitter::new(self.graph, self, NOTHING, None, None, extents);
         let done = emitter.finish(input, &view)?;
         Ok(done.reads.iter().map(|r| r.expr).collect())
+    }
+
+    /// What a kernel of sums reads to compute the elements that it sums.
+    pub fn summed_reads(&self, node: &KernelNode) -> Vec<Expr> {
+        let reads = node.sums().into_iter().flat_map(|sum| {
+            let summed = self.graph.node(sum);
+            match &summed.op {
+                Op::Sum { axes } => self.dry_sum(summed.inputs[0], axes).unwrap_or_default(),
+                _ => vec![],
+            }
+        });
+        reads.collect()
     }
 
     /// root -> core: the contraction or sum that is computed inside each root's kernel.

@@ -83,7 +83,7 @@ pub fn schedule<'g>(
         .kernels
         .iter()
         .enumerate()
-        .map(|(k, n)| (n.root, k))
+        .flat_map(|(k, n)| n.roots().map(move |root| (root, k)))
         .collect();
     // Outputs that can be written in place, and those that need a copy at the end of their stage.
     let mut direct: HashMap<Expr, Region> = HashMap::new();
@@ -107,7 +107,7 @@ pub fn schedule<'g>(
             }
         }
     }
-    let roots = lowering.kernels.iter().map(|k| k.root);
+    let roots = lowering.kernels.iter().flat_map(|k| k.roots());
     let kept: HashSet<Expr> = roots.filter(|e| !direct.contains_key(e)).collect();
     let copied: Vec<Vec<Expr>> = copies
         .iter()
@@ -164,8 +164,10 @@ pub fn schedule<'g>(
                     last: at,
                 });
             }
-            let root = lowering.kernels[*k].root;
-            if kept.contains(&root) {
+            for root in lowering.kernels[*k].roots() {
+                if !kept.contains(&root) {
+                    continue;
+                }
                 index_of.insert(root, tensors.len());
                 tensors.push(Tensor {
                     words: words(graph.shape(root).numel(), storage.scalar(root)),
@@ -264,7 +266,7 @@ fn touches(
     match item {
         Item::Kernel(k) => {
             let kernel = &lowering.kernels[*k];
-            inside(&kernel.root) || kernel.reads.iter().any(inside)
+            kernel.roots().any(|root| inside(&root)) || kernel.reads.iter().any(inside)
         }
         Item::Cast(from) => inside(from),
         Item::Copy { from, to } => to.buffer == buffer || inside(from),
@@ -303,19 +305,26 @@ fn apart(
         let contraction = kernel
             .core
             .is_some_and(|c| is_contraction(&graph.node(c).op));
-        let written = indices.root.get(&kernel.root);
         let scratch = indices.scratch.get(&k);
-        for r in &kernel.reads {
-            let clash = contraction || storage.scalar(*r) != storage.scalar(kernel.root);
-            let copy = storage.copied(k).contains(r).then(|| indices.cast.get(r));
-            let read = [indices.root.get(r), copy.flatten()];
-            for &read in read.into_iter().flatten().filter(|_| clash) {
-                written.into_iter().for_each(|&w| separate(w, read));
-                scratch.into_iter().for_each(|&s| separate(s, read));
+        for root in kernel.roots() {
+            let written = indices.root.get(&root);
+            for r in &kernel.reads {
+                let clash = contraction || storage.scalar(*r) != storage.scalar(root);
+                let copy = storage.copied(k).contains(r).then(|| indices.cast.get(r));
+                let read = [indices.root.get(r), copy.flatten()];
+                for &read in read.into_iter().flatten().filter(|_| clash) {
+                    written.into_iter().for_each(|&w| separate(w, read));
+                    scratch.into_iter().for_each(|&s| separate(s, read));
+                }
             }
-        }
-        if let (Some(&written), Some(&scratch)) = (written, scratch) {
-            separate(written, scratch);
+            if let (Some(&written), Some(&scratch)) = (written, scratch) {
+                separate(written, scratch);
+            }
+            let others = kernel.roots().take_while(|other| *other != root);
+            let others = others.filter(|o| storage.scalar(*o) != storage.scalar(root));
+            for other in others.filter_map(|o| indices.root.get(&o)) {
+                written.into_iter().for_each(|&w| separate(w, *other));
+            }
         }
     }
     apart

@@ -9,6 +9,7 @@ mod contraction;
 mod emit;
 pub mod evaluate;
 mod functions;
+mod join;
 mod lower;
 mod memory;
 mod order;
@@ -317,7 +318,7 @@ fn kernel_of(
     };
     let op = &graph.node(core).op;
     match op {
-        Op::Sum { .. } => Ok(text::reduce(lowering, root, core, place, &env.target)),
+        Op::Sum { .. } => Ok(text::reduce(lowering, node, place, &env.target)),
         Op::Random {
             distribution,
             stream,
@@ -395,6 +396,25 @@ fn flops(graph: &Graph, core: Expr) -> u64 {
 fn bytes(lowering: &Lowering, k: usize, storage: &Storage) -> u64 {
     let node = &lowering.kernels[k];
     let of = |e: Expr, scalar: Scalar| lowering.graph.shape(e).numel() as u64 * scalar.bytes();
-    let reads = node.reads.iter().map(|&r| of(r, storage.operand(k, r)));
-    of(node.root, storage.scalar(node.root)) + reads.sum::<u64>()
+    // A kernel of expressions may read a part of a tensor: not more than it computes elements from.
+    let summed = node.sums().into_iter().filter_map(|sum| {
+        let node = lowering.graph.node(sum);
+        matches!(node.op, Op::Sum { .. }).then(|| lowering.graph.shape(node.inputs[0]).numel())
+    });
+    let contracts = node
+        .core
+        .is_some_and(|c| is_contraction(&lowering.graph.node(c).op));
+    let most = match contracts {
+        true => usize::MAX,
+        false => summed
+            .chain(node.roots().map(|e| lowering.graph.shape(e).numel()))
+            .max()
+            .unwrap_or(0),
+    };
+    let reads = node.reads.iter().map(|&r| {
+        let (whole, scalar) = (of(r, storage.operand(k, r)), storage.operand(k, r));
+        whole.min((most as u64).saturating_mul(scalar.bytes()))
+    });
+    let writes = node.roots().map(|e| of(e, storage.scalar(e)));
+    writes.sum::<u64>() + reads.sum::<u64>()
 }

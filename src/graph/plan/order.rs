@@ -28,12 +28,15 @@ pub fn stages(
             let stage = Stage {
                 lowering,
                 kept,
-                made: own.iter().map(|&k| (kernels[k].root, k)).collect(),
+                made: own
+                    .iter()
+                    .flat_map(|&k| kernels[k].roots().map(move |root| (root, k)))
+                    .collect(),
                 outlive: later.chain(copies).collect(),
                 earlier: kernels
                     .iter()
                     .filter(|k| k.stage < s)
-                    .map(|k| k.root)
+                    .flat_map(|k| k.roots())
                     .collect(),
                 own,
             };
@@ -113,6 +116,10 @@ impl Stage<'_, '_> {
             false => 0,
         }
     }
+    /// Elements that kernel k's results take.
+    fn taken(&self, k: usize) -> usize {
+        self.kernel(k).roots().map(|root| self.size(root)).sum()
+    }
     fn start(&self) -> Progress {
         let mut readers = HashMap::new();
         for &k in &self.own {
@@ -147,7 +154,7 @@ impl Stage<'_, '_> {
         let mut live: usize = inherited.into_iter().map(|&e| self.size(e)).sum();
         let mut peak = live;
         for &k in order {
-            live += self.size(self.kernel(k).root);
+            live += self.taken(k);
             peak = peak.max(live);
             live -= self.freed(k, &at);
             self.run(k, &mut at);
@@ -158,10 +165,11 @@ impl Stage<'_, '_> {
     /// runs as soon as it can.
     fn depth_first(&self, depth: &HashMap<usize, usize>, operands: Operands) -> Vec<usize> {
         let mut at = self.start();
-        let ends = |k: &usize| !at.readers.contains_key(&self.kernel(*k).root);
+        let read = |root: Expr| at.readers.contains_key(&root);
+        let ends = |k: &usize| !self.kernel(*k).roots().any(read);
         let mut stack: Vec<usize> = self.own.iter().copied().filter(ends).collect();
         stack.sort_by_key(|k| depth[k]);
-        let largest = self.own.iter().map(|&k| self.size(self.kernel(k).root));
+        let largest = self.own.iter().map(|&k| self.taken(k));
         let small = largest.max().unwrap_or(0) / SMALL;
         while let Some(&k) = stack.last() {
             if at.done.contains(&k) {
@@ -194,7 +202,7 @@ impl Stage<'_, '_> {
         makers.filter(|m| !at.done.contains(m)).collect()
     }
     fn eager(&self, small: usize, at: &Progress) -> Option<usize> {
-        let takes = |k: usize| self.size(self.kernel(k).root);
+        let takes = |k: usize| self.taken(k);
         self.own.iter().copied().find(|&k| {
             !at.done.contains(&k)
                 && self.missing(k, at).is_empty()

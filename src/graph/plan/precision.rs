@@ -45,10 +45,11 @@ impl Storage {
         let indices = indices(lowering);
         let summands = summands(lowering, outputs);
         for node in &lowering.kernels {
-            let e = node.root;
-            let kept = outputs.contains(&e) || indices.contains(&e) || summands.contains(&e);
-            if !kept && large(graph.shape(e)) && !writes_f32(graph, node) {
-                storage.half.insert(e);
+            for e in node.roots() {
+                let kept = outputs.contains(&e) || indices.contains(&e) || summands.contains(&e);
+                if !kept && large(graph.shape(e)) && !writes_f32(graph, node) {
+                    storage.half.insert(e);
+                }
             }
         }
         for (k, node) in lowering.kernels.iter().enumerate() {
@@ -101,12 +102,12 @@ fn writes_f32(graph: &Graph, node: &KernelNode) -> bool {
 /// What an output of the same size is made of element by element: a gradient that several passes add up to is rounded at no pass.
 fn summands(lowering: &Lowering, outputs: &HashSet<Expr>) -> HashSet<Expr> {
     let size = |e: Expr| lowering.graph.shape(e).numel();
-    let written = lowering
-        .kernels
-        .iter()
-        .filter(|n| outputs.contains(&n.root));
+    let written = lowering.kernels.iter().flat_map(|n| {
+        let outputs = n.roots().filter(|root| outputs.contains(root));
+        outputs.map(move |root| (root, &n.reads))
+    });
     written
-        .flat_map(|n| n.reads.iter().map(|&r| (n.root, r)))
+        .flat_map(|(root, reads)| reads.iter().map(move |&r| (root, r)))
         .filter(|&(root, read)| size(root) == size(read))
         .map(|(_, read)| read)
         .collect()

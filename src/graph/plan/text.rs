@@ -2,8 +2,8 @@
 use super::super::view::{Domain, View};
 use super::super::{Expr, Graph, Op};
 use super::Target;
-use super::emit::{Emitted, Emitter, Extents, Read};
-use super::lower::{Lowering, NOTHING, sum_view};
+use super::emit::{Emitted, Emitter, Extents, Materialise, Read};
+use super::lower::{KernelNode, Lowering, NOTHING, sum_view};
 use crate::gpu::Kernel;
 use crate::kernels::gemm::Epilogue;
 use crate::kernels::{Form, Scalar};
@@ -73,25 +73,36 @@ fn widened(text: &str, from: Element, wide: bool) -> String {
     }
 }
 
-/// `result` is the written region; it becomes the last binding, and tensors that lie in the same buffer are read through it.
-/// Its kernel has the immediates `count` and `inner` behind the offsets: the caller appends their values.
-fn bindings(
-    reads: &[Read],
-    place: &dyn Fn(Expr) -> Place,
-    result: Option<(Place, bool)>,
-) -> Bindings {
+/// What a kernel writes, `store_k` its region k, and whether it does so four elements at a time. Its buffers become the last
+/// bindings, and tensors that lie in one of them are read through it. Such a kernel has the immediates `count` and `inner` behind
+/// the offsets: the caller appends their values. An epilogue writes nothing itself.
+struct Results<'a> {
+    places: &'a [Place],
+    wide: bool,
+}
+
+fn bindings(reads: &[Read], place: &dyn Fn(Expr) -> Place, results: Results) -> Bindings {
+    let writes = !results.places.is_empty();
     let mut buffers: Vec<usize> = vec![];
     let mut elements: Vec<Element> = vec![];
     let mut places = vec![];
-    let mut out_wide = result.is_some_and(|(_, w)| w);
+    let mut written: Vec<(usize, Element)> = vec![];
+    for Place { region, scalar } in results.places {
+        if written.iter().all(|(buffer, _)| *buffer != region.buffer) {
+            let element = Element {
+                scalar: *scalar,
+                wide: results.wide,
+            };
+            written.push((region.buffer, element));
+        }
+    }
     for read in reads {
         let Place { region, scalar } = place(read.expr);
         places.push(place(read.expr));
-        if let Some((r, _)) = result
-            && r.region.buffer == region.buffer
-        {
-            debug_assert_eq!(r.scalar, scalar, "a buffer is written as one type");
-            out_wide |= read.wide;
+        let own = written.iter_mut().find(|(b, _)| *b == region.buffer);
+        if let Some((_, element)) = own {
+            debug_assert_eq!(element.scalar, scalar, "a buffer is written as one type");
+            element.wide |= read.wide;
             continue;
         }
         // Memory that holds numbers of both types is bound once as each.
@@ -107,15 +118,15 @@ fn bindings(
             }
         }
     }
-    let mut f16 = elements.iter().any(|e| e.scalar == Scalar::F16);
-    f16 |= result.is_some_and(|(r, _)| r.scalar == Scalar::F16);
+    let all = elements.iter().chain(written.iter().map(|(_, e)| e));
+    let f16 = all.into_iter().any(|e| e.scalar == Scalar::F16);
     let mut text = String::new();
-    if f16 && result.is_some() {
+    if f16 && writes {
         text.push_str("enable f16;\n");
     }
     for (k, element) in elements.iter().enumerate() {
         // An epilogue's buffers come behind those of the kernel that it is joined to.
-        let first = if result.is_some() { "" } else { "E_BINDING + " };
+        let first = if writes { "" } else { "E_BINDING + " };
         let (binding, ty) = (format!("{first}{k}u"), element.wgsl());
         let _ = writeln!(
             text,
@@ -123,33 +134,35 @@ fn bindings(
         );
     }
     let mut immediates = vec![];
-    let out = result.map(|(r, _)| Element {
-        scalar: r.scalar,
-        wide: out_wide,
-    });
-    if let (Some((Place { region, .. }, _)), Some(out)) = (result, out) {
-        let (binding, ty) = (buffers.len(), out.wgsl());
-        let _ = writeln!(
-            text,
-            "@group(0) @binding({binding}) var<storage, read_write> result: array<{ty}>;"
-        );
-        text.push_str("struct Offsets { ");
-        for k in 0..reads.len() {
-            let _ = write!(text, "o{k}: u32, ");
-            immediates.push(places[k].region.offset as u32);
+    if writes {
+        for (k, (buffer, element)) in written.iter().enumerate() {
+            let (binding, ty) = (buffers.len(), element.wgsl());
+            let _ = writeln!(
+                text,
+                "@group(0) @binding({binding}) var<storage, read_write> result{k}: array<{ty}>;"
+            );
+            buffers.push(*buffer);
         }
-        text.push_str("out: u32, count: u32, inner: u32 }\nvar<immediate> im: Offsets;\n");
-        immediates.push(region.offset as u32);
+        text.push_str("struct Offsets { ");
+        for (k, Place { region, .. }) in places.iter().enumerate() {
+            let _ = write!(text, "o{k}: u32, ");
+            immediates.push(region.offset as u32);
+        }
+        for (k, Place { region, .. }) in results.places.iter().enumerate() {
+            let _ = write!(text, "out{k}: u32, ");
+            immediates.push(region.offset as u32);
+        }
+        text.push_str("count: u32, inner: u32 }\nvar<immediate> im: Offsets;\n");
     }
     for (k, Place { region, scalar }) in places.iter().enumerate() {
         let bound = |b: &usize| buffers[*b] == region.buffer && elements[*b].scalar == *scalar;
-        let own = (0..buffers.len()).find(bound);
-        let (name, element) = match (own, out) {
-            (Some(b), _) => (format!("in{b}"), elements[b]),
-            (None, Some(out)) => ("result".to_string(), out),
-            (None, None) => unreachable!("what no input binds is read through the result"),
+        let own = written.iter().position(|(b, _)| *b == region.buffer);
+        let (name, element) = match (own, (0..elements.len()).find(bound)) {
+            (Some(w), _) => (format!("result{w}"), written[w].1),
+            (None, Some(b)) => (format!("in{b}"), elements[b]),
+            (None, None) => unreachable!("what no input binds is read through a result"),
         };
-        let base = if result.is_some() {
+        let base = if writes {
             format!("im.o{k}")
         } else if k < EPILOGUE_OFFSETS {
             immediates.push(region.offset as u32);
@@ -170,22 +183,27 @@ fn bindings(
             let _ = writeln!(text, "fn load_{k}(i: u32) -> f32 {{ return {one}; }}");
         }
     }
-    if let Some((Place { region, scalar }, wide)) = result {
+    for (k, Place { region, scalar }) in results.places.iter().enumerate() {
+        let own = written.iter().position(|(b, _)| *b == region.buffer);
+        let Some(own) = own else { continue };
+        let (wide, scalar) = (results.wide, *scalar);
         let v = match scalar {
             Scalar::F32 => "v".to_string(),
             Scalar::F16 => format!("{}(v)", Element { scalar, wide }.wgsl()),
         };
-        let store = match (wide, out_wide) {
-            (true, _) => format!("result[im.out / 4u + q] = {v};"),
-            (false, false) => format!("result[im.out + q] = {v};"),
-            (false, true) => format!("let a = im.out + q; result[a / 4u][a % 4u] = {v};"),
+        let store = match (wide, written[own].1.wide) {
+            (true, _) => format!("result{own}[im.out{k} / 4u + q] = {v};"),
+            (false, false) => format!("result{own}[im.out{k} + q] = {v};"),
+            (false, true) => {
+                format!("let a = im.out{k} + q; result{own}[a / 4u][a % 4u] = {v};")
+            }
         };
         let value = Element {
             scalar: Scalar::F32,
             wide,
         };
-        let _ = writeln!(text, "fn store(q: u32, v: {}) {{ {store} }}", value.wgsl());
-        buffers.push(region.buffer);
+        let ty = value.wgsl();
+        let _ = writeln!(text, "fn store_{k}(q: u32, v: {ty}) {{ {store} }}");
     }
     Bindings {
         text,
@@ -242,7 +260,11 @@ fn map(
             reduced: 1,
         },
     );
-    let declared = bindings(&body.reads, place, Some((result, wide)));
+    let results = Results {
+        places: &[result],
+        wide,
+    };
+    let declared = bindings(&body.reads, place, results);
     let values = if wide { count / 4 } else { count };
     let (lanes, items) = match target.form {
         Form::Cpu => (8, 4),
@@ -263,7 +285,7 @@ fn map(
         text,
         "alias value = {ty};\nconst WG = {lanes}u;\n\
          fn element(q: u32) -> value {{\n{start}{}  return {};\n}}\n{ELEMENTWISE}",
-        body.statements, body.result
+        body.statements, body.results[0]
     );
     Bound {
         kernel: Kernel {
@@ -279,23 +301,22 @@ fn map(
     }
 }
 
-/// A sum over axes with everything folded in before (`element`) and after (`finish`).
+/// Sums over the same axes with everything folded in before (`element`) and after (`finish`).
 pub fn reduce(
     lowering: &Lowering,
-    root: Expr,
-    core: Expr,
+    node: &KernelNode,
     place: &dyn Fn(Expr) -> Place,
     target: &Target,
 ) -> Bound {
     let Target { caps, form, .. } = target;
     let form = *form;
     let graph = lowering.graph;
-    let node = graph.node(core);
-    let Op::Sum { axes } = &node.op else {
+    let sums = node.sums();
+    let core = sums[0];
+    let Op::Sum { axes } = &graph.node(core).op else {
         unreachable!("the core of a reduction is a sum")
     };
-    let input = node.inputs[0];
-    let shape = graph.shape(input);
+    let shape = graph.shape(graph.node(core).inputs[0]);
     let (view, extents) = sum_view(shape, axes);
     // Lanes run along whichever domain holds the last axis in memory; few outputs leave nothing else to share out.
     let last = (0..shape.rank()).rev().find(|&a| shape[a] > 1);
@@ -314,64 +335,70 @@ pub fn reduce(
         let lanes = if form == Form::Cpu { 8 } else { 64 };
         (extents.out.is_multiple_of(4).then_some(Domain::Out), lanes)
     };
-    let mut before = emit(lowering, NOTHING, input, None, &view, wide, extents);
+    let summed: Vec<(Expr, View)> = sums
+        .iter()
+        .map(|&sum| (graph.node(sum).inputs[0], view.clone()))
+        .collect();
+    let mut before = Emitter::new(graph, lowering, NOTHING, None, wide, extents)
+        .finish_all(&summed)
+        .unwrap_or_else(emitted_before);
     let finish_wide = wide.filter(|d| *d == Domain::Out);
-    let after = if core == root {
-        Emitted {
-            statements: String::new(),
-            result: "acc".into(),
-            reads: vec![],
-            hole_is_plain: true,
-        }
-    } else {
-        let view = View::identity(graph.shape(root), Domain::Out);
-        let extents = Extents {
-            out: extents.out,
-            reduced: 1,
-        };
-        emit(
-            lowering,
-            root,
-            root,
-            Some(core),
-            &view,
-            finish_wide,
-            extents,
-        )
-    };
+    let after = finish_emitter(lowering, node, finish_wide)
+        .finish_all(&finish_trees(graph, node))
+        .unwrap_or_else(emitted_before);
     // Both bodies count their reads from zero: renumber the second one behind the first.
     let shift = before.reads.len();
-    let finish_text = renumber(&after, shift);
+    let mut finish_text = renumber(&after.statements, after.reads.len(), shift);
+    for (k, result) in after.results.iter().enumerate() {
+        let _ = writeln!(finish_text, "  store_{k}(o, {result});");
+    }
     before.reads.extend(after.reads.iter().cloned());
-    let declared = bindings(
-        &before.reads,
-        place,
-        Some((place(root), finish_wide.is_some())),
-    );
+    let places: Vec<Place> = node.roots().map(place).collect();
+    let results = Results {
+        places: &places,
+        wide: finish_wide.is_some(),
+    };
+    let declared = bindings(&before.reads, place, results);
     let mut text = declared.text;
     let value = if wide.is_some() { "vec4<f32>" } else { "f32" };
-    let quad = |name: &str| {
-        format!("  let {name} = q * 4u;\n  let {name}4 = vec4<u32>({name}) + {QUAD};\n")
+    let quad = |name: &str, from: &str| {
+        format!("  let {name} = {from} * 4u;\n  let {name}4 = vec4<u32>({name}) + {QUAD};\n")
     };
     let _ = write!(text, "alias value = {value};\nconst WG = {lanes}u;\n");
+    let element = made_of("sums", &before.results);
+    let parts = parts(sums.len());
     let (body, bounds, outputs_per_group) = if along_reduced {
         let (start, reduced) = match wide {
-            Some(_) => (quad("r"), extents.reduced / 4),
+            Some(_) => (quad("r", "q"), extents.reduced / 4),
             None => ("  let r = q;\n".to_string(), extents.reduced),
         };
-        let horizontal = if wide.is_some() {
-            "(v.x + v.y) + (v.z + v.w)"
-        } else {
-            "v"
-        };
+        text += &aggregate("sums", "value", "plus", sums.len());
+        text += &aggregate("totals", "f32", "plus_totals", sums.len());
+        let horizontal: Vec<String> = parts
+            .iter()
+            .map(|v| match wide {
+                Some(_) => format!("(v{v}.x + v{v}.y) + (v{v}.z + v{v}.w)"),
+                None => format!("v{v}"),
+            })
+            .collect();
+        let horizontal = made_of("totals", &horizontal);
         let _ = write!(
             text,
-            "fn horizontal(v: value) -> f32 {{ return {horizontal}; }}\n\
-             fn element(i: u32, q: u32) -> value {{\n{start}{}  return {};\n}}\n\
-             fn finish(acc: f32, i: u32) -> f32 {{\n{finish_text}}}\n",
-            before.statements, before.result
+            "fn horizontal(v: sums) -> totals {{ return {horizontal}; }}\n\
+             fn element(i: u32, q: u32) -> sums {{\n{start}{}  return {element};\n}}\n\
+             fn finish(acc: totals, o: u32) {{\n  let i = o;\n{finish_text}}}\n",
+            before.statements
         );
         let body = if subgroups {
+            let shuffled: Vec<String> = parts
+                .iter()
+                .map(|v| format!("subgroupShuffleXor(v{v}, mask)"))
+                .collect();
+            let _ = writeln!(
+                text,
+                "fn from_lane_xor(v: totals, mask: u32) -> totals {{ return {}; }}",
+                made_of("totals", &shuffled)
+            );
             REDUCE_ROW_SUBGROUP
         } else {
             REDUCE_ROW
@@ -379,14 +406,19 @@ pub fn reduce(
         (body, [extents.out, reduced], 1)
     } else {
         let (start, count) = match wide {
-            Some(_) => (quad("i"), extents.out / 4),
+            Some(_) => (quad("i", "q"), extents.out / 4),
             None => ("  let i = q;\n".to_string(), extents.out),
         };
+        let finish_start = match wide {
+            Some(_) => quad("i", "o"),
+            None => "  let i = o;\n".to_string(),
+        };
+        text += &aggregate("sums", "value", "plus", sums.len());
         let _ = write!(
             text,
-            "fn element(q: u32, r: u32) -> value {{\n{start}{}  return {};\n}}\n\
-             fn finish(acc: value, q: u32) -> value {{\n{start}{finish_text}}}\n",
-            before.statements, before.result
+            "fn element(q: u32, r: u32) -> sums {{\n{start}{}  return {element};\n}}\n\
+             fn finish(acc: sums, o: u32) {{\n{finish_start}{finish_text}}}\n",
+            before.statements
         );
         let outputs_per_group = lanes * if wide.is_some() { 4 } else { 1 };
         (REDUCE_COLUMN, [count, extents.reduced], outputs_per_group)
@@ -394,9 +426,13 @@ pub fn reduce(
     text.push_str(body);
     let mut immediates = declared.immediates;
     immediates.extend(bounds.map(|bound| bound as u32));
+    let mut label = format!("sum {}", summary(graph, node.root));
+    for other in &node.beside {
+        let _ = write!(label, ", {}", summary(graph, other.root));
+    }
     Bound {
         kernel: Kernel {
-            label: format!("sum {}", summary(graph, root)),
+            label,
             source: text.into(),
             grid: fold_grid(
                 extents.out.div_ceil(outputs_per_group),
@@ -405,6 +441,60 @@ pub fn reduce(
             immediates,
         },
         buffers: declared.buffers,
+    }
+}
+
+/// What a kernel of sums computes of their totals, each tree under the view of its own shape.
+pub fn finish_trees(graph: &Graph, node: &KernelNode) -> Vec<(Expr, View)> {
+    let identity = |e: Expr| (e, View::identity(graph.shape(e), Domain::Out));
+    node.roots().map(identity).collect()
+}
+
+/// The emitter of those trees.
+pub fn finish_emitter<'a>(
+    lowering: &'a Lowering<'a>,
+    node: &KernelNode,
+    wide: Option<Domain>,
+) -> Emitter<'a, Lowering<'a>> {
+    let graph = lowering.graph;
+    let extents = Extents {
+        out: graph.shape(node.root).numel(),
+        reduced: 1,
+    };
+    let sums = node.sums();
+    let holes = parts(sums.len()).into_iter().map(|p| format!("acc{p}"));
+    let holes = sums.into_iter().zip(holes).collect();
+    Emitter::new(graph, lowering, node.root, None, wide, extents)
+        .with_trees(node.roots().collect(), holes)
+}
+
+/// How the parts of an [`aggregate`] are selected.
+fn parts(count: usize) -> Vec<String> {
+    match count {
+        1 => vec![String::new()],
+        _ => (0..count).map(|k| format!(".s{k}")).collect(),
+    }
+}
+
+/// A type of `count` values, one alone without a wrapping, and their addition.
+fn aggregate(name: &str, of: &str, plus: &str, count: usize) -> String {
+    let declared = match count {
+        1 => format!("alias {name} = {of};\n"),
+        _ => {
+            let fields: Vec<String> = (0..count).map(|k| format!("s{k}: {of}")).collect();
+            format!("struct {name} {{ {} }}\n", fields.join(", "))
+        }
+    };
+    let parts = parts(count).into_iter();
+    let added: Vec<String> = parts.map(|p| format!("a{p} + b{p}")).collect();
+    let added = made_of(name, &added);
+    format!("{declared}fn {plus}(a: {name}, b: {name}) -> {name} {{ return {added}; }}\n")
+}
+
+fn made_of(aggregate: &str, parts: &[String]) -> String {
+    match parts {
+        [one] => one.clone(),
+        _ => format!("{aggregate}({})", parts.join(", ")),
     }
 }
 
@@ -429,13 +519,17 @@ pub fn epilogue(
     let body = Emitter::new(lowering.graph, lowering, root, Some(core), None, extents)
         .with_rows(rows)
         .finish(root, &view)
-        .unwrap_or_else(|m| unreachable!("expression {} was emitted in the dry run", m.0.index()));
-    let declared = bindings(&body.reads, place, None);
+        .unwrap_or_else(emitted_before);
+    let results = Results {
+        places: &[],
+        wide: false,
+    };
+    let declared = bindings(&body.reads, place, results);
     let mut wgsl = declared.text;
     let _ = write!(
         wgsl,
         "fn epilogue(acc: f32, i: u32) -> f32 {{\n{}  return {};\n}}\n",
-        body.statements, body.result
+        body.statements, body.results[0]
     );
     let hook = Epilogue {
         wgsl,
@@ -457,17 +551,22 @@ fn emit(
 ) -> Emitted {
     Emitter::new(lowering.graph, lowering, root, hole, wide, extents)
         .finish(start, view)
-        .unwrap_or_else(|m| unreachable!("expression {} was emitted in the dry run", m.0.index()))
+        .unwrap_or_else(emitted_before)
 }
 
-fn renumber(body: &Emitted, shift: usize) -> String {
-    let mut text = format!("{}  return {};\n", body.statements, body.result);
-    for k in (0..body.reads.len()).rev() {
+/// The statements with each of their reads `shift` positions further on.
+fn renumber(statements: &str, reads: usize, shift: usize) -> String {
+    let mut text = statements.to_string();
+    for k in (0..reads).rev() {
         for f in ["load_", "load4_"] {
             text = text.replace(&format!("{f}{k}("), &format!("{f}{}(", k + shift));
         }
     }
     text
+}
+
+fn emitted_before(Materialise(e): Materialise) -> Emitted {
+    unreachable!("expression {} was emitted in the dry run", e.index())
 }
 
 /// A short name of what a tree computes: its operations, outermost first.

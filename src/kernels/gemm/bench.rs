@@ -1,23 +1,73 @@
 //! Timing of the GEMM family on the shapes that GANs meet, for `gan-gpu bench kernels`.
 use super::{Call, ConvShape, GemmOp, Operand, Variant, lower};
 use crate::gpu::{AdapterClass, Buffer, Caps, Dispatch, Gpu, GpuError};
+use crate::kernels::timing::{self, time};
 use crate::kernels::{KernelError, Scalar};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One operation to time.
 #[derive(Debug, Clone)]
 pub struct BenchCase {
     /// Ends in f16 where the operands are stored so.
-    pub name: &'static str,
+    pub name: String,
     pub op: GemmOp,
     /// How A, B and C are stored.
     pub formats: [Scalar; 3],
 }
 
+impl BenchCase {
+    fn new(name: &str, op: GemmOp, format: Scalar) -> BenchCase {
+        BenchCase {
+            name: match format {
+                Scalar::F32 => name.to_string(),
+                Scalar::F16 => format!("{name} f16"),
+            },
+            op,
+            formats: [format; 3],
+        }
+    }
+    /// m x n = m x k times k x n.
+    fn matmul(name: &str, [m, n, k]: [u32; 3], [trans_a, trans_b]: [bool; 2]) -> BenchCase {
+        let op = GemmOp::Matmul {
+            m,
+            n,
+            k,
+            batch: 1,
+            trans_a,
+            trans_b,
+        };
+        BenchCase::new(name, op, Scalar::F32)
+    }
+    /// A DCGAN's convolution (4x4, stride 2) with its two gradients.
+    pub fn convolutions(name: &str, shape: ConvShape, format: Scalar) -> [BenchCase; 3] {
+        [
+            ("", GemmOp::Conv2d(shape)),
+            (" input grad", GemmOp::Conv2dInputGrad(shape)),
+            (" weight grad", GemmOp::Conv2dWeightGrad(shape)),
+        ]
+        .map(|(which, op)| BenchCase::new(&format!("{name}{which}"), op, format))
+    }
+}
+
+/// 4x4 windows at stride 2 over n images of `ci` channels and `size` pixels squared.
+pub fn dcgan_conv(n: u32, ci: u32, co: u32, size: u32) -> ConvShape {
+    ConvShape {
+        n,
+        ci,
+        h: size,
+        w: size,
+        co,
+        kh: 4,
+        kw: 4,
+        stride: [2, 2],
+        pad: [1, 1],
+    }
+}
+
 /// What one case took.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct BenchResult {
-    pub name: &'static str,
+    pub name: String,
     /// The variant's name.
     pub variant: String,
     /// The first dispatch, most of which is the driver compiling the shader, unless it was compiled before.
@@ -40,120 +90,31 @@ pub enum BenchError {
 /// Where a processor would take minutes: a square product, and layers of dcgan64 with batch 128, in f32 and, where the adapter
 /// has it, in f16.
 fn large_cases(caps: &Caps) -> Vec<BenchCase> {
-    let conv = |ci, co, size| ConvShape {
-        n: 128,
-        ci,
-        h: size,
-        w: size,
-        co,
-        kh: 4,
-        kw: 4,
-        stride: [2, 2],
-        pad: [1, 1],
-    };
-    let (wide, deep) = (conv(64, 128, 32), conv(256, 512, 8));
-    let ops = [
-        (
-            ["matmul 4096x4096x4096", "matmul 4096x4096x4096 f16"],
-            GemmOp::Matmul {
-                m: 4096,
-                n: 4096,
-                k: 4096,
-                batch: 1,
-                trans_a: false,
-                trans_b: false,
-            },
-        ),
-        (
-            [
+    let square = BenchCase::matmul("matmul 4096x4096x4096", [4096; 3], [false; 2]).op;
+    let mut all = vec![];
+    for format in [Scalar::F32, Scalar::F16] {
+        if format == Scalar::F16 && !caps.f16 {
+            continue;
+        }
+        all.push(BenchCase::new("matmul 4096x4096x4096", square, format));
+        for (name, shape) in [
+            (
                 "conv 64->128 32->16 batch 128",
-                "conv 64->128 32->16 batch 128 f16",
-            ],
-            GemmOp::Conv2d(wide),
-        ),
-        (
-            [
-                "conv 64->128 32->16 batch 128 input grad",
-                "conv 64->128 32->16 batch 128 input grad f16",
-            ],
-            GemmOp::Conv2dInputGrad(wide),
-        ),
-        (
-            [
-                "conv 64->128 32->16 batch 128 weight grad",
-                "conv 64->128 32->16 batch 128 weight grad f16",
-            ],
-            GemmOp::Conv2dWeightGrad(wide),
-        ),
-        (
-            [
-                "conv 256->512 8->4 batch 128",
-                "conv 256->512 8->4 batch 128 f16",
-            ],
-            GemmOp::Conv2d(deep),
-        ),
-        (
-            [
-                "conv 256->512 8->4 batch 128 input grad",
-                "conv 256->512 8->4 batch 128 input grad f16",
-            ],
-            GemmOp::Conv2dInputGrad(deep),
-        ),
-        (
-            [
-                "conv 256->512 8->4 batch 128 weight grad",
-                "conv 256->512 8->4 batch 128 weight grad f16",
-            ],
-            GemmOp::Conv2dWeightGrad(deep),
-        ),
-    ];
-    let formats = [Scalar::F32, Scalar::F16];
-    let formats = &formats[..if caps.f16 { 2 } else { 1 }];
-    ops.into_iter()
-        .flat_map(|(names, op)| {
-            names
-                .into_iter()
-                .zip(formats)
-                .map(move |(name, &format)| BenchCase {
-                    name,
-                    op,
-                    formats: [format; 3],
-                })
-        })
-        .collect()
+                dcgan_conv(128, 64, 128, 32),
+            ),
+            ("conv 256->512 8->4 batch 128", dcgan_conv(128, 256, 512, 8)),
+        ] {
+            all.extend(BenchCase::convolutions(name, shape, format));
+        }
+    }
+    all
 }
 
 /// The large ones first, then the layers of the MNIST networks with batch 64: forward, input gradient, weight gradient. GPUs
 /// begin with larger ones.
 pub fn bench_cases(caps: &Caps) -> Vec<BenchCase> {
-    let case = |name, op| BenchCase {
-        name,
-        op,
-        formats: [Scalar::F32; 3],
-    };
-    let matmul = |name, [m, n, k]: [u32; 3], [trans_a, trans_b]: [bool; 2]| {
-        let op = GemmOp::Matmul {
-            m,
-            n,
-            k,
-            batch: 1,
-            trans_a,
-            trans_b,
-        };
-        case(name, op)
-    };
-    let conv = |ci, co, size| ConvShape {
-        n: 64,
-        ci,
-        h: size,
-        w: size,
-        co,
-        kh: 4,
-        kw: 4,
-        stride: [2, 2],
-        pad: [1, 1],
-    };
-    let (first, second) = (conv(1, 64, 28), conv(64, 128, 14));
+    let matmul = BenchCase::matmul;
+    let conv = |name, shape| BenchCase::convolutions(name, shape, Scalar::F32);
     let (plain, trans_a, trans_b) = ([false, false], [true, false], [false, true]);
     let mut all = match caps.class {
         AdapterClass::Software => Vec::new(),
@@ -164,24 +125,10 @@ pub fn bench_cases(caps: &Caps) -> Vec<BenchCase> {
         matmul("linear 784->1024", [1024, 64, 784], plain),
         matmul("linear 784->1024 input grad", [784, 64, 1024], trans_a),
         matmul("linear 784->1024 weight grad", [1024, 784, 64], trans_b),
-        case("conv 64->128 14->7", GemmOp::Conv2d(second)),
-        case(
-            "conv 64->128 14->7 input grad",
-            GemmOp::Conv2dInputGrad(second),
-        ),
-        case(
-            "conv 64->128 14->7 weight grad",
-            GemmOp::Conv2dWeightGrad(second),
-        ),
-        case("conv 1->64 28->14", GemmOp::Conv2d(first)),
-        case(
-            "conv 1->64 28->14 input grad",
-            GemmOp::Conv2dInputGrad(first),
-        ),
-        case(
-            "conv 1->64 28->14 weight grad",
-            GemmOp::Conv2dWeightGrad(first),
-        ),
+    ]);
+    all.extend(conv("conv 64->128 14->7", dcgan_conv(64, 64, 128, 14)));
+    all.extend(conv("conv 1->64 28->14", dcgan_conv(64, 1, 64, 28)));
+    all.extend([
         matmul("linear 100->6272", [6272, 64, 100], plain),
         matmul("linear 100->6272 weight grad", [6272, 100, 64], trans_b),
         matmul("linear 6272->1", [1, 64, 6272], plain),
@@ -204,25 +151,16 @@ pub fn run(
     variant: Variant,
     budget: Duration,
 ) -> Result<BenchResult, BenchError> {
-    const SUBMISSION: Duration = Duration::from_millis(50);
     let bench = Bench::new(gpu, &case.op, case.formats, variant)?;
     let first = bench.seconds(1)?;
-    let once = bench.seconds(1)?;
-    let repeats = (SUBMISSION.as_secs_f64() / once.max(1e-6)).clamp(1.0, 1000.0) as usize;
-    let start = Instant::now();
-    let mut seconds = Vec::new();
-    while seconds.len() < 3 || start.elapsed() < budget {
-        seconds.push(bench.seconds(repeats)? / repeats as f64);
-    }
-    seconds.sort_by(f64::total_cmp);
-    let median = seconds[seconds.len() / 2];
+    let timing = time(gpu, &bench.dispatches, budget)?;
     Ok(BenchResult {
-        name: case.name,
+        name: case.name.clone(),
         variant: variant.to_string(),
         first_s: first,
-        ms_median: median * 1e3,
-        ms_min: seconds[0] * 1e3,
-        gflops: case.op.flops() as f64 / median / 1e9,
+        ms_median: timing.median_s * 1e3,
+        ms_min: timing.min_s * 1e3,
+        gflops: case.op.flops() as f64 / timing.median_s / 1e9,
     })
 }
 
@@ -266,10 +204,7 @@ impl Bench {
 
     /// Of one submission of `repeats` executions.
     pub fn seconds(&self, repeats: usize) -> Result<f64, GpuError> {
-        let start = Instant::now();
-        let all = std::iter::repeat_n(&self.dispatches, repeats).flatten();
-        self.gpu.wait(&self.gpu.submit(all)?)?;
-        Ok(start.elapsed().as_secs_f64())
+        timing::seconds(&self.gpu, &self.dispatches, repeats)
     }
 }
 
@@ -332,7 +267,7 @@ mod tests {
         let formats = [[Scalar::F32; 3], [Scalar::F16; 3]];
         for formats in &formats[..if gpu.caps().f16 { 2 } else { 1 }] {
             let case = BenchCase {
-                name: "small",
+                name: "small".into(),
                 op,
                 formats: *formats,
             };

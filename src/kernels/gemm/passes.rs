@@ -10,6 +10,7 @@ use std::ops::Range;
 const PACK: &str = include_str!("../../../shaders/gemm_pack_phases.wgsl");
 const SPLITS: &str = include_str!("../../../shaders/gemm_splits.wgsl");
 const TAPS: &str = include_str!("../../../shaders/gemm_taps.wgsl");
+const WALK: &str = include_str!("../../../shaders/lib/gemm_walk.wgsl");
 
 /// Puts the weights of each stride phase in `range` together, [phase, ci, (co, jh, jw)], from `packed_offset` on.
 pub(super) fn pack_phases(
@@ -35,7 +36,14 @@ pub(super) fn pack_phases(
     im.0.check(NAME)?;
     let types = element_types([("a_elem", w), ("c_elem", packed)], &Epilogue::default());
     let declaration = im.0.declaration();
-    let texts = [types.as_str(), &declaration, &constants, PACK, PHASE_TAPS];
+    let texts = [
+        types.as_str(),
+        &declaration,
+        &constants,
+        WALK,
+        PACK,
+        PHASE_TAPS,
+    ];
     Ok(Kernel {
         label: format!("gemm_pack_phases {NAME}"),
         source: shader::join(&texts).into(),
@@ -144,7 +152,12 @@ fn finish(
     im.check(op.name())?;
     let types = element_types([("c_elem", c)], epilogue);
     let declaration = im.declaration();
-    let mut all = vec![types.as_str(), &declaration, "const E_BINDING = 2u;\n"];
+    let mut all = vec![
+        types.as_str(),
+        &declaration,
+        "const E_BINDING = 2u;\n",
+        WALK,
+    ];
     all.extend_from_slice(texts);
     all.push(&epilogue.wgsl);
     Ok(Kernel {

@@ -62,29 +62,58 @@ fn check_eps(d: &Declare, eps: f64) -> Result<()> {
     d.mismatch("an eps above 0", eps)
 }
 
-/// The mean over `axes`, x - mean, the sum of its squares and how many values each went over.
+/// One in how many of the values tells roughly where they lie.
+const SHIFT_FROM: usize = 16;
+
+/// The first two moments over `axes` from two sums that do not need each other, so that one pass over x takes both, and one pass
+/// over x and the gradient takes both sums of the backward pass.
 ///
-/// The mean goes first (two passes): E x^2 - (E x)^2 loses every digit when the mean is large against the spread. It is a
-/// quotient, as a product with 1/count would shift a large mean by that constant's rounding.
-struct Centred {
+/// E x^2 - (E x)^2 loses every digit when the mean is large against the spread; E u^2 - (E u)^2 with u = x - k does not while k is
+/// near the mean. k is the mean of the first sixteenth of the values: by Cauchy and Schwarz (k - mean)^2 <= 16 variance whatever the
+/// values are, so at worst the rounding errors of the sums grow 17-fold. k is a constant to the gradient: neither moment depends on it.
+struct Moments {
+    /// u = x - k.
+    shifted: Expr,
+    /// E u = mean - k.
+    offset: Expr,
     mean: Expr,
-    centred: Expr,
-    squares: Expr,
-    count: f32,
+    /// Biased.
+    variance: Expr,
+    /// How many values each went over.
+    count: usize,
 }
-fn centre(g: &mut Graph, x: Expr, axes: &[usize]) -> GraphResult<Centred> {
-    let sum = g.sum(x, axes)?;
-    let count = (g.shape(x).numel() / g.shape(sum).numel()) as f32;
-    let mean = divide(g, sum, count)?;
-    let centred = g.sub(x, mean)?;
-    let squared = g.square(centred)?;
-    let squares = g.sum(squared, axes)?;
-    Ok(Centred {
-        mean,
-        centred,
-        squares,
-        count,
+fn moments(g: &mut Graph, x: Expr, axes: &[usize]) -> GraphResult<Moments> {
+    let shape = g.shape(x).clone();
+    let mut few = shape.to_vec();
+    if let Some(&axis) = axes.first() {
+        few[axis] = few[axis].div_ceil(SHIFT_FROM);
+    }
+    let few = g.slice(x, &vec![0; shape.rank()], &few)?;
+    let shift = mean(g, few, axes)?;
+    let shift = g.stop_gradient(shift);
+    let shifted = g.sub(x, shift)?;
+    let squared = g.square(shifted)?;
+    let offset = mean(g, shifted, axes)?;
+    let second = mean(g, squared, axes)?;
+    let square = g.square(offset)?;
+    // Rounding must not make it negative where all values are the same.
+    let variance = g.sub(second, square)?;
+    let zero = g.scalar(0.0);
+    let variance = g.max(variance, zero)?;
+    Ok(Moments {
+        mean: g.add(shift, offset)?,
+        count: shape.numel() / g.shape(offset).numel(),
+        shifted,
+        offset,
+        variance,
     })
+}
+
+/// A quotient, as a product with 1/count would shift a large mean by that constant's rounding.
+fn mean(g: &mut Graph, x: Expr, axes: &[usize]) -> GraphResult<Expr> {
+    let sum = g.sum(x, axes)?;
+    let count = g.shape(x).numel() / g.shape(sum).numel();
+    divide(g, sum, count as f32)
 }
 
 fn divide(g: &mut Graph, a: Expr, by: f32) -> GraphResult<Expr> {
@@ -121,28 +150,40 @@ impl BatchNorm {
         let axes: Vec<usize> = (1..shape.rank()).collect();
         let weight = g.reshape(weight, per_channel.clone())?;
         let bias = g.reshape(bias, per_channel.clone())?;
-        let (centred, variance, updates) = match mode {
+        // y = from scale + shift, with one division per channel instead of one per element.
+        let (from, offset, variance, updates) = match mode {
             Mode::Train => {
-                let c = centre(g, x, &axes)?;
-                let variance = divide(g, c.squares, c.count)?;
-                let unbiased = divide(g, c.squares, c.count - 1.0)?;
-                let mean = g.reshape(c.mean, [shape[0]])?;
+                let m = moments(g, x, &axes)?;
+                let unbiased = m.count as f32 / (m.count as f32 - 1.0);
+                let unbiased = g.scale(m.variance, unbiased)?;
+                let mean = g.reshape(m.mean, [shape[0]])?;
                 let unbiased = g.reshape(unbiased, [shape[0]])?;
                 let new_mean = move_towards(g, running_mean, mean, self.momentum)?;
                 let new_var = move_towards(g, running_var, unbiased, self.momentum)?;
-                (c.centred, variance, Some([new_mean, new_var]))
+                (
+                    m.shifted,
+                    Some(m.offset),
+                    m.variance,
+                    Some([new_mean, new_var]),
+                )
             }
             Mode::Eval => {
                 let mean = g.reshape(running_mean, per_channel.clone())?;
                 let variance = g.reshape(running_var, per_channel)?;
-                (g.sub(x, mean)?, variance, None)
+                (g.sub(x, mean)?, None, variance, None)
             }
         };
-        // One division per channel instead of one per element.
         let deviation = deviation(g, variance, self.eps)?;
         let scale = g.div(weight, deviation)?;
-        let y = g.mul(centred, scale)?;
-        Ok((g.add(y, bias)?, updates))
+        let shift = match offset {
+            Some(offset) => {
+                let moved = g.mul(offset, scale)?;
+                g.sub(bias, moved)?
+            }
+            None => bias,
+        };
+        let y = g.mul(from, scale)?;
+        Ok((g.add(y, shift)?, updates))
     }
 }
 
@@ -188,10 +229,11 @@ impl LayerNorm {
     fn write(&self, g: &mut Graph, x: Expr, affine: Option<[Expr; 2]>) -> GraphResult<Expr> {
         let shape = g.shape(x).clone();
         let axes: Vec<usize> = (0..shape.rank()).filter(|&i| i != 1).collect();
-        let c = centre(g, x, &axes)?;
-        let variance = divide(g, c.squares, c.count)?;
-        let deviation = deviation(g, variance, self.eps)?;
-        let y = g.div(c.centred, deviation)?;
+        let m = moments(g, x, &axes)?;
+        let deviation = deviation(g, m.variance, self.eps)?;
+        let offset = g.div(m.offset, deviation)?;
+        let y = g.div(m.shifted, deviation)?;
+        let y = g.sub(y, offset)?;
         let Some([weight, bias]) = affine else {
             return Ok(y);
         };

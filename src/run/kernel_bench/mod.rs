@@ -4,9 +4,10 @@ mod plans;
 mod products;
 
 use super::session::EngineError;
-use crate::gpu::{Buffer, CacheFolder, Dispatch, Gpu, GpuError, Kernel};
+use crate::gpu::{Buffer, CacheFolder, Gpu, GpuError, Kernel};
+use crate::kernels::timing::{seconds, time};
 use serde::Serialize;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One kernel, or the kernels of one small plan, with operands and what must come out.
 pub struct Case {
@@ -133,8 +134,6 @@ pub struct Builder {
 /// Makes a case for this adapter; errors are the kernel's own words.
 pub type Build = Box<dyn Fn(&Gpu) -> Result<Case, String>>;
 
-const SUBMISSION: Duration = Duration::from_millis(50);
-
 /// Runs a case once for its check, then for about `budget`.
 ///
 /// # Errors
@@ -157,20 +156,12 @@ pub fn run(gpu: &Gpu, builder: &Builder, budget: Duration) -> Result<KernelResul
         })
         .collect::<Result<Vec<_>, _>>()
         .map_err(device)?;
-    let first_s = time(gpu, &dispatches, 1).map_err(device)?;
+    let first_s = seconds(gpu, &dispatches, 1).map_err(device)?;
     let output = &buffers[case.output];
     let got = gpu.download(output, 0..output.bytes()).map_err(device)?;
     let checked = (case.check)(&got);
 
-    let once = time(gpu, &dispatches, 1).map_err(device)?;
-    let repeats = (SUBMISSION.as_secs_f64() / once.max(1e-6)).clamp(1.0, 1000.0) as usize;
-    let begun = Instant::now();
-    let mut seconds = Vec::new();
-    while seconds.len() < 3 || begun.elapsed() < budget {
-        seconds.push(time(gpu, &dispatches, repeats).map_err(device)? / repeats as f64);
-    }
-    seconds.sort_by(f64::total_cmp);
-    let median = seconds[seconds.len() / 2];
+    let timing = time(gpu, &dispatches, budget).map_err(device)?;
     let labels: Vec<&str> = case
         .launches
         .iter()
@@ -182,11 +173,11 @@ pub fn run(gpu: &Gpu, builder: &Builder, budget: Duration) -> Result<KernelResul
         kernel: labels.join("; "),
         adapter: gpu.report().name.clone(),
         first_s,
-        ms_median: median * 1e3,
-        ms_min: seconds[0] * 1e3,
-        n: seconds.len(),
-        gflop_s: case.flops as f64 / median / 1e9,
-        gb_s: case.bytes as f64 / median / 1e9,
+        ms_median: timing.median_s * 1e3,
+        ms_min: timing.min_s * 1e3,
+        n: timing.samples,
+        gflop_s: case.flops as f64 / timing.median_s / 1e9,
+        gb_s: case.bytes as f64 / timing.median_s / 1e9,
         max_error: checked.max_error,
         compared: checked.compared,
         wrong: checked.wrong,
@@ -203,15 +194,6 @@ fn buffer(gpu: &Gpu, operand: &Operand) -> Result<Buffer, GpuError> {
             gpu.buffer_from("result", bytemuck::cast_slice(&vec![f32::NAN; *count]))
         }
     }
-}
-
-/// Seconds of one submission of all dispatches, `repeats` times.
-fn time(gpu: &Gpu, dispatches: &[Dispatch], repeats: usize) -> Result<f64, GpuError> {
-    let begun = Instant::now();
-    let all = std::iter::repeat_n(dispatches, repeats).flatten();
-    let submission = gpu.submit(all)?;
-    gpu.wait(&submission)?;
-    Ok(begun.elapsed().as_secs_f64())
 }
 
 /// `count` values in [low, high), the same for the same salt.

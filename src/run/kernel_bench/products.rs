@@ -2,8 +2,8 @@
 use super::{Builder, Case, Checked, Operand, values};
 use crate::data::rng::Stream;
 use crate::gpu::{Caps, Gpu};
-use crate::kernels::gemm::bench::{BenchCase, bench_cases};
-use crate::kernels::gemm::{self, Call, ConvShape, GemmOp, Pass, Variant, lower, reference};
+use crate::kernels::gemm::bench::{BenchCase, bench_cases, dcgan_conv};
+use crate::kernels::gemm::{self, Call, Pass, Variant, lower, reference};
 use crate::kernels::{Form, Scalar};
 use half::f16;
 
@@ -19,7 +19,7 @@ pub fn builders(gpu: &Gpu, all_variants: bool) -> Vec<Builder> {
         for variant in variants(gpu.caps(), &case, all_variants) {
             let case = case.clone();
             all.push(Builder {
-                name: case.name.to_string(),
+                name: case.name.clone(),
                 variant: variant.to_string(),
                 build: Box::new(move |gpu| build(gpu, &case, variant)),
             });
@@ -46,48 +46,19 @@ fn variants(caps: &Caps, case: &BenchCase, all: bool) -> Vec<Variant> {
     variants
 }
 
-fn dcgan64() -> Vec<BenchCase> {
-    let shape = |ci, co, size| ConvShape {
-        n: DCGAN64_BATCH,
-        ci,
-        h: size,
-        w: size,
-        co,
-        kh: 4,
-        kw: 4,
-        stride: [2, 2],
-        pad: [1, 1],
-    };
-    let case = |name, op| BenchCase {
-        name,
-        op,
-        formats: [Scalar::F32; 3],
-    };
-    let (wide, deep) = (shape(64, 128, 32), shape(256, 512, 8));
-    vec![
-        case("conv 64->128 32->16", GemmOp::Conv2d(wide)),
-        case(
-            "conv 64->128 32->16 input grad",
-            GemmOp::Conv2dInputGrad(wide),
-        ),
-        case(
-            "conv 64->128 32->16 weight grad",
-            GemmOp::Conv2dWeightGrad(wide),
-        ),
-        case("conv 256->512 8->4", GemmOp::Conv2d(deep)),
-        case(
-            "conv 256->512 8->4 input grad",
-            GemmOp::Conv2dInputGrad(deep),
-        ),
-        case(
-            "conv 256->512 8->4 weight grad",
-            GemmOp::Conv2dWeightGrad(deep),
-        ),
-    ]
+fn dcgan64() -> impl Iterator<Item = BenchCase> {
+    let layers = [
+        ("conv 64->128 32->16", [64, 128, 32]),
+        ("conv 256->512 8->4", [256, 512, 8]),
+    ];
+    layers.into_iter().flat_map(|(name, [ci, co, size])| {
+        let shape = dcgan_conv(DCGAN64_BATCH, ci, co, size);
+        BenchCase::convolutions(name, shape, Scalar::F32)
+    })
 }
 
 fn build(gpu: &Gpu, case: &BenchCase, variant: Variant) -> Result<Case, String> {
-    let BenchCase { op, formats, .. } = *case;
+    let BenchCase { op, formats, name } = case.clone();
     let call = Call {
         formats,
         ..Call::plain(&op)
@@ -132,7 +103,7 @@ fn build(gpu: &Gpu, case: &BenchCase, variant: Variant) -> Result<Case, String> 
         .map(|(len, f)| len * f.bytes())
         .sum();
     Ok(Case {
-        name: case.name.to_string(),
+        name,
         variant: variant.to_string(),
         launches: launches.collect(),
         operands,

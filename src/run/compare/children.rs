@@ -1,0 +1,126 @@
+//! Several runs at once, each in a process of its own.
+//!
+//! A software adapter spends every core on one small network and gains little by it: two processes of one thread each get more done.
+//! A child that loses its standard input stops with a checkpoint: so do all of them when the parent is interrupted or killed.
+use super::record::{Record, Status};
+use super::{CompareError, Planned};
+use crate::run::interrupt::{EXIT_CODE, Interrupt};
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// How often children are looked at.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Threads of Mesa's software rasteriser, in the environment of a process.
+const SOFTWARE_THREADS: &str = "LP_NUM_THREADS";
+
+struct Working<'a> {
+    planned: &'a Planned,
+    child: Child,
+}
+
+/// Runs up to `jobs` children at once: `command` makes the one for a run. `told` hears of each that ends. `false` if an interrupt
+/// ended it.
+///
+/// # Errors
+/// [`CompareError::Child`] for the first that fails; the others are stopped, with checkpoints.
+pub fn run(
+    runs: &[Planned],
+    jobs: usize,
+    command: &dyn Fn(&Planned) -> Command,
+    interrupt: &Interrupt,
+    told: &mut dyn FnMut(&Planned, &Record),
+) -> Result<bool, CompareError> {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let mut waiting = runs.iter();
+    let mut working: Vec<Working> = vec![];
+    let mut failed = None;
+    loop {
+        let stopping = interrupt.requested() || failed.is_some();
+        while !stopping && working.len() < jobs {
+            let Some(planned) = waiting.next() else { break };
+            let mut command = command(planned);
+            if std::env::var_os(SOFTWARE_THREADS).is_none() {
+                command.env(SOFTWARE_THREADS, (cores / jobs).max(1).to_string());
+            }
+            let child = command
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .spawn()
+                .map_err(|source| CompareError::Io {
+                    path: command.get_program().into(),
+                    source,
+                });
+            match child {
+                Ok(child) => working.push(Working { planned, child }),
+                Err(error) => failed = Some(error),
+            }
+        }
+        if working.is_empty() {
+            break;
+        }
+        if interrupt.requested() || failed.is_some() {
+            for work in &mut working {
+                drop(work.child.stdin.take());
+            }
+        }
+        let mut still = vec![];
+        for mut work in working {
+            match work.child.try_wait() {
+                Ok(None) => still.push(work),
+                Ok(Some(status)) => {
+                    let code = status.code();
+                    let known = [Some(0), Some(4), Some(i32::from(EXIT_CODE))].contains(&code);
+                    let record = Record::read(work.planned)?;
+                    match record.filter(|_| known) {
+                        Some(record) => told(work.planned, &record),
+                        // Interrupted before its first step.
+                        None if code == Some(i32::from(EXIT_CODE)) => {}
+                        None => {
+                            failed.get_or_insert(CompareError::Child {
+                                variant: work.planned.variant.clone(),
+                                seed: work.planned.seed,
+                                status: status.to_string(),
+                            });
+                        }
+                    }
+                }
+                Err(source) => {
+                    failed.get_or_insert(CompareError::Io {
+                        path: work.planned.folder.clone(),
+                        source,
+                    });
+                }
+            }
+        }
+        working = still;
+        if !working.is_empty() {
+            std::thread::sleep(POLL);
+        }
+    }
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(!interrupt.requested()),
+    }
+}
+
+/// In a child: the end of standard input is a request to stop.
+pub fn stop_with_parent(interrupt: &Interrupt) {
+    let interrupt = interrupt.clone();
+    std::thread::spawn(move || {
+        let mut bytes = [0; 64];
+        let mut stdin = std::io::stdin();
+        while matches!(stdin.read(&mut bytes), Ok(n) if n > 0) {}
+        interrupt.request();
+    });
+}
+
+/// The exit code of a child that did what `record` says.
+pub fn exit_code(record: &Record) -> u8 {
+    match record.status {
+        Status::Finished => 0,
+        Status::Diverged { .. } => 4,
+        Status::Interrupted | Status::Started => EXIT_CODE,
+    }
+}

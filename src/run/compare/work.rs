@@ -1,0 +1,320 @@
+//! One run of a comparison: trained to the end of its budget, gone on with where it stopped, measured.
+use super::record::{Record, Status};
+use super::results;
+use super::{CompareError, Comparison, Planned};
+use crate::metrics::Samples;
+use crate::run::checkpoint::{Checkpoint, CheckpointStore};
+use crate::run::classifier::Classifier;
+use crate::run::config::TrainConfig;
+use crate::run::error::RunError;
+use crate::run::eval;
+use crate::run::folder::RunFolder;
+use crate::run::interrupt::Interrupt;
+use crate::run::pictures::reference;
+use crate::run::progress::{Progress, Reporter, Start};
+use crate::run::session::{Engine, EngineError, Sampler};
+use crate::run::summary::{Outcome, Summary};
+use crate::run::tensors::{Tensor, TensorFile, write_atomic};
+use crate::run::train::{self, Clock, Job, Place, Surroundings};
+use std::path::Path;
+use std::time::Duration;
+
+/// Opens something on a device for a configuration.
+pub type Open<'a, T> = &'a dyn Fn(&TrainConfig) -> Result<Box<T>, EngineError>;
+
+/// Where engines come from.
+pub struct Engines<'a> {
+    pub train: Open<'a, dyn Engine>,
+    pub sample: Open<'a, dyn Sampler>,
+    /// Opens a classifier's file.
+    pub judge: &'a dyn Fn(&TrainConfig, &Path) -> Result<Classifier, RunError>,
+}
+
+/// Trains a planned run as far as its budget goes and measures it. A run that is over is only measured, where that is missing. Divergence
+/// and interruption are no errors: the record says so.
+///
+/// # Errors
+/// What the engine, the disk or the configuration refuses; the variant and the seed are named.
+pub fn run(
+    plan: &Comparison,
+    planned: &Planned,
+    engines: &Engines,
+    around: Surroundings,
+) -> Result<Record, CompareError> {
+    let before = Record::read(planned)?;
+    let record = match before {
+        Some(record) if record.is_over() => record,
+        before => train(planned, before, engines, around)?,
+    };
+    if record.status == Status::Finished && !results::is_measured(plan, planned)? {
+        measure(plan, planned, engines).map_err(|source| of_run(planned, source))?;
+    }
+    Ok(record)
+}
+
+fn of_run(planned: &Planned, source: RunError) -> CompareError {
+    CompareError::Run {
+        variant: planned.variant.clone(),
+        seed: planned.seed,
+        source: Box::new(source),
+    }
+}
+
+fn train(
+    planned: &Planned,
+    before: Option<Record>,
+    engines: &Engines,
+    around: Surroundings,
+) -> Result<Record, CompareError> {
+    let place = place(planned, before.is_some())?;
+    let record = match (&place, before) {
+        (Place::Resume { .. }, Some(record)) => record,
+        _ => Record::new(planned),
+    };
+    let mut config = planned.config.clone();
+    if let Some(limit) = config.budget.max_time_s {
+        config.budget.max_time_s = Some(time_left(limit, record.seconds));
+    }
+    let job = Job {
+        reference: reference(&config),
+        config,
+        place,
+    };
+    let Surroundings {
+        reporter,
+        interrupt,
+        clock,
+    } = around;
+    let mut recorder = Recorder {
+        before: record.seconds,
+        record,
+        elapsed: Duration::ZERO,
+        folder: &planned.folder,
+        inner: reporter,
+        failed: None,
+    };
+    let trained = train::run(
+        &job,
+        |config| (engines.train)(config),
+        Surroundings {
+            reporter: &mut recorder,
+            interrupt,
+            clock,
+        },
+    );
+    recorder.end(trained).map_err(|source| match source {
+        RecordError::Run(source) => of_run(planned, source),
+        RecordError::Record(error) => error,
+    })
+}
+
+/// Seconds of a budget that are not spent yet, rounded up; at least one, which is what training takes.
+fn time_left(limit: u64, spent: f64) -> u64 {
+    (limit as f64 - spent).ceil().max(1.0) as u64
+}
+
+/// Where the run goes on, or a new folder. What a killed process left without a checkpoint is removed: the folder's name is the hash of
+/// this run, so nothing else lies there.
+fn place(planned: &Planned, started: bool) -> Result<Place, CompareError> {
+    if started && let Ok(folder) = RunFolder::open(&planned.folder) {
+        let store = CheckpointStore::new(folder.checkpoints(), 0);
+        if let Ok(checkpoint) = store.latest() {
+            return Ok(Place::Resume { folder, checkpoint });
+        }
+    }
+    if planned.folder.exists() {
+        std::fs::remove_dir_all(&planned.folder).map_err(|source| CompareError::Io {
+            path: planned.folder.clone(),
+            source,
+        })?;
+    }
+    Ok(Place::New {
+        out: Some(planned.folder.clone()),
+        runs: planned.folder.clone(),
+        label: String::new(),
+    })
+}
+
+/// Keeps the record true while a run is trained: as of its last checkpoint.
+struct Recorder<'a> {
+    record: Record,
+    /// Seconds spent by earlier invocations.
+    before: f64,
+    elapsed: Duration,
+    folder: &'a Path,
+    inner: &'a mut dyn Reporter,
+    failed: Option<CompareError>,
+}
+
+enum RecordError {
+    Run(RunError),
+    Record(CompareError),
+}
+
+impl Recorder<'_> {
+    fn write(&mut self) {
+        if let Err(error) = self.record.write(self.folder) {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    /// The record of a run that has ended one way or another.
+    fn end(mut self, trained: Result<Summary, RunError>) -> Result<Record, RecordError> {
+        self.record.seconds = self.before + self.elapsed.as_secs_f64();
+        match trained {
+            Ok(summary) => {
+                self.record.status = match summary.outcome {
+                    Outcome::Finished | Outcome::TimeLimit => Status::Finished,
+                    Outcome::Interrupted => Status::Interrupted,
+                };
+                self.record.steps = summary.steps;
+                self.record.images_seen = summary.images_seen;
+                self.record.seconds = self.before + summary.wall_s;
+            }
+            Err(error @ RunError::Diverged { .. }) => {
+                let RunError::Diverged { step, .. } = &error else {
+                    return Err(RecordError::Run(error));
+                };
+                self.record.status = Status::Diverged {
+                    at_step: *step,
+                    message: error.to_string(),
+                };
+                self.record.steps = *step;
+            }
+            Err(error) => return Err(RecordError::Run(error)),
+        }
+        self.write();
+        match self.failed {
+            Some(error) => Err(RecordError::Record(error)),
+            None => Ok(self.record),
+        }
+    }
+}
+
+impl Reporter for Recorder<'_> {
+    fn start(&mut self, start: &Start) {
+        self.record.status = Status::Started;
+        self.record.params_g = start.facts.params_g;
+        self.record.params_d = start.facts.params_d;
+        self.write();
+        self.inner.start(start);
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        self.elapsed = progress.elapsed;
+        self.record.steps = progress.report.step;
+        self.record.images_seen = progress.report.images_seen;
+        self.inner.progress(progress);
+    }
+
+    fn wrote(&mut self, what: &str, path: &Path) {
+        if what == "checkpoint" {
+            self.record.seconds = self.before + self.elapsed.as_secs_f64();
+            self.write();
+        }
+        self.inner.wrote(what, path);
+    }
+
+    fn finish(&mut self, summary: &Summary) {
+        self.inner.finish(summary);
+    }
+}
+
+/// Measures a finished run: `eval.json` and, for the picture, the samples that were measured.
+fn measure(plan: &Comparison, planned: &Planned, engines: &Engines) -> Result<(), RunError> {
+    let judge = match &plan.classifier {
+        Some(file) => Some((engines.judge)(&planned.config, file)?),
+        None if results::has_no_metric(plan, planned) => return Ok(()),
+        None => None,
+    };
+    let path = eval::find_checkpoint(&planned.folder, None)?;
+    let checkpoint = Checkpoint::read(&path)?;
+    let file = path.display().to_string();
+    let config = TrainConfig::from_toml(&file, &checkpoint.config)?.resolve()?;
+    let mut sampler = (engines.sample)(&config)?;
+    sampler
+        .restore(&checkpoint.data)
+        .map_err(|source| RunError::Restore {
+            path: path.clone(),
+            source,
+        })?;
+    let request = eval::Request {
+        metrics: plan.metrics.clone(),
+        samples: plan.samples,
+        seed: None,
+        use_ema: true,
+    };
+    let (evaluation, samples) = eval::evaluate(
+        &request,
+        &config,
+        &checkpoint,
+        path,
+        &mut *sampler,
+        judge.as_ref(),
+    )?;
+    if let Some(file) = points_file(samples) {
+        file.write(&results::points_path(&planned.folder))?;
+    }
+    let out = results::evaluation_path(&planned.folder);
+    let text = serde_json::to_string_pretty(&evaluation).map_err(std::io::Error::from);
+    text.and_then(|text| write_atomic(&out, (text + "\n").as_bytes()))
+        .map_err(|source| RunError::Io { path: out, source })
+}
+
+/// Tensor `points`, `[n, features]`; `None` for images.
+fn points_file(samples: Samples) -> Option<TensorFile> {
+    let n = samples.len();
+    let (features, values) = match samples {
+        Samples::Line(values) => (1, values),
+        Samples::Plane(points) => (2, points.concat()),
+        Samples::Labels { .. } => return None,
+    };
+    let mut file = TensorFile::default();
+    file.tensors
+        .insert("points".into(), Tensor::new([n, features], values));
+    Some(file)
+}
+
+/// Trains and measures the runs one after another in this process. `told` hears of each that was worked on. `false` if an interrupt
+/// ended it.
+///
+/// # Errors
+/// As [`run`]; the runs before are kept.
+pub fn one_by_one(
+    plan: &Comparison,
+    runs: &[Planned],
+    engines: &Engines,
+    (reporter, interrupt): (&mut dyn FnMut() -> Box<dyn Reporter>, &Interrupt),
+    clock: &dyn Clock,
+    told: &mut dyn FnMut(&Planned, &Record),
+) -> Result<bool, CompareError> {
+    for planned in runs {
+        if interrupt.requested() {
+            return Ok(false);
+        }
+        let around = Surroundings {
+            reporter: &mut *reporter(),
+            interrupt,
+            clock,
+        };
+        let record = run(plan, planned, engines, around)?;
+        told(planned, &record);
+        if record.status == Status::Interrupted {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_budget_is_spent_once_over_all_calls() {
+        assert_eq!(time_left(60, 0.0), 60);
+        assert_eq!(time_left(60, 20.5), 40);
+        assert_eq!(time_left(60, 59.9), 1);
+        assert_eq!(time_left(60, 61.0), 1);
+    }
+}

@@ -1,0 +1,541 @@
+//! A run's generator, measured: which checkpoint, how many samples, which metrics, and what exact samples score beside them.
+use super::checkpoint::{Checkpoint, CheckpointError, CheckpointStore};
+use super::classifier::Classifier;
+use super::config::TrainConfig;
+use super::error::RunError;
+use super::folder::{RUNS, RunFolder};
+use super::session::{
+    EngineError, Latents, SampleRequest, SampleValues, Sampler, Samples as Drawn,
+};
+use super::suggest::suggestion;
+use crate::data::toy::ToySet;
+use crate::data::{self, Source, toy};
+use crate::metrics::{
+    Better, ClassLaw, Exact, METRICS, Metric, MetricError, Samples, Target, Value, stacked,
+};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// Latents of the metrics are not those of the pictures: they use the run's seed with these bits flipped.
+const SEED_FLIP: u64 = 0x746f_795f;
+
+/// What was asked for cannot be measured.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EvalError {
+    #[error("no metric is named `{name}`{}; there are {}", suggestion(name, names()), list(METRICS.iter()))]
+    Unknown { name: String },
+    #[error("`{name}` is a metric of {domain}, but the run learnt {target}; {}", describe_fitting(.fitting))]
+    NotFor {
+        name: &'static str,
+        domain: &'static str,
+        target: String,
+        /// The metrics that apply, by name.
+        fitting: String,
+    },
+    #[error(
+        "no metric applies to {target} as they are; of digits, --classifier FILE says what they are (`gan-gpu classify train` makes one)"
+    )]
+    Nothing { target: String },
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    METRICS
+        .iter()
+        .flat_map(|m| m.aliases.iter().copied().chain([m.name]))
+}
+
+fn list<'a>(metrics: impl Iterator<Item = &'a Metric>) -> String {
+    metrics.map(|m| m.name).collect::<Vec<_>>().join(", ")
+}
+
+fn describe_fitting(fitting: &str) -> String {
+    match fitting {
+        "" => "no metric applies to it".into(),
+        fitting => format!("there {fitting} would apply"),
+    }
+}
+
+/// The metrics that `names` mean, each once, in the order given; all that apply to the target if none is named.
+///
+/// # Errors
+/// [`EvalError`]: a name that is none, a metric of other data, or nothing to be measured.
+pub fn select(names: &[String], target: &Target) -> Result<Vec<&'static Metric>, EvalError> {
+    let mut chosen: Vec<&'static Metric> = Vec::new();
+    for name in names {
+        let metric = Metric::find(name).ok_or_else(|| EvalError::Unknown { name: name.clone() })?;
+        if !metric.domain.holds(target) {
+            return Err(EvalError::NotFor {
+                name: metric.name,
+                domain: metric.domain.describe(),
+                target: target.describe(),
+                fitting: list(Metric::all_for(target)),
+            });
+        }
+        if chosen.iter().all(|m| m.name != metric.name) {
+            chosen.push(metric);
+        }
+    }
+    if names.is_empty() {
+        chosen = Metric::all_for(target).collect();
+    }
+    if chosen.is_empty() {
+        let target = target.describe();
+        return Err(EvalError::Nothing { target });
+    }
+    Ok(chosen)
+}
+
+/// A metric's value for a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Measured {
+    #[serde(skip)]
+    pub name: &'static str,
+    pub value: Value,
+    /// What as many exact samples score; `None` where that is not known or no single number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exact: Option<Exact>,
+    pub better: Better,
+}
+
+/// Values of the metrics, without what exact samples score.
+///
+/// # Errors
+/// Those of the metrics.
+pub fn measure(
+    metrics: &[&'static Metric],
+    target: &Target,
+    samples: &Samples,
+) -> Result<Vec<Measured>, MetricError> {
+    metrics
+        .iter()
+        .map(|metric| {
+            Ok(Measured {
+                name: metric.name,
+                value: (metric.measure)(target, samples)?,
+                exact: None,
+                better: metric.better,
+            })
+        })
+        .collect()
+}
+
+/// As [`measure`], with what as many exact samples score.
+///
+/// # Errors
+/// Those of the metrics.
+pub fn measure_beside_exact(
+    metrics: &[&'static Metric],
+    target: &Target,
+    samples: &Samples,
+) -> Result<Vec<Measured>, MetricError> {
+    let mut measured = measure(metrics, target, samples)?;
+    let sets = target.exact_sets(samples.len());
+    for (row, metric) in measured.iter_mut().zip(metrics) {
+        row.exact = metric.exact(target, &sets)?;
+    }
+    Ok(measured)
+}
+
+/// The seed of the latents that a run is measured with unless another is asked for.
+pub fn latent_seed(config: &TrainConfig) -> u64 {
+    config.seed ^ SEED_FLIP
+}
+
+/// The request that draws what metrics take: floats, of `count` latents.
+pub fn sample_request(count: usize, seed: u64, use_ema: bool) -> SampleRequest {
+    SampleRequest {
+        latents: Latents::Seeded { count, seed },
+        labels: None,
+        use_ema,
+        packed: false,
+    }
+}
+
+/// Points drawn from a generator, as metrics take them.
+///
+/// # Errors
+/// If the engine packed them, or their number is not whole.
+pub fn points(set: ToySet, drawn: Drawn) -> Result<Samples, RunError> {
+    let SampleValues::F32(values) = drawn.values else {
+        return Err(EngineError::device("the engine packed points into bytes").into());
+    };
+    Ok(Samples::of_points(set, &values)?)
+}
+
+/// What a run's data are to metrics: the law of a point set; of images how often classes occur, where a classifier with so many
+/// (`judged`) tells them apart.
+///
+/// # Errors
+/// If there is a classifier and the images, whose labels are counted, cannot be read.
+pub fn target(config: &TrainConfig, judged: Option<usize>) -> Result<Target, RunError> {
+    let source = config.data.source();
+    let Some(classes) = judged else {
+        return Ok(match source {
+            Source::Toy(set) => Target::points(set),
+            _ => Target::Images,
+        });
+    };
+    let even = vec![1; classes];
+    let law = |per_sample, counts| Target::Classes(ClassLaw { per_sample, counts });
+    Ok(match source {
+        Source::Toy(set) => Target::points(set),
+        Source::Stacked(_) => law(3, stacked::MNIST_COUNTS.to_vec()),
+        Source::Glyphs => law(1, even),
+        Source::Path(path) => {
+            let set = data::load(&path, &config.data.image_options());
+            let set = set.map_err(|error| EngineError::input(error.to_string()))?;
+            let mut counts = vec![0; classes];
+            for label in set.labels.iter().flatten() {
+                if let Some(count) = counts.get_mut(*label as usize) {
+                    *count += 1;
+                }
+            }
+            let labelled = set.labels.is_some();
+            law(1, if labelled { counts } else { even })
+        }
+    })
+}
+
+/// Everything that `gan-gpu eval` says about a run; also `eval.json` of a comparison's runs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Evaluation {
+    pub checkpoint: PathBuf,
+    pub step: u64,
+    pub images_seen: u64,
+    /// What was learnt.
+    pub data: String,
+    pub samples: usize,
+    pub protocol_samples: usize,
+    /// Present if the number of samples is not the protocol's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Of the latents.
+    pub seed: u64,
+    pub weights: Weights,
+    /// How samples are drawn from the generator.
+    pub sampler: String,
+    #[serde(serialize_with = "by_name")]
+    pub metrics: Vec<Measured>,
+}
+
+/// What to measure, and of how many samples.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Request {
+    /// All that apply if empty.
+    pub metrics: Vec<String>,
+    /// The protocol's number by default.
+    pub samples: Option<usize>,
+    /// Of the latents; the run's own ([`latent_seed`]) by default.
+    pub seed: Option<u64>,
+    pub use_ema: bool,
+}
+
+/// Measures what `sampler`, restored from `checkpoint` (the file at `path`), draws; the samples themselves besides.
+///
+/// # Errors
+/// [`EvalError`] for metrics that do not apply; those of the metrics and of the engine.
+pub fn evaluate(
+    request: &Request,
+    config: &TrainConfig,
+    checkpoint: &Checkpoint,
+    path: PathBuf,
+    sampler: &mut dyn Sampler,
+    judge: Option<&Classifier>,
+) -> Result<(Evaluation, Samples), RunError> {
+    let target = target(config, judge.map(Classifier::classes))?;
+    let metrics = select(&request.metrics, &target)?;
+    let count = request.samples.unwrap_or(target.protocol_samples());
+    let seed = request.seed.unwrap_or(latent_seed(config));
+    let samples = match (&target, judge) {
+        (Target::Classes(law), Some(judge)) => {
+            let latents = sampler.latents(count, seed);
+            judged(sampler, judge, law.per_sample, &latents, request.use_ema)?
+        }
+        (Target::Points(law), _) => {
+            let draw = sample_request(count, seed, request.use_ema);
+            points(law.set, sampler.sample(&draw)?)?
+        }
+        _ => {
+            return Err(EvalError::Nothing {
+                target: target.describe(),
+            }
+            .into());
+        }
+    };
+    let evaluation = Evaluation {
+        checkpoint: path,
+        step: checkpoint.data.step,
+        images_seen: checkpoint.data.images_seen,
+        data: config.data.source.clone(),
+        samples: count,
+        protocol_samples: target.protocol_samples(),
+        note: note(count, &target),
+        seed,
+        weights: Weights::of(config, request.use_ema),
+        sampler: "raw".into(),
+        metrics: measure_beside_exact(&metrics, &target, &samples)?,
+    };
+    Ok((evaluation, samples))
+}
+
+/// Images that are held at once.
+const CHUNK: usize = 1000;
+
+/// What the classifier takes the samples of these latents for.
+fn judged(
+    sampler: &mut dyn Sampler,
+    judge: &Classifier,
+    per_sample: usize,
+    latents: &[f32],
+    use_ema: bool,
+) -> Result<Samples, RunError> {
+    let (width, classes) = (sampler.latent_dim(), sampler.classes());
+    let mut labels = vec![];
+    for (chunk, latents) in latents.chunks(CHUNK * width.max(1)).enumerate() {
+        let count = latents.len() / width.max(1);
+        let class = |i: usize, classes: usize| ((chunk * CHUNK + i) % classes) as u32;
+        let request = SampleRequest {
+            latents: Latents::Given(latents.to_vec()),
+            labels: classes.map(|n| (0..count).map(|i| class(i, n)).collect()),
+            use_ema,
+            packed: false,
+        };
+        let SampleValues::F32(values) = sampler.sample(&request)?.values else {
+            return Err(EngineError::device(
+                "the engine packed samples that were asked for as f32",
+            )
+            .into());
+        };
+        labels.extend(judge.labels(&values)?);
+    }
+    Ok(Samples::Labels { per_sample, labels })
+}
+
+/// Which weights of the generator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Weights {
+    /// Their moving average.
+    Ema,
+    /// Those that training goes on with.
+    Raw,
+}
+
+impl Weights {
+    /// What `use_ema` means for this run.
+    pub fn of(config: &TrainConfig, use_ema: bool) -> Self {
+        if use_ema && config.method.ema.is_some() {
+            Weights::Ema
+        } else {
+            Weights::Raw
+        }
+    }
+}
+
+/// A map from metric to value.
+pub(super) fn by_name<S: serde::Serializer>(
+    metrics: &[Measured],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(metrics.iter().map(|m| (m.name, m)))
+}
+
+/// What is to be said where the number of samples is not the protocol's.
+pub fn note(samples: usize, target: &Target) -> Option<String> {
+    let protocol = target.protocol_samples();
+    (samples != protocol).then(|| {
+        format!(
+            "{samples} samples, not the protocol's {protocol}: do not compare with published rows; the column of exact samples is for {samples}"
+        )
+    })
+}
+
+/// The checkpoint of `run` (a run folder, `latest`, or a checkpoint file) that `which` means: a step, a file, or the newest.
+///
+/// # Errors
+/// If there is no such run or no such checkpoint; the error lists those that there are.
+pub fn find_checkpoint(run: &Path, which: Option<&str>) -> Result<PathBuf, RunError> {
+    if run.is_file() {
+        return match which {
+            None => Ok(run.into()),
+            Some(_) => Err(EngineError::input(format!(
+                "--checkpoint picks one of a run's checkpoints, but {} is a checkpoint already; name the run folder",
+                run.display()
+            ))
+            .into()),
+        };
+    }
+    let store = || -> Result<CheckpointStore, RunError> {
+        let folder = RunFolder::find(run, Path::new(RUNS))?;
+        Ok(CheckpointStore::new(folder.checkpoints(), 0))
+    };
+    let Some(which) = which else {
+        return Ok(store()?.latest()?);
+    };
+    let Ok(step) = which.parse::<u64>() else {
+        return Ok(which.into());
+    };
+    let store = store()?;
+    let path = store.path(step);
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(CheckpointError::NoStep {
+        run: run.into(),
+        step,
+        there: store.steps()?,
+    }
+    .into())
+}
+
+/// A number for a person: four significant digits, whole numbers as they are.
+pub fn number(x: f64) -> String {
+    if x == 0.0 || (x.fract() == 0.0 && x.abs() < 1e9) {
+        return format!("{x}");
+    }
+    let digits = 3 - x.abs().log10().floor() as i32;
+    match digits {
+        ..=0 => format!("{x:.0}"),
+        1..=8 => format!("{x:.*}", digits.min(4) as usize),
+        _ => format!("{x:.2e}"),
+    }
+}
+
+/// The value of a metric for a person.
+pub fn describe(value: &Value) -> String {
+    match value {
+        Value::Count(n) => n.to_string(),
+        Value::Number(x) => number(*x),
+        Value::Counts(counts) => counts
+            .iter()
+            .map(u64::to_string)
+            .collect::<Vec<_>>()
+            .join(" "),
+        Value::Undefined => "none".into(),
+    }
+}
+
+/// The rows of the table: metric, value, what exact samples score.
+pub fn table(metrics: &[Measured]) -> Vec<[String; 3]> {
+    metrics
+        .iter()
+        .map(|row| {
+            let exact = match row.exact {
+                None => String::new(),
+                Some(e) if e.deviation == 0.0 => number(e.mean),
+                Some(e) => format!("{} +- {}", number(e.mean), number(e.deviation)),
+            };
+            [row.name.into(), describe(&row.value), exact]
+        })
+        .collect()
+}
+
+/// Modes of the data; `None` but for 2-D mixtures.
+pub fn modes_of(source: &Source) -> Option<usize> {
+    match source {
+        Source::Toy(set) => match set.distribution() {
+            toy::Distribution::Mixture2(mixture) => Some(mixture.centres.len()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ring() -> Target {
+        Target::points(ToySet::Ring8)
+    }
+
+    fn names_of(chosen: Vec<&Metric>) -> Vec<&str> {
+        chosen.into_iter().map(|m| m.name).collect()
+    }
+
+    fn given(names: &[&str]) -> Vec<String> {
+        names.iter().map(|n| n.to_string()).collect()
+    }
+
+    #[test]
+    fn metrics_are_chosen_by_any_of_their_names_once() {
+        let chosen = select(&given(&["hq", "modes", "high-quality-percent"]), &ring()).unwrap();
+        assert_eq!(names_of(chosen), ["high_quality_percent", "modes"]);
+        let all = names_of(select(&[], &ring()).unwrap());
+        assert!(
+            all.contains(&"sliced_w1") && !all.contains(&"w1"),
+            "{all:?}"
+        );
+    }
+
+    #[test]
+    fn what_does_not_apply_is_refused_with_what_does() {
+        let error = select(&given(&["w1"]), &ring()).unwrap_err().to_string();
+        for part in ["`w1` is a metric of 1-D point sets", "ring8", "reverse_kl"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        let error = select(&given(&["modes"]), &Target::Images).unwrap_err();
+        assert!(error.to_string().contains("no metric applies"), "{error}");
+        assert!(matches!(
+            select(&[], &Target::Images),
+            Err(EvalError::Nothing { .. })
+        ));
+    }
+
+    #[test]
+    fn an_unknown_name_suggests_the_nearest() {
+        let error = select(&given(&["reverse_lk"]), &ring()).unwrap_err();
+        assert!(
+            error.to_string().starts_with(
+                "no metric is named `reverse_lk` (did you mean `reverse_kl`?); there are modes"
+            ),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        for (x, text) in [
+            (8.0, "8"),
+            (0.0, "0"),
+            (98.8912, "98.89"),
+            (0.00143, "0.0014"),
+            (1.23456, "1.235"),
+            (2.5e-9, "2.50e-9"),
+            (1234.56, "1235"),
+            (-0.25, "-0.2500"),
+        ] {
+            assert_eq!(number(x), text);
+        }
+    }
+
+    #[test]
+    fn another_number_of_samples_is_noted() {
+        assert_eq!(note(2500, &ring()), None);
+        let note = note(400, &ring()).unwrap();
+        assert!(note.contains("400") && note.contains("2500"), "{note}");
+    }
+
+    #[test]
+    fn a_missing_step_lists_those_that_there_are() {
+        let root = tempfile::tempdir().unwrap();
+        let run = root.path().join("run");
+        let folder = RunFolder::create(Some(&run), Path::new("unused"), "x").unwrap();
+        std::fs::write(folder.config(), "").unwrap();
+        let store = CheckpointStore::new(folder.checkpoints(), 0);
+        for step in [10, 20] {
+            std::fs::write(store.path(step), "").unwrap();
+        }
+        assert_eq!(find_checkpoint(&run, None).unwrap(), store.path(20));
+        assert_eq!(find_checkpoint(&run, Some("10")).unwrap(), store.path(10));
+        let file = store.path(10);
+        assert_eq!(find_checkpoint(&file, None).unwrap(), file);
+        let error = find_checkpoint(&run, Some("15")).unwrap_err().to_string();
+        assert!(error.contains("15") && error.contains("10, 20"), "{error}");
+        assert!(find_checkpoint(&file, Some("10")).is_err());
+        assert_eq!(
+            find_checkpoint(&run, Some("other.safetensors")).unwrap(),
+            Path::new("other.safetensors")
+        );
+    }
+}
