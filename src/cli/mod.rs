@@ -7,6 +7,7 @@ mod parse;
 mod presets;
 mod profile;
 mod sample;
+mod theory;
 mod train;
 mod train_flags;
 mod tune;
@@ -43,6 +44,7 @@ enum Verb {
     Bench(bench::Args),
     Profile(profile::Args),
     Tune(tune::Args),
+    Theory(theory::Args),
 }
 
 /// Runs the verb on the command line and gives its exit code.
@@ -68,6 +70,7 @@ pub fn main() -> ExitCode {
         Verb::Bench(args) => bench::run(&args),
         Verb::Profile(args) => profile::run(&args),
         Verb::Tune(args) => tune::run(&args),
+        Verb::Theory(args) => theory::run(&args),
     };
     match outcome {
         Ok(code) => code,
