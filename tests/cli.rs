@@ -996,3 +996,71 @@ fn images_are_measured_by_a_classifier_s_word() {
     let message = refused(here.path(), &args.split(' ').collect::<Vec<_>>());
     assert!(message.contains("stacked_modes, stacked_kl"), "{message}");
 }
+
+#[test]
+fn a_run_on_a_line_leaves_curves_and_distances_and_a_resumed_one_goes_on() {
+    let here = tempfile::tempdir().unwrap();
+    let args = "train --preset gauss1d --batch 16 --steps 6 --log-every 4 --sample-every 3 --checkpoint-every 3 --json --out run";
+    let args: Vec<&str> = args.split(' ').collect();
+    let summary: serde_json::Value = serde_json::from_str(&stdout(here.path(), &args)).unwrap();
+    for name in ["js", "kl_data_model", "kl_model_data", "w1"] {
+        assert!(summary[name].as_f64().unwrap() >= 0.0, "{name}: {summary}");
+    }
+    assert_eq!(summary["curves"], "run/curves.gif");
+    let frames = || {
+        let gif = std::fs::read(here.path().join("run/curves.gif")).unwrap();
+        let mut frames = gif::DecodeOptions::new().read_info(&gif[..]).unwrap();
+        let mut count = 0;
+        while frames.read_next_frame().unwrap().is_some() {
+            count += 1;
+        }
+        count
+    };
+    assert_eq!(frames(), 3);
+    let resumed = "train --resume run --steps 9 --json";
+    stdout(here.path(), &resumed.split(' ').collect::<Vec<_>>());
+    assert_eq!(frames(), 4);
+    for step in [0, 3, 6, 9] {
+        let path = here.path().join(format!("run/curves/step-{step:08}.png"));
+        assert!(image::open(path).unwrap().width() > 400);
+    }
+    // Rows at the steps of pictures have the distances, the others have not.
+    let text = std::fs::read_to_string(here.path().join("run/metrics.jsonl")).unwrap();
+    let rows: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let with: Vec<(u64, bool)> = rows
+        .iter()
+        .map(|row| (row["step"].as_u64().unwrap(), row["js"].is_number()))
+        .collect();
+    assert_eq!(
+        with,
+        [(3, true), (4, false), (6, true), (8, false), (9, true)]
+    );
+}
+
+#[test]
+fn experiments_write_a_figure_and_their_numbers() {
+    let here = tempfile::tempdir().unwrap();
+    for (name, args) in [
+        ("dirac", "dirac --steps 3"),
+        ("mle", "mle --steps 20 --gan-steps 3"),
+        ("critic", "critic --data gauss1d --steps 4 --every 2"),
+        ("strength", "strength --steps 2"),
+    ] {
+        let line = format!("theory {args} --json --out out");
+        let text = stdout(here.path(), &line.split(' ').collect::<Vec<_>>());
+        let numbers: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let file = std::fs::read(here.path().join(format!("out/{name}.json"))).unwrap();
+        assert_eq!(
+            numbers,
+            serde_json::from_slice::<serde_json::Value>(&file).unwrap()
+        );
+        assert!(image::open(here.path().join(format!("out/{name}.png"))).is_ok());
+    }
+    let table = std::fs::read_to_string(here.path().join("out/dirac.md")).unwrap();
+    assert_eq!(table.lines().count(), 2 + 14, "{table}");
+    let refusal = refused(here.path(), &["theory", "critic", "--data", "ring8"]);
+    assert!(refusal.contains("ring8 is not on a line"), "{refusal}");
+}

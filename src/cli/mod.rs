@@ -12,6 +12,7 @@ mod presets;
 mod profile;
 mod sample;
 mod sampler_flags;
+mod theory;
 mod train;
 mod train_flags;
 mod tune;
@@ -52,6 +53,7 @@ enum Verb {
     Profile(profile::Args),
     Tune(tune::Args),
     Classify(classify::Args),
+    Theory(theory::Args),
 }
 
 /// Runs the verb on the command line and gives its exit code.
@@ -81,6 +83,7 @@ pub fn main() -> ExitCode {
         Verb::Profile(args) => profile::run(&args),
         Verb::Tune(args) => tune::run(&args),
         Verb::Classify(args) => classify::run(&args),
+        Verb::Theory(args) => theory::run(&args),
     };
     match outcome {
         Ok(code) => code,

@@ -150,7 +150,7 @@ impl Curves {
             Objective::LeastSquares => y.within(-0.5, 1.5),
             _ => y,
         };
-        let mut chart = Chart::new("", self.axis("x"), y).legend(Legend::UpperRight);
+        let mut chart = Chart::new("", self.axis("x"), y).legend(Legend::LowerRight);
         if let Some(optimum) = &self.optimum {
             chart = chart.dashed("optimum p/(p+q)", look::INK, self.along(optimum));
         }

@@ -31,6 +31,7 @@ pub mod session;
 pub mod suggest;
 pub mod summary;
 pub mod tensors;
+pub mod theory;
 pub mod toy;
 pub mod train;
 #[cfg(test)]

@@ -1,0 +1,162 @@
+//! `gan-gpu theory`: experiments that show the game as its theory describes it.
+use super::{CliError, parse, print_json, print_line};
+use crate::data::toy::ToySet;
+use crate::gpu::CacheFolder;
+use crate::run::theory::{Outcome, Settings, critic, dirac, mle, strength};
+use serde::Serialize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Experiments that show the game as its theory describes it; each writes a figure and its numbers
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    experiment: Experiment,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Experiment {
+    /// A WGAN critic's estimate against the exact Wasserstein distance, beside the losses of a minimax game
+    Critic {
+        /// gauss1d, mixture1d or bimodal1d
+        #[arg(long, default_value = "mixture1d", value_name = "NAME")]
+        data: ToySet,
+        /// Steps of each game
+        #[arg(long, default_value_t = 2000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        steps: u64,
+        /// Steps between measurements
+        #[arg(long, default_value_t = 25, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        every: u64,
+        /// Clip the critic's weights to +-C in place of the gradient penalty
+        #[arg(long, value_name = "C", value_parser = parse::positive)]
+        clip: Option<f64>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// The norm of G's gradient with 1, 5 and 50 updates of D per round, under the minimax and the non-saturating loss
+    Strength {
+        /// gauss1d, mixture1d or bimodal1d
+        #[arg(long, default_value = "gauss1d", value_name = "NAME")]
+        data: ToySet,
+        /// Updates of G in each game
+        #[arg(long, default_value_t = 150, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        steps: u64,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// The Dirac-GAN: eigenvalues of a training round, measured and in closed form, and trajectories
+    Dirac {
+        /// Rounds of each trajectory
+        #[arg(long, default_value_t = 300, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        steps: u32,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Density models fitted by maximum likelihood, beside a small GAN
+    Mle {
+        /// gauss1d, mixture1d or bimodal1d
+        #[arg(long, default_value = "bimodal1d", value_name = "NAME")]
+        data: ToySet,
+        /// Gaussians of the larger density model
+        #[arg(long, default_value_t = 2, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=64))]
+        components: u32,
+        /// Steps of gradient ascent
+        #[arg(long, default_value_t = 600, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+        steps: u64,
+        /// Steps of the GAN; 0 for none
+        #[arg(long, default_value_t = 2000, value_name = "N")]
+        gan_steps: u64,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Common {
+    /// Folder for the figure and the numbers
+    #[arg(short, long, default_value = "theory", value_name = "DIR")]
+    out: PathBuf,
+    /// Everything random is a function of this number
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+    /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name
+    #[arg(long, default_value = "auto", value_name = "ADAPTER")]
+    adapter: String,
+    /// Print the numbers as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Common {
+    fn settings(&self) -> Settings {
+        Settings {
+            adapter: self.adapter.clone(),
+            seed: self.seed,
+            cache: CacheFolder::of_user(),
+        }
+    }
+
+    fn finish<T: Serialize>(&self, outcome: &Outcome<T>) -> Result<ExitCode, CliError> {
+        let written = outcome.write(&self.out)?;
+        if self.json {
+            print_json(&outcome.numbers, false)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        if let Some(table) = &outcome.table {
+            print_line(table)?;
+        }
+        for path in written {
+            print_line(&path.display().to_string())?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    match &args.experiment {
+        Experiment::Critic {
+            data,
+            steps,
+            every,
+            clip,
+            common,
+        } => {
+            let plan = critic::Plan {
+                set: *data,
+                steps: *steps,
+                every: *every,
+                clip: *clip,
+            };
+            common.finish(&critic::run(&plan, &common.settings())?)
+        }
+        Experiment::Strength {
+            data,
+            steps,
+            common,
+        } => {
+            let plan = strength::Plan {
+                set: *data,
+                steps: *steps,
+            };
+            common.finish(&strength::run(&plan, &common.settings())?)
+        }
+        Experiment::Dirac { steps, common } => {
+            common.finish(&dirac::run(*steps as usize, &common.settings())?)
+        }
+        Experiment::Mle {
+            data,
+            components,
+            steps,
+            gan_steps,
+            common,
+        } => {
+            let plan = mle::Plan {
+                set: *data,
+                components: *components as usize,
+                steps: *steps,
+                gan_steps: *gan_steps,
+            };
+            common.finish(&mle::run(&plan, &common.settings())?)
+        }
+    }
+}
