@@ -12,7 +12,7 @@ use gan_gpu::graph::plan::{Form, Precision, Target};
 use gan_gpu::kernels::gemm::{self, Body, Call, ConvShape, GemmOp, Variant};
 use gan_gpu::kernels::label_batch::{self, Labels};
 use gan_gpu::kernels::random_source::RandomSource;
-use gan_gpu::kernels::{Scalar, density};
+use gan_gpu::kernels::{Scalar, counter_value, density};
 use gan_gpu::nn::models::MODELS;
 use gan_gpu::nn::{Extent, model_by_name_or_file};
 use std::collections::{BTreeMap, BTreeSet};
@@ -182,6 +182,11 @@ fn sources(target: &Target) -> BTreeMap<String, String> {
         let kernel = label_batch::kernel(&target.caps, &params).unwrap();
         all.insert(kernel.source.to_string(), format!("{labels:?}"));
     }
+    let kernel = counter_value::kernel(&counter_value::Params {
+        index: 2,
+        y_offset: 4,
+    });
+    all.insert(kernel.source.to_string(), kernel.label);
     for &drawn in Density::ALL {
         for method in drawn.methods() {
             let random = RandomSource {

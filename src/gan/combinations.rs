@@ -18,7 +18,6 @@ impl GanConfig {
         at_least_one("pack", self.pack)?;
         at_least_one("generators", self.generators)?;
         if let Some(unroll) = self.unroll {
-            at_least_one("unroll.steps", unroll.steps)?;
             if let Some(lr) = unroll.lr {
                 above_zero("unroll.lr", lr)?;
             }

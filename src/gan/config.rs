@@ -433,10 +433,15 @@ impl GanConfig {
         self.conditional.filter(|c| !c.kind.d_sees_label())
     }
 
+    /// The unrolling, where there is any.
+    pub fn unrolled(&self) -> Option<Unroll> {
+        self.unroll.filter(|unroll| unroll.steps > 0)
+    }
+
     /// Whether G's update draws real samples.
     pub fn generator_sees_real(&self) -> bool {
         self.objective.generator_sees_real()
-            || self.unroll.is_some()
+            || self.unrolled().is_some()
             || matches!(self.encoder, Some(EncoderMethod::Mrgan { .. }))
     }
 

@@ -7,7 +7,8 @@
 //! noise of a finite sample, about `range / (7 width samples)`: 0.0004 for one Gaussian and 20,000 samples.
 //!
 //! Natural logarithms throughout. KL is infinite where one side has no mass at all; here each side is mixed with a millionth of the
-//! uniform density over the grid, so that a mode without any samples costs its mass times about `ln(10^6)` and no more.
+//! uniform density over the grid, so that a mode without any samples costs its mass times about `ln(10^6)` and no more. For the same
+//! reason KL(data || generator) is too large where the data's mass lies in the generator's tail, beyond its last sample.
 
 use super::MetricError;
 use super::gaussian::std_normal_pdf;
@@ -107,7 +108,14 @@ pub fn divergences(samples: &[f32], target: &Mixture<1>) -> Result<Divergences, 
     let q = kernel_estimate(&samples, low, step, cells, width);
     let uniform = 1.0 / (cells as f64 * step);
     let mixed = |d: f64| (1.0 - FLOOR) * d + FLOOR * uniform;
-    let term = |a: f64, b: f64| if a > 0.0 { a * (a / b).ln() } else { 0.0 };
+    // Densities too small to be halved count as none: their term vanishes.
+    let term = |a: f64, b: f64| {
+        if a > 0.0 && b > 0.0 {
+            a * (a / b).ln()
+        } else {
+            0.0
+        }
+    };
     let mut sums = [0f64; 3];
     for (i, &q) in q.iter().enumerate() {
         let p = smoothed_density(target, low + (i as f64 + 0.5) * step, width);
@@ -204,9 +212,16 @@ mod tests {
                 ("kl_data_model", found.kl_data_model, kl),
                 ("kl_model_data", found.kl_model_data, back),
             ] {
+                // Of N(2, 1) the lowest of 20,000 samples is near -1.9, with its kernel: the data's mass below, .03, has no samples
+                // beside it and costs up to ln(10^6) each.
+                let beyond = match (name, m) {
+                    ("kl_data_model", 2.0) => 0.03 * 1e6f64.ln(),
+                    _ => 0.0,
+                };
                 // 1 % by the kernel, and the noise of 20,000 samples.
+                let off = 0.035 * want + 0.002;
                 assert!(
-                    (got - want).abs() < 0.035 * want + 0.002,
+                    (want - off..want + off + beyond).contains(&got),
                     "N({m}, {s}) {name}: {got} against {want}"
                 );
             }
@@ -218,7 +233,9 @@ mod tests {
 
     #[test]
     fn a_perfect_generator_scores_nearly_nothing() {
-        for (set, floor) in [(ToySet::Gauss1d, 0.001), (ToySet::Mixture1d, 0.002)] {
+        // A kernel of h over a support of L has about L / (2 sqrt(pi) h) degrees of freedom, and KL is half of them over n: with 8 sigma
+        // per mode .0006 and .0017, standard deviations .0002 and .0003. The bounds are four of those above.
+        for (set, floor) in [(ToySet::Gauss1d, 0.0014), (ToySet::Mixture1d, 0.003)] {
             let Distribution::Mixture1(target) = set.distribution() else {
                 panic!("{set} is no 1-D mixture")
             };

@@ -240,10 +240,11 @@ mod tests {
 
     #[test]
     fn the_places_hold_all_modes_and_the_origin() {
-        let x = places(&Mixture::equal(vec![[3.0]], 0.5));
-        assert_eq!((x[0], x[PLACES - 1]), (-1.0, 6.0));
-        let x = places(&Mixture::equal(vec![[-3.0], [3.0]], 0.5));
-        assert_eq!((x[0], x[PLACES - 1]), (-6.0, 6.0));
+        for (centres, low, high) in [(vec![[3.0]], -1.0, 6.0), (vec![[-3.0], [3.0]], -6.0, 6.0)] {
+            let x = places(&Mixture::equal(centres, 0.5));
+            assert_eq!(x.len(), PLACES);
+            assert!((x[0] - low).abs() < 1e-9 && (x[PLACES - 1] - high).abs() < 1e-9);
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ fn what_goes_together() {
         ("relativistic_average", &[AUXILIARY, INFO]),
         ("energy", &["margin = 2.0", "pulling_away = 0.1", MRGAN]),
         ("energy", &[UNROLL, PENALTY]),
-        ("hinge", &[PROJECTION, PENALTY]),
+        ("hinge", &[PROJECTION, PENALTY, "unroll = { steps = 0 }"]),
         ("non_saturating", &["generators = 4", UNROLL]),
         ("non_saturating", &[VEEGAN, PENALTY]),
         ("minimax", &[MRGAN, "pack = 3"]),
@@ -110,12 +110,6 @@ fn what_does_not_is_refused_by_name_and_with_the_reason() {
             &["updates = \"simultaneous\"", UNROLL],
             "updates",
             "alternating",
-        ),
-        (
-            "hinge",
-            &["unroll = { steps = 0 }"],
-            "unroll.steps",
-            "at least 1",
         ),
     ] {
         let message = match config(objective, &more.join("\n")) {

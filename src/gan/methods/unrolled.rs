@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Unroll {
-    /// K, at least 1.
+    /// K; 0 is the plain game.
     pub steps: usize,
     /// Rate of the unrolled updates; D's own where it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

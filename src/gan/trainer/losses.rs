@@ -129,7 +129,7 @@ impl Builder<'_> {
         fake: &Batch,
     ) -> Result<Loss> {
         let config = self.config;
-        if let Some(unroll) = &config.unroll {
+        if let Some(unroll) = &config.unrolled() {
             let Some(real) = real else {
                 return Err(no_real("unroll"));
             };
