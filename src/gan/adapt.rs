@@ -32,7 +32,10 @@ impl GanConfig {
             let own = spec.discriminator.clone().with_input(made);
             spec.encoder = Some(own.with_output_features(latents)?);
         }
-        spec.discriminator = spec.discriminator.with_input(pairing.seen(made));
+        // Otherwise it stays as it was written, and what does not fit is refused.
+        if pairing.pack > 1 || pairing.joint > 0 {
+            spec.discriminator = spec.discriminator.with_input(pairing.seen(made));
+        }
         match pairing.output {
             DiscriminatorOutput::Features(1) | DiscriminatorOutput::Reconstruction => {}
             DiscriminatorOutput::Features(n) => {

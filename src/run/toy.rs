@@ -2,7 +2,7 @@
 use super::config::TrainConfig;
 use super::error::RunError;
 use super::eval::{self, Measured};
-use super::session::{Engine, StepReport};
+use super::session::{Engine, SampleShape, StepReport};
 use crate::data::Source;
 use crate::metrics::{Metric, Target, Value};
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -82,9 +82,11 @@ pub fn measure(
     recent: &RecentOutputs,
 ) -> Result<Option<ToySummary>, RunError> {
     let source = config.data.source();
-    let Source::Toy(set) = source else {
+    let (Source::Toy(set), SampleShape::Point { .. }) = (&source, engine.facts().sample_shape)
+    else {
         return Ok(None);
     };
+    let set = *set;
     let target = Target::points(set);
     let metrics: Vec<_> = Metric::all_for(&target).collect();
     let request = eval::sample_request(target.protocol_samples(), eval::latent_seed(config), true);

@@ -309,17 +309,12 @@ impl Run<'_> {
         } else {
             images as f64 / time.as_secs_f64()
         };
-        for report in &reports {
-            if let Some((what, value)) = report.non_finite() {
-                self.log.flush()?;
-                return Err(self.diverged(engine, report.step, what.to_string(), value));
-            }
-        }
+        let diverged = reports.iter().position(|r| r.non_finite().is_some());
         let picture_due = self.picture_due(engine.step());
-        if picture_due {
+        if picture_due && diverged.is_none() {
             self.measure(engine)?;
         }
-        for report in &reports {
+        for report in &reports[..diverged.unwrap_or(reports.len())] {
             self.recent.push(report);
             let measured = found(&self.measured, report.step).filter(|_| picture_due);
             let distances = measured.map(|m| &m.distances);
@@ -332,6 +327,10 @@ impl Run<'_> {
             }
         }
         self.log.flush()?;
+        let first_bad = diverged.map(|at| &reports[at]);
+        if let Some((report, (what, value))) = first_bad.and_then(|r| Some((r, r.non_finite()?))) {
+            return Err(self.diverged(engine, report.step, what.to_string(), value));
+        }
         let last = reports.into_iter().last();
         if let Some(report) = &last {
             let left = self.time_left(report.step, time_left.map(|left| left.saturating_sub(time)));
