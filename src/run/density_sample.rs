@@ -1,5 +1,4 @@
 //! Samples of a built-in density or point set straight from its device sampler, with what they should look like.
-use super::distances::{self, Distances};
 use super::engine::open_gpu;
 use super::session::EngineError;
 use crate::data::density::{Density, Line, Method};
@@ -8,6 +7,7 @@ use crate::data::toy::{Distribution, Mixture, ToySet};
 use crate::gpu::{CacheFolder, Gpu, GpuError};
 use crate::kernels::random_source::RandomSource;
 use crate::kernels::{KernelError, density, mixture_batch, swissroll_batch};
+use crate::metrics::{Metric, Samples as Points, Target};
 use serde::Serialize;
 use std::time::Instant;
 
@@ -112,7 +112,18 @@ pub struct Report {
     pub kolmogorov_smirnov_bound: Option<f64>,
     /// Of point sets: their metrics.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub metrics: Option<Distances>,
+    pub metrics: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// Every metric of the set by its name; `None` where the samples have none.
+fn metrics_of(set: ToySet, values: &[f32]) -> Option<serde_json::Map<String, serde_json::Value>> {
+    let target = Target::points(set);
+    let samples = Points::of_points(set, values).ok()?;
+    let all = Metric::all_for(&target).map(|metric| {
+        let value = (metric.measure)(&target, &samples).ok()?;
+        Some((metric.name.to_string(), serde_json::to_value(value).ok()?))
+    });
+    all.collect()
 }
 
 /// Draws `count` samples on `adapter`.
@@ -183,7 +194,7 @@ pub fn draw(
             }
         }
         What::Set(set) => {
-            report.metrics = distances::of(set, &values).ok();
+            report.metrics = metrics_of(set, &values);
             rows(
                 &set.sample_features_first(&stream, reference_count),
                 reference_count,
