@@ -218,8 +218,14 @@ mod tests {
                     ("kl_data_model", 2.0) => 0.03 * 1e6f64.ln(),
                     _ => 0.0,
                 };
+                // The mean of ln(q / p) = 3 x^2 / 8 + c over 20,000 samples of N(0, 4) has a standard deviation of .015; elsewhere the noise
+                // of the estimate is far smaller.
+                let noise = match (name, s) {
+                    ("kl_model_data", 2.0) => 3.0 * 0.015,
+                    _ => 0.002,
+                };
                 // 1 % by the kernel, and the noise of 20,000 samples.
-                let off = 0.035 * want + 0.002;
+                let off = 0.035 * want + noise;
                 assert!(
                     (want - off..want + off + beyond).contains(&got),
                     "N({m}, {s}) {name}: {got} against {want}"
