@@ -17,10 +17,8 @@ impl GanConfig {
     fn validate_values(&self) -> Result<()> {
         at_least_one("pack", self.pack)?;
         at_least_one("generators", self.generators)?;
-        if let Some(unroll) = self.unroll {
-            if let Some(lr) = unroll.lr {
-                above_zero("unroll.lr", lr)?;
-            }
+        if let Some(lr) = self.unroll.and_then(|unroll| unroll.lr) {
+            above_zero("unroll.lr", lr)?;
         }
         match self.encoder {
             Some(EncoderMethod::Mrgan { distance, realism }) => {
