@@ -115,7 +115,7 @@ fn each_trains_reports_and_goes_on_bit_for_bit() {
     for (method, names) in METHODS {
         let mut whole = trainer(&gpu, Form::Cpu, method);
         let scalars = whole.config().extra_scalars();
-        let own: Vec<&str> = scalars.iter().map(|s| s.name.as_str()).collect();
+        let own: Vec<&str> = scalars.iter().map(|s| s.name).collect();
         assert_eq!(own, *names, "{method}");
         let before = bits(&whole);
         let rounds = whole.step_block(4).unwrap();

@@ -4,12 +4,10 @@ use crate::data::Source;
 use crate::gpu::CacheFolder;
 use crate::metrics::METRICS;
 use crate::run::RunError;
-use crate::run::checkpoint::Checkpoint;
 use crate::run::classifier::Classifier;
-use crate::run::config::TrainConfig;
 use crate::run::engine;
 use crate::run::eval::{self, Evaluation, Weights};
-use crate::run::session::Sampler;
+use crate::run::finished::Finished;
 use crate::run::tensors::write_atomic;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -59,35 +57,27 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         list()?;
         return Ok(ExitCode::SUCCESS);
     };
-    let path = eval::find_checkpoint(run, args.checkpoint.as_deref())?;
-    let checkpoint = Checkpoint::read(&path)?;
-    let config = TrainConfig::from_toml(&path.display().to_string(), &checkpoint.config)?;
-    let config = config.resolve()?;
+    let run = Finished::open(eval::find_checkpoint(run, args.checkpoint.as_deref())?)?;
+    let config = &run.config;
     let (adapter, cache) = (args.adapter.as_ref(), CacheFolder::of_user());
     let adapter = adapter.unwrap_or(&config.adapter);
     let judge = match &args.classifier {
         Some(file) => Some(Classifier::open(adapter, file, &cache)?),
         None => {
             // Before a device is opened: what cannot be measured is refused at once.
-            eval::select(&args.metrics, &eval::target(&config, None)?)?;
+            eval::select(&args.metrics, &eval::target(config, None)?)?;
             None
         }
     };
-    let mut sampler = engine::open_sampler(&config, adapter, &cache)?;
-    sampler
-        .restore(&checkpoint.data)
-        .map_err(|source| RunError::Restore {
-            path: path.clone(),
-            source,
-        })?;
+    let mut sampler = engine::open_sampler(config, adapter, &cache)?;
+    run.restore(&mut *sampler)?;
     let request = eval::Request {
         metrics: args.metrics.clone(),
         samples: args.samples.map(|n| n as usize),
         seed: args.seed,
         use_ema: !args.no_ema,
     };
-    let on = (&mut *sampler as &mut dyn Sampler, judge.as_ref());
-    let (evaluation, _) = eval::evaluate(&request, &config, &checkpoint, path, on.0, on.1)?;
+    let (evaluation, _) = eval::evaluate(&request, &run, &mut *sampler, judge.as_ref())?;
     if let Some(out) = &args.out {
         write(out, &evaluation)?;
     }

@@ -87,7 +87,7 @@ pub struct MethodFlags {
     pub pulling_away: Option<f64>,
     /// Which network moves first in a round: alternating (D, then G against the new D) or simultaneous
     #[arg(long, value_enum)]
-    pub updates: Option<UpdatesName>,
+    pub updates: Option<Updates>,
     /// Report the norms of D's and G's gradients
     #[arg(long)]
     pub gradient_norms: bool,
@@ -96,7 +96,7 @@ pub struct MethodFlags {
     pub latent_dim: Option<u32>,
     /// Distribution of the latents, each component on its own: normal, uniform (on -1..1), or a density that `data sample` shows
     #[arg(long, value_enum)]
-    pub prior: Option<PriorName>,
+    pub prior: Option<Prior>,
 }
 
 /// A value, or the word `none`.
@@ -118,47 +118,6 @@ pub enum OptimiserName {
     Adam,
     Rmsprop,
     Sgd,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum PriorName {
-    Normal,
-    Uniform,
-    Exponential,
-    Logistic,
-    Laplace,
-    Cauchy,
-    Triangular,
-    Kumaraswamy,
-    #[value(alias = "truncated_normal")]
-    TruncatedNormal,
-    Semicircle,
-    #[value(name = "doublewell")]
-    DoubleWell,
-}
-
-impl From<PriorName> for Prior {
-    fn from(name: PriorName) -> Prior {
-        match name {
-            PriorName::Normal => Prior::Normal,
-            PriorName::Uniform => Prior::Uniform,
-            PriorName::Exponential => Prior::Exponential,
-            PriorName::Logistic => Prior::Logistic,
-            PriorName::Laplace => Prior::Laplace,
-            PriorName::Cauchy => Prior::Cauchy,
-            PriorName::Triangular => Prior::Triangular,
-            PriorName::Kumaraswamy => Prior::Kumaraswamy,
-            PriorName::TruncatedNormal => Prior::TruncatedNormal,
-            PriorName::Semicircle => Prior::Semicircle,
-            PriorName::DoubleWell => Prior::DoubleWell,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum UpdatesName {
-    Alternating,
-    Simultaneous,
 }
 
 /// Names that papers and tutorials use besides the table's.
@@ -373,7 +332,7 @@ impl MethodFlags {
             None => {}
         }
         if let Some(prior) = self.prior {
-            method.prior = prior.into();
+            method.prior = prior;
         }
     }
 }
@@ -411,11 +370,7 @@ impl MethodFlags {
         method.info = self.info.or(method.info);
         method.margin = self.margin.or(method.margin);
         method.pulling_away = self.pulling_away.or(method.pulling_away);
-        match self.updates {
-            Some(UpdatesName::Alternating) => method.updates = Updates::Alternating,
-            Some(UpdatesName::Simultaneous) => method.updates = Updates::Simultaneous,
-            None => {}
-        }
+        method.updates = self.updates.unwrap_or(method.updates);
         method.gradient_norms |= self.gradient_norms;
     }
 }

@@ -4,10 +4,10 @@ use super::{CliError, parse, print_json, print_line};
 use crate::gan::methods::Info;
 use crate::gan::samplers::Details;
 use crate::gpu::CacheFolder;
-use crate::run::checkpoint::{Checkpoint, CheckpointStore};
 use crate::run::config::TrainConfig;
 use crate::run::engine;
-use crate::run::folder::{RUNS, RunFolder};
+use crate::run::eval::find_checkpoint;
+use crate::run::finished::Finished;
 use crate::run::grid::{PackedImages, single};
 use crate::run::pictures::{picture, reference};
 use crate::run::samplers::{self, RunReport};
@@ -62,29 +62,21 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
-    let checkpoint_path = find(&args.run)?;
-    let checkpoint = Checkpoint::read(&checkpoint_path)?;
-    let config =
-        TrainConfig::from_toml(&checkpoint_path.display().to_string(), &checkpoint.config)?
-            .resolve()?;
-    let plan = Plan::new(args, &config)?;
+    let run = Finished::open(find_checkpoint(&args.run, None)?)?;
+    let config = &run.config;
+    let plan = Plan::new(args, config)?;
     let mut sampler = engine::open_sampler(
-        &config,
+        config,
         args.adapter.as_ref().unwrap_or(&config.adapter),
         &CacheFolder::of_user(),
     )?;
-    sampler
-        .restore(&checkpoint.data)
-        .map_err(|source| crate::run::RunError::Restore {
-            path: checkpoint_path.clone(),
-            source,
-        })?;
+    run.restore(&mut *sampler)?;
     let (written, report) = match &plan.request {
         Some(request) => {
-            let (samples, report) = samplers::draw(&mut *sampler, &config, request)?;
-            (plan.write(samples, &reference(&config))?, Some(report))
+            let (samples, report) = samplers::draw(&mut *sampler, config, request)?;
+            (plan.write(samples, &reference(config))?, Some(report))
         }
-        None => (plan.draw(&mut *sampler, &reference(&config))?, None),
+        None => (plan.draw(&mut *sampler, &reference(config))?, None),
     };
     if args.json {
         let files: Vec<_> = written
@@ -93,7 +85,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             .collect();
         let count = plan.count;
         let mut json =
-            serde_json::json!({ "checkpoint": checkpoint_path, "count": count, "files": files });
+            serde_json::json!({ "checkpoint": run.path, "count": count, "files": files });
         if let Some(report) = &report {
             json["sampler"] = serde_json::to_value(report).unwrap_or_default();
         }
@@ -140,15 +132,6 @@ fn describe(run: &RunReport) -> String {
         text += &format!("; real samples: {real}");
     }
     text
-}
-
-/// The checkpoint file that `run` means.
-fn find(run: &Path) -> Result<PathBuf, CliError> {
-    if run.is_file() {
-        return Ok(run.into());
-    }
-    let folder = RunFolder::find(run, Path::new(RUNS))?;
-    Ok(CheckpointStore::new(folder.checkpoints(), 0).latest()?)
 }
 
 /// What to draw and where to, checked against itself.

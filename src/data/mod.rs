@@ -62,6 +62,13 @@ impl ImageSet {
         &self.pixels[i * self.image_len()..(i + 1) * self.image_len()]
     }
 
+    /// The pixels with zeros behind them up to a whole number of 32-bit words, as the device keeps them.
+    pub fn words(&self) -> Vec<u8> {
+        let mut bytes = self.pixels.clone();
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
     /// The number of classes: of the names, or one more than the largest label; `None` without labels.
     pub fn classes(&self) -> Option<usize> {
         let labels = self.labels.as_ref()?;

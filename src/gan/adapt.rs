@@ -47,7 +47,7 @@ impl GanConfig {
 }
 
 /// The last layer with weights, and what follows it, once per generator: all generators share what stands before it, as the paper's do.
-fn branched(mut spec: NetworkSpec, generators: usize) -> Result<NetworkSpec> {
+fn branched(spec: NetworkSpec, generators: usize) -> Result<NetworkSpec> {
     if spec
         .layers
         .iter()
@@ -68,11 +68,5 @@ fn branched(mut spec: NetworkSpec, generators: usize) -> Result<NetworkSpec> {
             got: "a model without one".into(),
         });
     };
-    let layers = spec.layers.split_off(last);
-    spec.layers
-        .push(LayerSpec::Branches(crate::nn::layers::Branches {
-            count: generators,
-            layers,
-        }));
-    Ok(spec)
+    Ok(spec.with_branches(generators, last)?)
 }

@@ -110,10 +110,8 @@ impl GanConfig {
                 ("conditional", self.conditional.is_some()),
                 ("info", self.info.is_some()),
             ];
-            if let Some((field, _)) = others.into_iter().find(|o| o.1) {
-                let expected = "nothing with several generators: the rows of D's output are taken";
-                return refuse(field, expected, field);
-            }
+            let why = "several generators: the rows of D's output are taken";
+            nothing_with(why, &others)?;
             if !self.batch.is_multiple_of(self.generators) {
                 let expected = format!("a multiple of the {} generators", self.generators);
                 return refuse("batch", expected, self.batch);
@@ -130,21 +128,16 @@ impl GanConfig {
                 ("info", self.info.is_some()),
                 ("unroll", self.unroll.is_some()),
             ];
-            if let Some((field, _)) = others.into_iter().find(|o| o.1) {
-                let expected =
-                    "nothing with the encoder veegan, whose D judges pairs of latents and samples";
-                return refuse(field, expected, field);
-            }
+            let why = "the encoder veegan, whose D judges pairs of latents and samples";
+            nothing_with(why, &others)?;
         }
         if let Some(EncoderMethod::Mrgan { .. }) = self.encoder {
             let others = [
                 ("conditional", self.conditional.is_some()),
                 ("info", self.info.is_some()),
             ];
-            if let Some((field, _)) = others.into_iter().find(|o| o.1) {
-                let expected = "nothing with the encoder mrgan, which knows neither labels nor codes of real samples";
-                return refuse(field, expected, field);
-            }
+            let why = "the encoder mrgan, which knows neither labels nor codes of real samples";
+            nothing_with(why, &others)?;
         }
         let is_projection = self
             .conditional
@@ -207,5 +200,13 @@ impl GanConfig {
             }
         }
         Ok(())
+    }
+}
+
+/// Refuses the first of these settings that is made.
+fn nothing_with(why: &str, settings: &[(&str, bool)]) -> Result<()> {
+    match settings.iter().find(|(_, is_made)| *is_made) {
+        Some((field, _)) => refuse(field, format!("nothing with {why}"), field),
+        None => Ok(()),
     }
 }

@@ -76,7 +76,7 @@ pub struct GanConfig {
 }
 
 /// In which order the networks move within a round.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Updates {
     /// D first, then G against the new D.
@@ -87,10 +87,10 @@ pub enum Updates {
 }
 
 /// A number that the programs report beside losses and outputs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExtraScalar {
     /// Its key in `metrics.jsonl`.
-    pub name: String,
+    pub name: &'static str,
     /// Whether D's update computes it, or G's.
     pub by_d: bool,
 }
@@ -115,7 +115,7 @@ impl Penalty {
 }
 
 /// Distribution of the latents.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Prior {
     /// N(0, 1) per component.
@@ -130,9 +130,11 @@ pub enum Prior {
     Cauchy,
     Triangular,
     Kumaraswamy,
+    #[value(alias = "truncated_normal")]
     TruncatedNormal,
     Semicircle,
     #[serde(rename = "doublewell")]
+    #[value(name = "doublewell")]
     DoubleWell,
 }
 
@@ -365,10 +367,7 @@ impl GanConfig {
 
     /// How D must fit G: what it sees and what it gives, for latents of this width (codes included).
     pub fn pairing(&self, latents: usize) -> Pairing {
-        let classes = match self.conditional {
-            Some(c) if !c.kind.d_sees_label() => c.classes,
-            _ => 0,
-        };
+        let classes = self.auxiliary().map_or(0, |c| c.classes);
         let generators = if self.generators > 1 {
             self.generators
         } else {
@@ -386,19 +385,14 @@ impl GanConfig {
             },
             encoder: self.encoder.is_some(),
             classes: self.conditional.map(|c| c.classes),
-            d_sees_label: self.conditional.is_some_and(|c| c.kind.d_sees_label()),
+            d_sees_label: self.d_sees_label(),
         }
     }
 
     /// What the programs report beside losses and D's outputs, in the order of their table.
     pub fn extra_scalars(&self) -> Vec<ExtraScalar> {
         let mut all = vec![];
-        let mut add = |name: &str, by_d: bool| {
-            all.push(ExtraScalar {
-                name: name.into(),
-                by_d,
-            });
-        };
+        let mut add = |name: &'static str, by_d: bool| all.push(ExtraScalar { name, by_d });
         for penalty in &self.regularisers {
             add(penalty.name.name(), true);
         }
@@ -426,6 +420,11 @@ impl GanConfig {
             add("grad_norm_g", false);
         }
         all
+    }
+
+    /// Whether D takes the label of what it judges.
+    pub fn d_sees_label(&self) -> bool {
+        self.conditional.is_some_and(|c| c.kind.d_sees_label())
     }
 
     /// The class setting where D has class rows of its own.

@@ -78,6 +78,12 @@ impl Graph {
     pub fn square(&mut self, a: Expr) -> Result<Expr> {
         self.mul(a, a)
     }
+    /// Square root of a >= 0 whose derivative at 0 is 0, as PyTorch's norm takes it, and not infinite: what is below 1e-24 counts as it.
+    pub fn guarded_sqrt(&mut self, a: Expr) -> Result<Expr> {
+        let smallest = self.scalar(1e-24);
+        let guarded = self.max(a, smallest)?;
+        Ok(self.sqrt(guarded))
+    }
     /// Mean over `axes`, which stay with size 1.
     pub fn mean(&mut self, a: Expr, axes: &[usize]) -> Result<Expr> {
         let sum = self.sum(a, axes)?;

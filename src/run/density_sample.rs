@@ -1,5 +1,6 @@
 //! Samples of a built-in density or point set straight from its device sampler, with what they should look like.
 use super::engine::open_gpu;
+use super::eval;
 use super::session::EngineError;
 use crate::data::density::{Density, Line, Method};
 use crate::data::rng::Stream;
@@ -119,11 +120,12 @@ pub struct Report {
 fn metrics_of(set: ToySet, values: &[f32]) -> Option<serde_json::Map<String, serde_json::Value>> {
     let target = Target::points(set);
     let samples = Points::of_points(set, values).ok()?;
-    let all = Metric::all_for(&target).map(|metric| {
-        let value = (metric.measure)(&target, &samples).ok()?;
-        Some((metric.name.to_string(), serde_json::to_value(value).ok()?))
-    });
-    all.collect()
+    let metrics: Vec<_> = Metric::all_for(&target).collect();
+    let measured = eval::measure(&metrics, &target, &samples).ok()?;
+    let by_name = measured
+        .into_iter()
+        .map(|m| Some((m.name.to_string(), serde_json::to_value(m.value).ok()?)));
+    by_name.collect()
 }
 
 /// Draws `count` samples on `adapter`.

@@ -177,8 +177,7 @@ pub(super) struct TrainerEngine {
 impl TrainerEngine {
     /// A round that met a non-finite value reports it; the loop stops there and looks for the tensor.
     fn report(&self, round: Round) -> StepReport {
-        let scalars = self.trainer.config().extra_scalars();
-        let names = scalars.into_iter().map(|s| s.name.into());
+        let names = self.trainer.extra_scalars().iter().map(|s| s.name.into());
         StepReport {
             step: round.step,
             images_seen: round.images_seen,

@@ -1,8 +1,9 @@
 //! A run's generator, measured: which checkpoint, how many samples, which metrics, and what exact samples score beside them.
-use super::checkpoint::{Checkpoint, CheckpointError, CheckpointStore};
+use super::checkpoint::{CheckpointError, CheckpointStore};
 use super::classifier::Classifier;
 use super::config::TrainConfig;
 use super::error::RunError;
+use super::finished::Finished;
 use super::folder::{RUNS, RunFolder};
 use super::session::{
     EngineError, Latents, SampleRequest, SampleValues, Sampler, Samples as Drawn,
@@ -230,18 +231,17 @@ pub struct Request {
     pub use_ema: bool,
 }
 
-/// Measures what `sampler`, restored from `checkpoint` (the file at `path`), draws; the samples themselves besides.
+/// Measures what `sampler`, restored from `run`, draws; the samples themselves besides.
 ///
 /// # Errors
 /// [`EvalError`] for metrics that do not apply; those of the metrics and of the engine.
 pub fn evaluate(
     request: &Request,
-    config: &TrainConfig,
-    checkpoint: &Checkpoint,
-    path: PathBuf,
+    run: &Finished,
     sampler: &mut dyn Sampler,
     judge: Option<&Classifier>,
 ) -> Result<(Evaluation, Samples), RunError> {
+    let config = &run.config;
     let target = target(config, judge.map(Classifier::classes))?;
     let metrics = select(&request.metrics, &target)?;
     let count = request.samples.unwrap_or(target.protocol_samples());
@@ -263,9 +263,9 @@ pub fn evaluate(
         }
     };
     let evaluation = Evaluation {
-        checkpoint: path,
-        step: checkpoint.data.step,
-        images_seen: checkpoint.data.images_seen,
+        checkpoint: run.path.clone(),
+        step: run.checkpoint.data.step,
+        images_seen: run.checkpoint.data.images_seen,
         data: config.data.source.clone(),
         samples: count,
         protocol_samples: target.protocol_samples(),

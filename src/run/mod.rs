@@ -13,6 +13,7 @@ pub mod distances;
 pub mod engine;
 pub mod error;
 pub mod eval;
+pub mod finished;
 pub mod fit;
 pub mod folder;
 pub mod grid;

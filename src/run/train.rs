@@ -439,7 +439,7 @@ impl Run<'_> {
     }
 
     fn finish(
-        mut self,
+        self,
         engine: &mut dyn Engine,
         outcome: Outcome,
         last: Option<StepReport>,
@@ -447,7 +447,6 @@ impl Run<'_> {
         before: EngineTraffic,
     ) -> Result<Summary, RunError> {
         let toy = toy::measure(engine, self.config, &self.recent)?;
-        self.measure(engine)?;
         let animation = curves::animation(&self.folder, engine.step())?;
         if let Some(path) = &animation {
             self.around.reporter.wrote("curves", path);

@@ -114,13 +114,11 @@ impl Batches {
                 (None, push("glyph strokes", strokes), None)
             }
             Labelled::Set(set) => {
-                let mut bytes = set.pixels.clone();
-                bytes.resize(bytes.len().next_multiple_of(4), 0);
                 let labels = set.labels.as_deref().unwrap_or_default();
                 let labels = bytemuck::cast_slice(labels).to_vec();
                 (
                     Some(set.count as u32),
-                    push("data set", bytes),
+                    push("data set", set.words()),
                     Some(push("labels", labels)),
                 )
             }

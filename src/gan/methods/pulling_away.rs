@@ -3,9 +3,6 @@
 use super::Result;
 use crate::graph::{Expr, Graph};
 
-/// Squared lengths below this count as it: a code of zeros has no direction.
-const SMALLEST_SQUARE: f32 = 1e-24;
-
 /// The term, a scalar, of codes `[F, N]` or `[C, N, H, W]`.
 ///
 /// # Errors
@@ -15,9 +12,8 @@ pub fn term(g: &mut Graph, codes: Expr) -> Result<Expr> {
     let batch = g.shape(codes)[1];
     let square = g.square(codes)?;
     let length = g.sum(square, &[0])?;
-    let smallest = g.scalar(SMALLEST_SQUARE);
-    let length = g.max(length, smallest)?;
-    let length = g.sqrt(length);
+    // A code of zeros has no direction.
+    let length = g.guarded_sqrt(length)?;
     let unit = g.div(codes, length)?;
     let cosines = g.matmul_t(unit, unit, true, false)?;
     let squares = g.square(cosines)?;

@@ -23,9 +23,6 @@ pub struct Unroll {
     pub first_order: bool,
 }
 
-/// Squares below this count as it: the derivative of a square root at 0 is infinite.
-const SMALLEST_SQUARE: f32 = 1e-24;
-
 /// Where D's optimiser stands before the first unrolled update.
 pub struct Standing {
     pub params: Vec<Expr>,
@@ -66,15 +63,13 @@ pub fn unrolled(
                 let t = g.shift(updates, k as f32 + 1.0)?;
                 let correction1 = bias_correction(g, adam.beta1, t)?;
                 let correction2 = bias_correction(g, adam.beta2, t)?;
-                let smallest = g.scalar(SMALLEST_SQUARE);
                 for (i, gradient) in gradients.into_iter().enumerate() {
                     first[i] = average(g, first[i], gradient, adam.beta1)?;
                     let square = g.square(gradient)?;
                     second[i] = average(g, second[i], square, adam.beta2)?;
                     let mean = g.div(first[i], correction1)?;
                     let mean_square = g.div(second[i], correction2)?;
-                    let mean_square = g.max(mean_square, smallest)?;
-                    let root = g.sqrt(mean_square);
+                    let root = g.guarded_sqrt(mean_square)?;
                     let root = g.shift(root, adam.eps as f32)?;
                     let step = g.div(mean, root)?;
                     let step = g.scale(step, lr)?;

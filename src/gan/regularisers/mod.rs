@@ -112,16 +112,10 @@ fn squared_gradient_norm(g: &mut Graph, x: Expr, critic: &mut Critic) -> Result<
     Ok(g.sum(squared, &features)?)
 }
 
-/// Squared norms below this count as it. The derivative of a square root at 0 is infinite, and a critic of dead ReLUs has a
-/// gradient of exactly 0; there the derivative is taken as 0, as PyTorch's norm does.
-const SMALLEST_SQUARE: f32 = 1e-24;
-
-/// weight E (||grad_x D(x)||_2 - 1)^2
+/// weight E (||grad_x D(x)||_2 - 1)^2; a critic of dead ReLUs has a gradient of exactly 0.
 fn off_unit_norm(g: &mut Graph, weight: f32, x: Expr, critic: &mut Critic) -> Result<Expr> {
     let square = squared_gradient_norm(g, x, critic)?;
-    let smallest = g.scalar(SMALLEST_SQUARE);
-    let square = g.max(square, smallest)?;
-    let norm = g.sqrt(square);
+    let norm = g.guarded_sqrt(square)?;
     let off = g.shift(norm, -1.0)?;
     let squared = g.square(off)?;
     let mean = g.mean_all(squared)?;

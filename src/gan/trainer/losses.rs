@@ -17,13 +17,10 @@ pub struct Loss {
     pub value: Expr,
     /// Parts of it that are reported by name.
     pub terms: Vec<(&'static str, Expr)>,
-    /// D's mean output on real and on generated samples; the loss itself where G is meant.
-    pub on_real: Expr,
-    pub on_fake: Expr,
 }
 
 impl Builder<'_> {
-    /// D's loss on `[real, fake]`, penalties included. D's and the encoder's states move.
+    /// D's loss on `[real, fake]`, penalties included, and D's mean output on both. D's and the encoder's states move.
     ///
     /// # Errors
     /// Where networks and method do not fit.
@@ -33,7 +30,7 @@ impl Builder<'_> {
         env: &mut Environment,
         players: &mut Players,
         sides: [&Batch; 2],
-    ) -> Result<Loss> {
+    ) -> Result<(Loss, [Expr; 2])> {
         let [real, fake] = sides;
         let mut real = *real;
         if let (Some(e), true) = (
@@ -53,7 +50,7 @@ impl Builder<'_> {
         env: &mut Environment,
         d: &mut Player,
         [real, fake]: [&Batch; 2],
-    ) -> Result<Loss> {
+    ) -> Result<(Loss, [Expr; 2])> {
         let config = self.config;
         let on_real = judge(g, config, d, real)?;
         let on_fake = judge(g, config, d, fake)?;
@@ -95,12 +92,7 @@ impl Builder<'_> {
         }
         let (on_real, on_fake) = config.objective.statistics(g, on_real.s, on_fake.s)?;
         g.restore_scope(outer);
-        Ok(Loss {
-            value,
-            terms,
-            on_real,
-            on_fake,
-        })
+        Ok((Loss { value, terms }, [on_real, on_fake]))
     }
 
     /// InfoGAN's term of a verdict on generated samples.
@@ -140,7 +132,7 @@ impl Builder<'_> {
                     params: params.to_vec(),
                     ..now.clone()
                 };
-                let loss = self.discriminator_loss_of(g, env, &mut d, [real, fake])?;
+                let (loss, _) = self.discriminator_loss_of(g, env, &mut d, [real, fake])?;
                 Ok::<Expr, GanError>(loss.value)
             };
             players.d.params = unrolled::unrolled(g, unroll, &config.optimiser.d, from, &mut loss)?;
@@ -179,12 +171,7 @@ impl Builder<'_> {
             value = g.add(value, term)?;
             terms.push((name, term));
         }
-        Ok(Loss {
-            value,
-            terms,
-            on_real: value,
-            on_fake: value,
-        })
+        Ok(Loss { value, terms })
     }
 
     fn encoder_terms(
@@ -245,12 +232,8 @@ impl Builder<'_> {
             true => (1..usize::MAX, 1.0),
             false => (0..usize::MAX, 0.0),
         };
-        let moments = ["d.m", "d.v"]
-            .into_iter()
-            .zip(arenas.moments)
+        let moments = [("d.m", arenas.moments[0]), ("d.v", arenas.moments[1])]
             .map(|(name, buffer)| leaves(g, env, name, network.params(), buffer, valid.clone()));
-        let moments: Vec<Vec<Expr>> = moments.collect();
-        let [first, second] = <[Vec<Expr>; 2]>::try_from(moments).unwrap_or_default();
         let count = g.source("optimiser_steps_d", [1]);
         if let Some(id) = g.source_id(count) {
             let counters = self.table.counters;
@@ -272,7 +255,7 @@ impl Builder<'_> {
         let updates = g.shift(count, made_here).unwrap_or(count);
         unrolled::Standing {
             params: params.to_vec(),
-            moments: [first, second],
+            moments,
             updates,
         }
     }

@@ -231,6 +231,10 @@ impl Trainer {
     pub fn config(&self) -> &GanConfig {
         &self.config
     }
+    /// What each entry of [`Round::extra`] is.
+    pub fn extra_scalars(&self) -> &[ExtraScalar] {
+        &self.extra
+    }
     /// The device.
     pub fn gpu(&self) -> &Gpu {
         &self.gpu

@@ -106,8 +106,7 @@ pub fn seen(g: &mut Graph, config: &GanConfig, batch: &Batch) -> Result<Expr> {
 
 /// The label where D takes it.
 fn label_of_d(config: &GanConfig, batch: &Batch) -> Option<Expr> {
-    let sees = config.conditional.is_some_and(|c| c.kind.d_sees_label());
-    batch.label.filter(|_| sees)
+    batch.label.filter(|_| config.d_sees_label())
 }
 
 /// D's verdict on what it sees; its states move.
@@ -147,9 +146,6 @@ pub fn critic(
     logit(g, config, x, made.output)
 }
 
-/// Squared errors below this count as it: the derivative of a square root at 0 is infinite.
-const SMALLEST_SQUARE: f32 = 1e-24;
-
 /// What the objective sees of D's output, `[1, N]`: its first row, the logit of "real" among several makers, or the error of its
 /// reconstruction of x.
 ///
@@ -163,9 +159,7 @@ pub fn logit(g: &mut Graph, config: &GanConfig, x: Expr, output: Expr) -> Result
         let axes: Vec<usize> = (0..g.shape(x).rank()).filter(|&axis| axis != 1).collect();
         let sum = g.sum(square, &axes)?;
         let sum = g.reshape(sum, [1, batch])?;
-        let smallest = g.scalar(SMALLEST_SQUARE);
-        let sum = g.max(sum, smallest)?;
-        return Ok(g.sqrt(sum));
+        return Ok(g.guarded_sqrt(sum)?);
     }
     if config.generators > 1 {
         return mad::real_logit(g, output);

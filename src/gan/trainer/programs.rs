@@ -117,10 +117,11 @@ impl Builder<'_> {
                 ..fake
             };
             let sides = [real, &detached];
-            let loss = self.discriminator_loss(&mut g, env, &mut players, sides)?;
+            let (loss, [on_real, on_fake]) =
+                self.discriminator_loss(&mut g, env, &mut players, sides)?;
             let params = players.d.params.clone();
             let gradients = gradients(&mut g, env, "d", loss.value, &params, table.d.scaler, 0..1)?;
-            self.report(&mut g, &mut stage, loss.terms, Some(&gradients), true)?;
+            self.report(&mut g, &mut stage, loss.terms, &gradients, true)?;
             stage.outputs.extend(regions(
                 model.discriminator.params(),
                 gradients,
@@ -128,8 +129,8 @@ impl Builder<'_> {
             ));
             stage.outputs.extend([
                 (loss.value, table.scalar(table::LOSS_D)),
-                (loss.on_real, table.scalar(table::D_REAL)),
-                (loss.on_fake, table.scalar(table::D_FAKE)),
+                (on_real, table.scalar(table::D_REAL)),
+                (on_fake, table.scalar(table::D_FAKE)),
             ]);
             stage.effects = self.after_d.clone();
             stages.push(stage);
@@ -152,13 +153,7 @@ impl Builder<'_> {
             let valid = 0..usize::MAX;
             let scaler = table.g.scaler;
             let mut gradients = gradients(&mut g, env, "g", loss.value, &params, scaler, valid)?;
-            self.report(
-                &mut g,
-                &mut stage,
-                loss.terms,
-                Some(&gradients[..own]),
-                false,
-            )?;
+            self.report(&mut g, &mut stage, loss.terms, &gradients[..own], false)?;
             let encoder = gradients.split_off(own);
             stage
                 .outputs
@@ -245,10 +240,10 @@ impl Builder<'_> {
         g: &mut Graph,
         stage: &mut Stage,
         mut terms: Vec<(&'static str, Expr)>,
-        gradients: Option<&[Expr]>,
+        gradients: &[Expr],
         by_d: bool,
     ) -> Result<(), GanError> {
-        if let (true, Some(gradients)) = (self.config.gradient_norms, gradients) {
+        if self.config.gradient_norms {
             let name = if by_d { "grad_norm_d" } else { "grad_norm_g" };
             terms.push((name, norm(g, gradients)?));
         }

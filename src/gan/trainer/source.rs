@@ -204,9 +204,7 @@ fn image_sampler(
         width: set.width,
     };
     check_sample(model, found, &set.name)?;
-    let mut bytes = set.pixels.clone();
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-    let pixels = table.push_filled("data set", bytes);
+    let pixels = table.push_filled("data set", set.words());
     let labels = set_labels(caps, table, batch, set, random)?;
     let params = dataset_batch::Params {
         count: set.count as u32,
@@ -303,9 +301,7 @@ fn stacked_sampler(
         width: set.width,
     };
     check_sample(model, found, &format!("{}{}", stacked::PREFIX, set.name))?;
-    let mut bytes = set.pixels.clone();
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-    let pixels = table.push_filled("data set", bytes);
+    let pixels = table.push_filled("data set", set.words());
     let params = stacked_batch::Params {
         count: set.count as u32,
         h: set.height as u32,

@@ -3,11 +3,12 @@ use super::record::{Record, Status};
 use super::results;
 use super::{CompareError, Comparison, Planned};
 use crate::metrics::Samples;
-use crate::run::checkpoint::{Checkpoint, CheckpointStore};
+use crate::run::checkpoint::CheckpointStore;
 use crate::run::classifier::Classifier;
 use crate::run::config::TrainConfig;
 use crate::run::error::RunError;
 use crate::run::eval;
+use crate::run::finished::Finished;
 use crate::run::folder::RunFolder;
 use crate::run::interrupt::Interrupt;
 use crate::run::pictures::reference;
@@ -227,31 +228,16 @@ fn measure(plan: &Comparison, planned: &Planned, engines: &Engines) -> Result<()
         None if results::has_no_metric(plan, planned) => return Ok(()),
         None => None,
     };
-    let path = eval::find_checkpoint(&planned.folder, None)?;
-    let checkpoint = Checkpoint::read(&path)?;
-    let file = path.display().to_string();
-    let config = TrainConfig::from_toml(&file, &checkpoint.config)?.resolve()?;
-    let mut sampler = (engines.sample)(&config)?;
-    sampler
-        .restore(&checkpoint.data)
-        .map_err(|source| RunError::Restore {
-            path: path.clone(),
-            source,
-        })?;
+    let run = Finished::open(eval::find_checkpoint(&planned.folder, None)?)?;
+    let mut sampler = (engines.sample)(&run.config)?;
+    run.restore(&mut *sampler)?;
     let request = eval::Request {
         metrics: plan.metrics.clone(),
         samples: plan.samples,
         seed: None,
         use_ema: true,
     };
-    let (evaluation, samples) = eval::evaluate(
-        &request,
-        &config,
-        &checkpoint,
-        path,
-        &mut *sampler,
-        judge.as_ref(),
-    )?;
+    let (evaluation, samples) = eval::evaluate(&request, &run, &mut *sampler, judge.as_ref())?;
     if let Some(file) = points_file(samples) {
         file.write(&results::points_path(&planned.folder))?;
     }
