@@ -35,7 +35,7 @@ struct KernelArgs {
     #[arg(long)]
     all_variants: bool,
     /// Time for each kernel, after one execution and its check
-    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = parse::duration)]
+    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = parse::short_duration)]
     max_seconds: Duration,
     /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name
     #[arg(long, default_value = "auto", value_name = "ADAPTER")]

@@ -3,6 +3,15 @@ use std::time::Duration;
 
 /// `90s`, `10m`, `1.5h`, `1h30m`; a bare number is seconds. At least one second.
 pub fn duration(text: &str) -> Result<Duration, String> {
+    at_least(1.0, text)
+}
+
+/// The same, from a millisecond on: `0.1s`.
+pub fn short_duration(text: &str) -> Result<Duration, String> {
+    at_least(0.001, text)
+}
+
+fn at_least(least: f64, text: &str) -> Result<Duration, String> {
     let refuse =
         || format!("`{text}` is no duration; give seconds, minutes or hours, like 90s, 10m, 1h30m");
     let mut seconds = 0.0;
@@ -27,8 +36,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         seconds += value * unit;
         rest = &rest[end + 1..];
     }
-    if !(1.0..=1e9).contains(&seconds) {
-        return Err(format!("`{text}` is out of range; give at least 1s"));
+    if !(least..=1e9).contains(&seconds) {
+        return Err(format!("`{text}` is out of range; give at least {least}s"));
     }
     Ok(Duration::from_secs_f64(seconds))
 }
