@@ -204,6 +204,8 @@ fn bad_usage_is_refused_with_what_was_meant() {
         ("train --seed 9223372036854775808", "seed"),
         ("train --grid 8", "ROWSxCOLUMNS"),
         ("train --data ring8 --model dcgan28", "2 numbers per sample"),
+        ("train --unroll-first-order", "nothing is unrolled"),
+        ("train --unroll 0 --unroll-first-order", "--unroll K"),
         ("train --resume", "there is no run under runs"),
         ("train --resume nowhere", "no config.toml"),
         ("train --resume x --preset ring8", "cannot be used with"),
