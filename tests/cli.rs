@@ -213,6 +213,7 @@ fn bad_usage_is_refused_with_what_was_meant() {
         ("sample", "required"),
         ("eval", "required"),
         ("eval nowhere", "no config.toml"),
+        ("eval nowhere --drs-burn-in 5", "belongs to --sampler drs"),
         ("bench step --model dcgan82", "did you mean `dcgan28`?"),
         ("presets ring9", "did you mean `ring8`?"),
         ("trian", "similar"),
@@ -955,6 +956,82 @@ fn a_run_is_measured_by_the_protocol() {
     let message = refused(here.path(), &["eval", "run", "--checkpoint", "3"]);
     assert!(message.contains("there are those of 2, 4"), "{message}");
     assert!(stdout(here.path(), &["eval", "--list"]).contains("1-D point sets"));
+}
+
+/// The metrics are those of the samples that the sampler draws, and the report says how it drew them.
+#[test]
+fn a_run_is_measured_with_its_discriminator_s_help() {
+    let here = tempfile::tempdir().unwrap();
+    let adapter = std::env::var("GAN_GPU_ADAPTER").unwrap_or_else(|_| "auto".into());
+    let train =
+        "train --preset ring8 --batch 32 --steps 30 --sample-every 0 --out run --no-tune --json";
+    stdout(here.path(), &on_adapter(train, &adapter));
+    let eval = |flags: &str| -> String {
+        let line = format!("eval run --samples 400 --seed 9 {flags}");
+        stdout(here.path(), &on_adapter(&line, &adapter))
+    };
+    let json = |flags: &str| -> serde_json::Value {
+        serde_json::from_str(&eval(&format!("--json {flags}"))).unwrap()
+    };
+    let value = |json: &serde_json::Value| json["metrics"]["sliced_w1"]["value"].as_f64().unwrap();
+
+    let raw = json("--sampler raw");
+    assert_eq!(raw, json(""));
+    assert_eq!(raw["sampler"], "raw");
+    assert!(raw.get("draw").is_none(), "{raw}");
+    let drs = "--sampler drs --drs-burn-in 500 --drs-gamma-percentile 80";
+    let found = [
+        ("drs", drs),
+        ("mh", "--sampler mh --mh-steps 20 --calibration-samples 500"),
+        ("ddls", "--sampler ddls --ddls-steps 10"),
+    ]
+    .map(|(name, flags)| {
+        let found = json(flags);
+        assert_eq!(found["sampler"], name);
+        assert_eq!(found["draw"]["sampler"], name);
+        assert_eq!(found["draw"]["count"], 400);
+        let names = |json: &serde_json::Value| -> Vec<String> {
+            json["metrics"]
+                .as_object()
+                .unwrap()
+                .keys()
+                .cloned()
+                .collect()
+        };
+        assert_eq!(names(&found), names(&raw));
+        assert_ne!(value(&found), value(&raw), "{name}");
+        if name != "ddls" {
+            let rate = found["draw"]["acceptance_rate"].as_f64().unwrap();
+            assert!(rate > 0.0 && rate <= 1.0, "{found}");
+        }
+        found
+    });
+    // The same samples as those that `sample` draws: by the same seed, the same way of coming about.
+    let line = format!("sample run -n 400 --seed 9 {drs} --raw drs.safetensors --json");
+    let sampled: serde_json::Value =
+        serde_json::from_str(&stdout(here.path(), &on_adapter(&line, &adapter))).unwrap();
+    assert_eq!(sampled["sampler"], found[0]["draw"]);
+
+    let table = eval(drs);
+    let head = table.lines().next().unwrap();
+    let rate = found[0]["draw"]["acceptance_rate"].as_f64().unwrap();
+    let accepted = format!("{:.1} % of proposals accepted", 100.0 * rate);
+    for part in ["drs: 400 samples", &accepted] {
+        assert!(head.contains(part), "{part}: {head}");
+    }
+    assert!(
+        eval("")
+            .lines()
+            .next()
+            .unwrap()
+            .contains("raw: 400 samples")
+    );
+    let line = "eval run --mh-steps 5";
+    let message = refused(here.path(), &on_adapter(line, &adapter));
+    assert!(
+        message.contains("--mh-steps belongs to --sampler mh"),
+        "{message}"
+    );
 }
 
 /// Digits of a hardly trained generator, by a hardly trained classifier: what it says is counted by the metrics that apply.
