@@ -81,6 +81,30 @@ fn only_the_penalised_dirac_gan_converges() {
     }
 }
 
+/// Below lambda = 1 the penalty's two halves hand the path back and forth; above, it comes to rest in one of them, at |theta| = 2 lambda.
+#[test]
+fn wgan_gp_circles_or_comes_to_rest_at_a_wrong_place() {
+    let tail = |game: &Game, updates| -> Vec<[f64; 2]> {
+        let mut player = Player::new(game, RATE, updates, &settings()).unwrap();
+        player.trajectory(90).unwrap().split_off(60)
+    };
+    for updates in BOTH {
+        let circling = tail(game("WGAN-GP"), updates);
+        for axis in [0, 1] {
+            let far = |sign: f64| circling.iter().any(|p| sign * p[axis] > 0.8);
+            assert!(far(1.0) && far(-1.0), "{updates:?}: {circling:?}");
+        }
+        let overdamped = Game {
+            lambda: 1.2,
+            ..*game("WGAN-GP")
+        };
+        let resting = tail(&overdamped, updates);
+        let [theta, psi] = resting[resting.len() - 1];
+        assert!((theta.abs() - 2.4).abs() < 0.05, "{updates:?}: {theta}");
+        assert!(psi.abs() < 0.02, "{updates:?}: {psi}");
+    }
+}
+
 /// The graph's loss of a mixture as f64, and its gradient by finite differences and by the graph.
 #[test]
 fn the_likelihood_of_a_mixture_is_its_formula_and_so_is_its_gradient() {
