@@ -1034,6 +1034,33 @@ fn a_run_is_measured_with_its_discriminator_s_help() {
     );
 }
 
+/// Every class asked for is another picture, and rows of the picture have a class each without being asked.
+#[test]
+fn a_class_can_be_asked_for() {
+    let here = tempfile::tempdir().unwrap();
+    let adapter = std::env::var("GAN_GPU_ADAPTER").unwrap_or_else(|_| "auto".into());
+    let train = "train --preset ring8 --conditional concat=8 --batch 16 --steps 2 --sample-every 0 --out run --no-tune --json";
+    stdout(here.path(), &on_adapter(train, &adapter));
+    let points = |flags: &str| -> Vec<[f32; 2]> {
+        let line = format!("sample run -n 9 --raw s.safetensors {flags}");
+        stdout(here.path(), &on_adapter(&line, &adapter));
+        let bytes = std::fs::read(here.path().join("s.safetensors")).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let values: Vec<f32> = bytemuck::pod_collect_to_vec(file.tensor("images").unwrap().data());
+        values.chunks(2).map(|p| [p[0], p[1]]).collect()
+    };
+    let classes = [0, 1, 2].map(|class| points(&format!("--class {class}")));
+    let rows = points("");
+    for n in 0..9 {
+        for (k, class) in classes.iter().enumerate() {
+            assert_eq!(rows[n] == class[n], k == n / 3, "sample {n}, class {k}");
+        }
+    }
+    let line = "sample run -n 9 --class 8";
+    let message = refused(here.path(), &on_adapter(line, &adapter));
+    assert!(message.contains("0 to 7"), "{message}");
+}
+
 /// Digits of a hardly trained generator, by a hardly trained classifier: what it says is counted by the metrics that apply.
 #[test]
 fn images_are_measured_by_a_classifier_s_word() {
