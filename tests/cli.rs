@@ -1098,6 +1098,11 @@ fn images_are_measured_by_a_classifier_s_word() {
     assert!(found["note"].as_str().unwrap().contains("26000"), "{found}");
     let exact = &metrics["stacked_modes"]["exact"]["mean"];
     assert!((38.0..=40.0).contains(&exact.as_f64().unwrap()), "{found}");
+    let helped = json(
+        "eval run --classifier c.safetensors --samples 40 --sampler mh --mh-steps 3 --calibration-samples 20 --json",
+    );
+    assert_eq!(helped["draw"]["sampler"], "mh");
+    assert!(helped["metrics"]["stacked_kl"]["value"].is_number());
     let args = "eval run --classifier c.safetensors --metrics class_kl";
     let message = refused(here.path(), &args.split(' ').collect::<Vec<_>>());
     assert!(message.contains("stacked_modes, stacked_kl"), "{message}");
