@@ -8,7 +8,7 @@ use gan_gpu::gpu::CacheFolder;
 use gan_gpu::gpu::testing::gpu;
 use gan_gpu::graph::{Expr, Graph, Reference};
 use gan_gpu::run::theory::dirac::{Fate, GAMES, Game, Player, RATE};
-use gan_gpu::run::theory::{Settings, dirac, mle, strength};
+use gan_gpu::run::theory::{Settings, critic, dirac, mle, strength};
 
 const BOTH: [Updates; 2] = [Updates::Simultaneous, Updates::Alternating];
 
@@ -220,4 +220,20 @@ fn a_strong_d_leaves_g_no_gradient_under_the_minimax_loss_only() {
     let other = last(Objective::NonSaturating, 50);
     assert!(strong < 0.1 * weak, "{strong:e} against {weak:e}");
     assert!(strong < 0.1 * other, "{strong:e} against {other:e}");
+}
+
+/// On a line a strong penalty keeps a critic at the wrong side of a slope of 0, and then it says that generated samples are the better
+/// ones: with lambda = 10 this estimate is negative.
+#[test]
+fn a_critic_on_a_line_finds_the_right_sign() {
+    let plan = critic::Plan {
+        set: ToySet::Mixture1d,
+        steps: 30,
+        every: 15,
+        clip: None,
+    };
+    let numbers = critic::run(&plan, &settings()).unwrap().numbers;
+    for point in &numbers.wgan {
+        assert!(point.estimate > 0.1 * point.lipschitz, "{point:?}");
+    }
 }
