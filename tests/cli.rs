@@ -204,6 +204,8 @@ fn bad_usage_is_refused_with_what_was_meant() {
         ("train --seed 9223372036854775808", "seed"),
         ("train --grid 8", "ROWSxCOLUMNS"),
         ("train --data ring8 --model dcgan28", "2 numbers per sample"),
+        ("train --unroll-first-order", "nothing is unrolled"),
+        ("train --unroll 0 --unroll-first-order", "--unroll K"),
         ("train --resume", "there is no run under runs"),
         ("train --resume nowhere", "no config.toml"),
         ("train --resume x --preset ring8", "cannot be used with"),
@@ -211,6 +213,7 @@ fn bad_usage_is_refused_with_what_was_meant() {
         ("sample", "required"),
         ("eval", "required"),
         ("eval nowhere", "no config.toml"),
+        ("eval nowhere --drs-burn-in 5", "belongs to --sampler drs"),
         ("bench step --model dcgan82", "did you mean `dcgan28`?"),
         ("presets ring9", "did you mean `ring8`?"),
         ("trian", "similar"),
@@ -955,6 +958,109 @@ fn a_run_is_measured_by_the_protocol() {
     assert!(stdout(here.path(), &["eval", "--list"]).contains("1-D point sets"));
 }
 
+/// The metrics are those of the samples that the sampler draws, and the report says how it drew them.
+#[test]
+fn a_run_is_measured_with_its_discriminator_s_help() {
+    let here = tempfile::tempdir().unwrap();
+    let adapter = std::env::var("GAN_GPU_ADAPTER").unwrap_or_else(|_| "auto".into());
+    let train =
+        "train --preset ring8 --batch 32 --steps 30 --sample-every 0 --out run --no-tune --json";
+    stdout(here.path(), &on_adapter(train, &adapter));
+    let eval = |flags: &str| -> String {
+        let line = format!("eval run --samples 400 --seed 9 {flags}");
+        stdout(here.path(), &on_adapter(&line, &adapter))
+    };
+    let json = |flags: &str| -> serde_json::Value {
+        serde_json::from_str(&eval(&format!("--json {flags}"))).unwrap()
+    };
+    let value = |json: &serde_json::Value| json["metrics"]["sliced_w1"]["value"].as_f64().unwrap();
+
+    let raw = json("--sampler raw");
+    assert_eq!(raw, json(""));
+    assert_eq!(raw["sampler"], "raw");
+    assert!(raw.get("draw").is_none(), "{raw}");
+    let drs = "--sampler drs --drs-burn-in 500 --drs-gamma-percentile 80";
+    let found = [
+        ("drs", drs),
+        ("mh", "--sampler mh --mh-steps 20 --calibration-samples 500"),
+        ("ddls", "--sampler ddls --ddls-steps 10"),
+    ]
+    .map(|(name, flags)| {
+        let found = json(flags);
+        assert_eq!(found["sampler"], name);
+        assert_eq!(found["draw"]["sampler"], name);
+        assert_eq!(found["draw"]["count"], 400);
+        let names = |json: &serde_json::Value| -> Vec<String> {
+            json["metrics"]
+                .as_object()
+                .unwrap()
+                .keys()
+                .cloned()
+                .collect()
+        };
+        assert_eq!(names(&found), names(&raw));
+        assert_ne!(value(&found), value(&raw), "{name}");
+        if name != "ddls" {
+            let rate = found["draw"]["acceptance_rate"].as_f64().unwrap();
+            assert!(rate > 0.0 && rate <= 1.0, "{found}");
+        }
+        found
+    });
+    // The same samples as those that `sample` draws: by the same seed, the same way of coming about.
+    let line = format!("sample run -n 400 --seed 9 {drs} --raw drs.safetensors --json");
+    let sampled: serde_json::Value =
+        serde_json::from_str(&stdout(here.path(), &on_adapter(&line, &adapter))).unwrap();
+    assert_eq!(sampled["sampler"], found[0]["draw"]);
+
+    let table = eval(drs);
+    let head = table.lines().next().unwrap();
+    let rate = found[0]["draw"]["acceptance_rate"].as_f64().unwrap();
+    let accepted = format!("{:.1} % of proposals accepted", 100.0 * rate);
+    for part in ["drs: 400 samples", &accepted] {
+        assert!(head.contains(part), "{part}: {head}");
+    }
+    assert!(
+        eval("")
+            .lines()
+            .next()
+            .unwrap()
+            .contains("raw: 400 samples")
+    );
+    let line = "eval run --mh-steps 5";
+    let message = refused(here.path(), &on_adapter(line, &adapter));
+    assert!(
+        message.contains("--mh-steps belongs to --sampler mh"),
+        "{message}"
+    );
+}
+
+/// Every class asked for is another picture, and rows of the picture have a class each without being asked.
+#[test]
+fn a_class_can_be_asked_for() {
+    let here = tempfile::tempdir().unwrap();
+    let adapter = std::env::var("GAN_GPU_ADAPTER").unwrap_or_else(|_| "auto".into());
+    let train = "train --preset ring8 --conditional concat=8 --batch 16 --steps 2 --sample-every 0 --out run --no-tune --json";
+    stdout(here.path(), &on_adapter(train, &adapter));
+    let points = |flags: &str| -> Vec<[f32; 2]> {
+        let line = format!("sample run -n 9 --raw s.safetensors {flags}");
+        stdout(here.path(), &on_adapter(&line, &adapter));
+        let bytes = std::fs::read(here.path().join("s.safetensors")).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let values: Vec<f32> = bytemuck::pod_collect_to_vec(file.tensor("images").unwrap().data());
+        values.chunks(2).map(|p| [p[0], p[1]]).collect()
+    };
+    let classes = [0, 1, 2].map(|class| points(&format!("--class {class}")));
+    let rows = points("");
+    for n in 0..9 {
+        for (k, class) in classes.iter().enumerate() {
+            assert_eq!(rows[n] == class[n], k == n / 3, "sample {n}, class {k}");
+        }
+    }
+    let line = "sample run -n 9 --class 8";
+    let message = refused(here.path(), &on_adapter(line, &adapter));
+    assert!(message.contains("0 to 7"), "{message}");
+}
+
 /// Digits of a hardly trained generator, by a hardly trained classifier: what it says is counted by the metrics that apply.
 #[test]
 fn images_are_measured_by_a_classifier_s_word() {
@@ -992,6 +1098,11 @@ fn images_are_measured_by_a_classifier_s_word() {
     assert!(found["note"].as_str().unwrap().contains("26000"), "{found}");
     let exact = &metrics["stacked_modes"]["exact"]["mean"];
     assert!((38.0..=40.0).contains(&exact.as_f64().unwrap()), "{found}");
+    let helped = json(
+        "eval run --classifier c.safetensors --samples 40 --sampler mh --mh-steps 3 --calibration-samples 20 --json",
+    );
+    assert_eq!(helped["draw"]["sampler"], "mh");
+    assert!(helped["metrics"]["stacked_kl"]["value"].is_number());
     let args = "eval run --classifier c.safetensors --metrics class_kl";
     let message = refused(here.path(), &args.split(' ').collect::<Vec<_>>());
     assert!(message.contains("stacked_modes, stacked_kl"), "{message}");

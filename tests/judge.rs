@@ -178,10 +178,10 @@ fn a_finished_run_answers_as_its_trainer_did() {
     // A generator alone draws samples, but there is nobody to ask.
     state.tensors.retain(|t| !t.name.starts_with("d."));
     pair.restore(&state).unwrap();
-    let z = pair.latents(4, 0);
+    let z = pair.generator().latents(4, 0);
     assert_eq!(
-        pair.sample(&z, false, false).unwrap(),
-        trainer.sample(&z, false, false).unwrap()
+        pair.generator().sample(&z, None, false, false).unwrap(),
+        trainer.generator().sample(&z, None, false, false).unwrap()
     );
     let error = pair.judge(&x).unwrap_err().to_string();
     assert!(error.contains("no tensor `d.*`"), "{error}");

@@ -259,8 +259,8 @@ fn samples_follow_their_labels() {
         Form::Cpu,
         "conditional = { kind = \"concat\", classes = 8 }",
     );
-    let z = trainer.latents(1, 5).repeat(8);
-    let draw = |labels: Option<&[u32]>| match trainer.sample_labelled(&z, labels, false, false) {
+    let z = trainer.generator().latents(1, 5).repeat(8);
+    let draw = |labels: Option<&[u32]>| match trainer.generator().sample(&z, labels, false, false) {
         Ok(Sampled::F32(values)) => values,
         other => panic!("{other:?}"),
     };
@@ -276,7 +276,8 @@ fn samples_follow_their_labels() {
     assert!(same.chunks(2).all(|p| p == &points[6..8]));
     for labels in [&[0; 7][..], &[8; 8]] {
         let error = trainer
-            .sample_labelled(&z, Some(labels), false, false)
+            .generator()
+            .sample(&z, Some(labels), false, false)
             .unwrap_err();
         assert!(
             error.to_string().contains("label") || error.to_string().contains("class 8"),
@@ -294,7 +295,7 @@ fn sampled_latents_hold_their_codes() {
         Form::Cpu,
         "info = { categorical = 8, continuous = 1 }",
     );
-    let z = trainer.latents(400, 5);
+    let z = trainer.generator().latents(400, 5);
     assert_eq!(z.len(), 400 * 13);
     let mut seen = [0; 8];
     for row in z.chunks(13) {
@@ -307,5 +308,5 @@ fn sampled_latents_hold_their_codes() {
         seen.iter().all(|&count| (25..=80).contains(&count)),
         "{seen:?}"
     );
-    assert_eq!(trainer.latents(3, 5), z[..39]);
+    assert_eq!(trainer.generator().latents(3, 5), z[..39]);
 }

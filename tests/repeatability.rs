@@ -251,8 +251,11 @@ fn training_stays_on_the_device() {
     }
     // The counters do count: latents go there, samples come back.
     let before = trainer.traffic();
-    let latents = trainer.latents(5, 0);
-    trainer.sample(&latents, true, false).unwrap();
+    let latents = trainer.generator().latents(5, 0);
+    trainer
+        .generator()
+        .sample(&latents, None, true, false)
+        .unwrap();
     let after = trainer.traffic();
     assert!(after.host_to_device_bytes >= before.host_to_device_bytes + 4 * latents.len() as u64);
     assert!(after.device_to_host_bytes >= before.device_to_host_bytes + 4 * 5 * 2);

@@ -8,7 +8,7 @@ use gan_gpu::gpu::CacheFolder;
 use gan_gpu::gpu::testing::gpu;
 use gan_gpu::graph::{Expr, Graph, Reference};
 use gan_gpu::run::theory::dirac::{Fate, GAMES, Game, Player, RATE};
-use gan_gpu::run::theory::{Settings, dirac, mle, strength};
+use gan_gpu::run::theory::{Settings, critic, dirac, mle, strength};
 
 const BOTH: [Updates; 2] = [Updates::Simultaneous, Updates::Alternating];
 
@@ -78,6 +78,30 @@ fn only_the_penalised_dirac_gan_converges() {
         assert_ne!(fate, Fate::Converges, "{updates:?}");
         let [jump, wanted] = jump.unwrap();
         assert!((jump - wanted).abs() < NEAR, "{jump} {wanted}");
+    }
+}
+
+/// Below lambda = 1 the penalty's two halves hand the path back and forth; above, it comes to rest in one of them, at |theta| = 2 lambda.
+#[test]
+fn wgan_gp_circles_or_comes_to_rest_at_a_wrong_place() {
+    let tail = |game: &Game, updates| -> Vec<[f64; 2]> {
+        let mut player = Player::new(game, RATE, updates, &settings()).unwrap();
+        player.trajectory(90).unwrap().split_off(60)
+    };
+    for updates in BOTH {
+        let circling = tail(game("WGAN-GP"), updates);
+        for axis in [0, 1] {
+            let far = |sign: f64| circling.iter().any(|p| sign * p[axis] > 0.8);
+            assert!(far(1.0) && far(-1.0), "{updates:?}: {circling:?}");
+        }
+        let overdamped = Game {
+            lambda: 1.2,
+            ..*game("WGAN-GP")
+        };
+        let resting = tail(&overdamped, updates);
+        let [theta, psi] = resting[resting.len() - 1];
+        assert!((theta.abs() - 2.4).abs() < 0.05, "{updates:?}: {theta}");
+        assert!(psi.abs() < 0.02, "{updates:?}: {psi}");
     }
 }
 
@@ -196,4 +220,20 @@ fn a_strong_d_leaves_g_no_gradient_under_the_minimax_loss_only() {
     let other = last(Objective::NonSaturating, 50);
     assert!(strong < 0.1 * weak, "{strong:e} against {weak:e}");
     assert!(strong < 0.1 * other, "{strong:e} against {other:e}");
+}
+
+/// On a line a strong penalty keeps a critic at the wrong side of a slope of 0, and then it says that generated samples are the better
+/// ones: with lambda = 10 this estimate is negative.
+#[test]
+fn a_critic_on_a_line_finds_the_right_sign() {
+    let plan = critic::Plan {
+        set: ToySet::Mixture1d,
+        steps: 30,
+        every: 15,
+        clip: None,
+    };
+    let numbers = critic::run(&plan, &settings()).unwrap().numbers;
+    for point in &numbers.wgan {
+        assert!(point.estimate > 0.1 * point.lipschitz, "{point:?}");
+    }
 }

@@ -1,9 +1,9 @@
 //! Straight from the device's samplers to the metrics: the built-in point sets score as their exact distributions do.
 
-use gan_gpu::data::toy::{Distribution, Mixture, ToySet, points};
+use gan_gpu::data::toy::{ToySet, points};
 use gan_gpu::gpu::testing::{buffer_of, gpu, nan_buffer, read_f32};
 use gan_gpu::kernels::random_source::RandomSource;
-use gan_gpu::kernels::{density, mixture_batch, swissroll_batch};
+use gan_gpu::kernels::toy_batch;
 use gan_gpu::metrics::{Metric, Samples, Target};
 
 const RANDOM: RandomSource = RandomSource {
@@ -12,52 +12,21 @@ const RANDOM: RandomSource = RandomSource {
     counter_index: 0,
 };
 
-fn mixture_params<const D: usize>(mixture: &Mixture<D>, n: u32) -> mixture_batch::Params {
-    mixture_batch::Params {
-        n,
-        dim: D as u32,
-        components: mixture.centres.len() as u32,
-        sigma: mixture.sigma,
-        random: RANDOM,
-        out_offset: 0,
-    }
-}
-
 /// `n` samples of `set`, `[dim, n]`, drawn by its kernel.
 fn draw(set: ToySet, n: u32) -> Vec<f32> {
     let gpu = gpu();
     let counters = gpu.buffer_from("counters", &8u32.to_le_bytes()).unwrap();
     let output = nan_buffer(&gpu, "output", set.dim() * n as usize);
-    let mixture = |table: Vec<f32>, params| {
-        let table = buffer_of(&gpu, "mixture", &table);
-        let kernel = mixture_batch::kernel(gpu.caps(), &params).unwrap();
-        gpu.prepare(&kernel, &[&table, &counters, &output]).unwrap()
+    let params = toy_batch::Params {
+        set,
+        n,
+        random: RANDOM,
+        out_offset: 0,
     };
-    let dispatch = match set.distribution() {
-        Distribution::Mixture1(m) => mixture(m.table(), mixture_params(&m, n)),
-        Distribution::Mixture2(m) => mixture(m.table(), mixture_params(&m, n)),
-        Distribution::Density(drawn) => {
-            let params = density::Params {
-                density: drawn,
-                n,
-                random: RANDOM,
-                out_offset: 0,
-            };
-            let kernel = density::kernel(gpu.caps(), drawn.usual_method(), &params).unwrap();
-            gpu.prepare(&kernel, &[&counters, &output]).unwrap()
-        }
-        Distribution::SwissRoll(roll) => {
-            let params = swissroll_batch::Params {
-                n,
-                noise: roll.noise,
-                scale: roll.scale,
-                random: RANDOM,
-                out_offset: 0,
-            };
-            let kernel = swissroll_batch::kernel(gpu.caps(), &params).unwrap();
-            gpu.prepare(&kernel, &[&counters, &output]).unwrap()
-        }
-    };
+    let kernel = toy_batch::kernel(gpu.caps(), &params).unwrap();
+    let table = toy_batch::table(set).map(|values| buffer_of(&gpu, "mixture", &values));
+    let buffers: Vec<_> = table.iter().chain([&counters, &output]).collect();
+    let dispatch = gpu.prepare(&kernel, &buffers).unwrap();
     gpu.submit([&dispatch]).unwrap();
     read_f32(&gpu, &output)
 }

@@ -19,8 +19,12 @@ optimiser.g = { name = "adam", lr = 1e-3, beta1 = 0.5 }
 
 /// Wasserstein-1 distance of the generator's samples from the target, in the target's standard deviations.
 fn distance(trainer: &Trainer) -> f64 {
-    let latents = trainer.latents(2000, 17);
-    let Sampled::F32(points) = trainer.sample(&latents, false, false).unwrap() else {
+    let latents = trainer.generator().latents(2000, 17);
+    let Sampled::F32(points) = trainer
+        .generator()
+        .sample(&latents, None, false, false)
+        .unwrap()
+    else {
         panic!("points are floats");
     };
     let samples = Samples::of_points(ToySet::Gauss1d, &points).unwrap();

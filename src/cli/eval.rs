@@ -1,4 +1,5 @@
 //! `gan-gpu eval`: how good a run's generator is, beside what exact samples score.
+use super::sampler_flags::{self, SamplerFlags};
 use super::{CliError, print_json, print_line};
 use crate::data::Source;
 use crate::gpu::CacheFolder;
@@ -26,7 +27,7 @@ pub struct Args {
     /// How many samples to draw; by default the protocol's number, the only one that published rows hold for
     #[arg(long, visible_alias = "count", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     samples: Option<u32>,
-    /// Of the latents; by default the run's own, as in its summary
+    /// Of the samples; by default the run's own, as in its summary
     #[arg(long, value_name = "SEED")]
     seed: Option<u64>,
     /// A step that has a checkpoint, or a checkpoint file; the newest if left out
@@ -41,6 +42,8 @@ pub struct Args {
     /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name; by default the run's
     #[arg(long, value_name = "ADAPTER")]
     adapter: Option<String>,
+    #[command(flatten)]
+    sampler: SamplerFlags,
     /// Also write the JSON object into this file
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -57,6 +60,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         list()?;
         return Ok(ExitCode::SUCCESS);
     };
+    let how = args.sampler.settings()?;
     let run = Finished::open(eval::find_checkpoint(run, args.checkpoint.as_deref())?)?;
     let config = &run.config;
     let (adapter, cache) = (args.adapter.as_ref(), CacheFolder::of_user());
@@ -76,6 +80,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         samples: args.samples.map(|n| n as usize),
         seed: args.seed,
         use_ema: !args.no_ema,
+        how,
     };
     let (evaluation, _) = eval::evaluate(&request, &run, &mut *sampler, judge.as_ref())?;
     if let Some(out) = &args.out {
@@ -119,13 +124,16 @@ fn describe(e: &Evaluation) -> String {
         Weights::Ema => "moving average of the weights",
         Weights::Raw => "the weights themselves",
     };
+    let drawn = match &e.draw {
+        Some(report) => sampler_flags::describe(report),
+        None => format!("{}: {} samples", e.sampler, e.samples),
+    };
     let mut lines = vec![
         format!(
-            "{}: step {}, {} images; {weights}; {} samples, seed {}",
+            "{}: step {}, {} images; {weights}; seed {}; {drawn}",
             e.checkpoint.display(),
             e.step,
             e.images_seen,
-            e.samples,
             e.seed
         ),
         String::new(),

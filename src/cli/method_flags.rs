@@ -258,9 +258,10 @@ fn ema(text: &str) -> Result<Choice<Ema>, String> {
 
 impl MethodFlags {
     /// # Errors
-    /// If a flag belongs to another optimiser than the configured one.
+    /// If a flag belongs to another optimiser than the configured one, or to a method that is not in use.
     pub fn apply(&self, method: &mut GanConfig) -> Result<(), CliError> {
         self.apply_game(method);
+        self.apply_methods(method)?;
         if let Some(name) = self.optimiser {
             let Optimisers { d, g } = &mut method.optimiser;
             *d = name.with_rate(d.lr());
@@ -287,7 +288,7 @@ impl MethodFlags {
         Ok(())
     }
 
-    /// Everything but the optimisers.
+    /// The plain game of two networks, without the optimisers.
     fn apply_game(&self, method: &mut GanConfig) {
         if let Some(Named { objective, penalty }) = self.objective {
             method.objective = objective;
@@ -322,7 +323,6 @@ impl MethodFlags {
                 *field = count as usize;
             }
         }
-        self.apply_methods(method);
         if let Some(width) = self.latent_dim {
             method.latent_dim = Some(width as usize);
         }
@@ -339,7 +339,7 @@ impl MethodFlags {
 
 impl MethodFlags {
     /// What goes beyond the plain game of two networks.
-    fn apply_methods(&self, method: &mut GanConfig) {
+    fn apply_methods(&self, method: &mut GanConfig) -> Result<(), CliError> {
         if let Some(pack) = self.pack {
             method.pack = pack as usize;
         }
@@ -355,8 +355,15 @@ impl MethodFlags {
             }
             None => {}
         }
-        if let (true, Some(unroll)) = (self.unroll_first_order, &mut method.unroll) {
-            unroll.first_order = true;
+        if self.unroll_first_order {
+            match method.unroll.as_mut().filter(|unroll| unroll.steps > 0) {
+                Some(unroll) => unroll.first_order = true,
+                None => {
+                    return Err(CliError::usage(
+                        "--unroll-first-order is the control arm of an unrolled game, and nothing is unrolled: give --unroll K with K at least 1",
+                    ));
+                }
+            }
         }
         if let Some(generators) = self.generators {
             method.generators = generators as usize;
@@ -372,6 +379,7 @@ impl MethodFlags {
         method.pulling_away = self.pulling_away.or(method.pulling_away);
         method.updates = self.updates.unwrap_or(method.updates);
         method.gradient_norms |= self.gradient_norms;
+        Ok(())
     }
 }
 
@@ -594,6 +602,23 @@ mod tests {
                 .unwrap_err()
                 .contains("adam")
         );
+    }
+
+    #[test]
+    fn the_control_arm_needs_something_unrolled() {
+        let unroll = |name: &str, flags: &[&str]| apply(name, flags).unwrap().unroll.unwrap();
+        let control = "--unroll-first-order";
+        assert!(!unroll("ring8", &["--unroll", "3"]).first_order);
+        assert!(unroll("ring8", &["--unroll", "3", control]).first_order);
+        assert!(unroll("unrolled-ring8", &[control]).first_order);
+        for (name, flags) in [
+            ("ring8", &[control][..]),
+            ("ring8", &["--unroll", "0", control]),
+            ("unrolled-ring8", &["--unroll", "0", control]),
+        ] {
+            let error = apply(name, flags).unwrap_err();
+            assert!(error.contains("nothing is unrolled"), "{error}");
+        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ enum Verb {
     Train(Box<train::Args>),
     Presets(presets::Args),
     Sample(Box<sample::Args>),
-    Eval(eval::Args),
+    Eval(Box<eval::Args>),
     Compare(Box<compare::Args>),
     Data(data::Args),
     Bench(bench::Args),

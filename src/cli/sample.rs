@@ -1,8 +1,7 @@
 //! `gan-gpu sample`: draws from a run's checkpoint.
-use super::sampler_flags::SamplerFlags;
+use super::sampler_flags::{SamplerFlags, describe};
 use super::{CliError, parse, print_json, print_line};
 use crate::gan::methods::Info;
-use crate::gan::samplers::Details;
 use crate::gpu::CacheFolder;
 use crate::run::config::TrainConfig;
 use crate::run::engine;
@@ -10,7 +9,7 @@ use crate::run::eval::find_checkpoint;
 use crate::run::finished::Finished;
 use crate::run::grid::{PackedImages, single};
 use crate::run::pictures::{picture, reference};
-use crate::run::samplers::{self, RunReport};
+use crate::run::samplers;
 use crate::run::session::{
     EngineError, Latents, SampleRequest, SampleShape, SampleValues, Sampler, Samples,
 };
@@ -101,39 +100,6 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// How the samples came about, for a person.
-fn describe(run: &RunReport) -> String {
-    let report = &run.report;
-    let mut text = format!(
-        "{}: {} samples from {} generated ones",
-        report.sampler, report.count, report.generated
-    );
-    if let Some(rate) = report.acceptance_rate {
-        text += &format!(", {:.1} % of proposals accepted", 100.0 * rate);
-    }
-    match report.details {
-        Details::Drs { max_logit } => text += &format!(", largest logit {max_logit:.2}"),
-        Details::Mh { restarted_chains } => {
-            text += &format!(", {restarted_chains} chains restarted");
-        }
-        Details::Ddls {
-            mean_logit_before,
-            mean_logit,
-        } => text += &format!(", mean logit {mean_logit_before:.3} -> {mean_logit:.3}"),
-        Details::None {} => {}
-    }
-    if let Some(platt) = report.calibration {
-        text += &format!(
-            "; logit = {:.3} D {:+.3} by calibration",
-            platt.slope, platt.offset
-        );
-    }
-    if let Some(real) = &run.real_samples {
-        text += &format!("; real samples: {real}");
-    }
-    text
-}
-
 /// What to draw and where to, checked against itself.
 #[derive(Debug, PartialEq)]
 struct Plan {
@@ -177,13 +143,12 @@ impl Plan {
                 (rows * cols, [rows, cols])
             }
         };
-        let request = args
-            .sampler
-            .request(count, args.seed.unwrap_or(config.seed))?
-            .map(|request| samplers::Request {
-                use_ema: !args.no_ema,
-                ..request
-            });
+        let request = args.sampler.settings()?.map(|how| samplers::Request {
+            how,
+            count,
+            seed: args.seed.unwrap_or(config.seed),
+            use_ema: !args.no_ema,
+        });
         if request.is_some()
             && (latents.is_some() || args.traverse.is_some() || args.class.is_some())
         {

@@ -1,6 +1,7 @@
-//! The flags that choose one of the samplers that follow training, for every verb that draws from a run.
+//! The flags that choose one of the samplers that follow training, for every verb that draws from a run, and what those verbs say of it.
 use super::CliError;
-use crate::run::samplers::{Calibrate, Method, Request, ddls, drs, mh};
+use crate::gan::samplers::Details;
+use crate::run::samplers::{Calibrate, Method, RunReport, Settings, ddls, drs, mh};
 
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Sampler")]
@@ -83,11 +84,11 @@ fn percentile(text: &str) -> Result<Percentile, String> {
 }
 
 impl SamplerFlags {
-    /// What to draw; None for the generator alone, which needs none of this.
+    /// How to draw; None for the generator alone, which needs none of this.
     ///
     /// # Errors
     /// [`CliError::usage`] for a flag of another sampler.
-    pub fn request(&self, count: usize, seed: u64) -> Result<Option<Request>, CliError> {
+    pub fn settings(&self) -> Result<Option<Settings>, CliError> {
         let sampler = self.sampler.unwrap_or(SamplerName::Raw);
         for (given, flag, owner) in self.owned() {
             if given && !owner.contains(&sampler) {
@@ -127,8 +128,9 @@ impl SamplerFlags {
                 })
             }
         };
-        let usual = Request::new(method, count, seed);
-        Ok(Some(Request {
+        let usual = Settings::new(method);
+        Ok(Some(Settings {
+            method,
             calibrate: match self.calibrate {
                 None => Calibrate::Auto,
                 Some(CalibrateName::Always) => Calibrate::Always,
@@ -138,7 +140,6 @@ impl SamplerFlags {
                 .calibration_samples
                 .map_or(usual.calibration_samples, |n| n as usize),
             real: self.real.clone(),
-            ..usual
         }))
     }
 
@@ -182,6 +183,39 @@ impl SamplerName {
     }
 }
 
+/// How the samples came about, for a person.
+pub fn describe(run: &RunReport) -> String {
+    let report = &run.report;
+    let mut text = format!(
+        "{}: {} samples from {} generated ones",
+        report.sampler, report.count, report.generated
+    );
+    if let Some(rate) = report.acceptance_rate {
+        text += &format!(", {:.1} % of proposals accepted", 100.0 * rate);
+    }
+    match report.details {
+        Details::Drs { max_logit } => text += &format!(", largest logit {max_logit:.2}"),
+        Details::Mh { restarted_chains } => {
+            text += &format!(", {restarted_chains} chains restarted");
+        }
+        Details::Ddls {
+            mean_logit_before,
+            mean_logit,
+        } => text += &format!(", mean logit {mean_logit_before:.3} -> {mean_logit:.3}"),
+        Details::None {} => {}
+    }
+    if let Some(platt) = report.calibration {
+        text += &format!(
+            "; logit = {:.3} D {:+.3} by calibration",
+            platt.slope, platt.offset
+        );
+    }
+    if let Some(real) = &run.real_samples {
+        text += &format!("; real samples: {real}");
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,17 +227,17 @@ mod tests {
         flags: SamplerFlags,
     }
 
-    fn request(flags: &str) -> Result<Option<Request>, CliError> {
+    fn settings(flags: &str) -> Result<Option<Settings>, CliError> {
         let words = ["sample"].into_iter().chain(flags.split_whitespace());
         let command = Command::try_parse_from(words).unwrap();
-        command.flags.request(7, 3)
+        command.flags.settings()
     }
 
     #[test]
     fn flags_make_the_sampler_and_defaults_are_the_papers() {
-        assert_eq!(request("").unwrap(), None);
-        assert_eq!(request("--sampler raw").unwrap(), None);
-        let method = |flags: &str| request(flags).unwrap().unwrap().method;
+        assert_eq!(settings("").unwrap(), None);
+        assert_eq!(settings("--sampler raw").unwrap(), None);
+        let method = |flags: &str| settings(flags).unwrap().unwrap().method;
         assert_eq!(method("--sampler mh"), Method::Mh(mh::Settings::default()));
         assert_eq!(
             method("--sampler drs --drs-gamma-percentile none --drs-burn-in 9"),
@@ -221,12 +255,12 @@ mod tests {
                 noise: None
             })
         );
-        let other = request("--sampler drs --mh-steps 5").unwrap_err();
+        let other = settings("--sampler drs --mh-steps 5").unwrap_err();
         let text = other.to_string();
         assert!(
             text.contains("--mh-steps belongs to --sampler mh"),
             "{text}"
         );
-        assert!(request("--ddls-steps 5").is_err());
+        assert!(settings("--ddls-steps 5").is_err());
     }
 }

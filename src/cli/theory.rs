@@ -64,7 +64,7 @@ enum Experiment {
         #[arg(long, default_value_t = 600, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
         steps: u64,
         /// Steps of the GAN; 0 for none
-        #[arg(long, default_value_t = 2000, value_name = "N")]
+        #[arg(long, default_value_t = 3000, value_name = "N")]
         gan_steps: u64,
         #[command(flatten)]
         common: Common,

@@ -126,7 +126,7 @@ impl GanConfig {
             let others = [
                 ("conditional", self.conditional.is_some()),
                 ("info", self.info.is_some()),
-                ("unroll", self.unroll.is_some()),
+                ("unroll", self.unrolled().is_some()),
             ];
             let why = "the encoder veegan, whose D judges pairs of latents and samples";
             nothing_with(why, &others)?;
@@ -187,7 +187,7 @@ impl GanConfig {
     }
 
     fn validate_updates(&self) -> Result<()> {
-        if self.unroll.is_some() && !can_unroll(&self.optimiser.d) {
+        if self.unrolled().is_some() && !can_unroll(&self.optimiser.d) {
             return Err(cannot_unroll(&self.optimiser.d));
         }
         if self.updates == Updates::Simultaneous {
@@ -195,7 +195,7 @@ impl GanConfig {
                 let got = format!("d_steps {} and g_steps {}", self.d_steps, self.g_steps);
                 return refuse("updates", "one step each with simultaneous", got);
             }
-            if self.unroll.is_some() {
+            if self.unrolled().is_some() {
                 return refuse("updates", "alternating with unroll", "simultaneous");
             }
         }

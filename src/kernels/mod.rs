@@ -28,6 +28,7 @@ pub mod sgd;
 pub mod stacked_batch;
 pub mod swissroll_batch;
 pub mod timing;
+pub mod toy_batch;
 mod walk;
 
 pub use error::KernelError;

@@ -134,17 +134,23 @@ pub fn divergences(samples: &[f32], target: &Mixture<1>) -> Result<Divergences, 
 
 /// Density of samples at evenly spaced places, for a curve: from `low` in steps of `step`.
 pub fn curve(samples: &[f32], low: f64, step: f64, count: usize, width: f64) -> Vec<f64> {
-    // Samples out of view must not pile up at its ends.
-    let inside = |x: &f64| (low - 0.5 * step..low + (count as f64 - 0.5) * step).contains(x);
+    // What lies out of view, be it a sample or the kernel of one, must not pile up at its ends: cells on either side take it.
+    let width = width.max(step);
+    let beyond = (7.0 * width / step).ceil() as usize;
+    let cells = count + 2 * beyond;
+    let low = low - (beyond as f64 + 0.5) * step;
+    let inside = |x: &f64| (low..low + cells as f64 * step).contains(x);
     let all: Vec<f64> = samples.iter().copied().map(f64::from).collect();
     let kept: Vec<f64> = all.iter().copied().filter(inside).collect();
-    if kept.is_empty() || count == 0 {
+    if kept.is_empty() {
         return vec![0.0; count];
     }
     let share = kept.len() as f64 / all.len() as f64;
-    let mut density = kernel_estimate(&kept, low - 0.5 * step, step, count, width.max(step));
-    density.iter_mut().for_each(|d| *d *= share);
-    density
+    let density = kernel_estimate(&kept, low, step, cells, width);
+    density[beyond..beyond + count]
+        .iter()
+        .map(|d| d * share)
+        .collect()
 }
 
 /// Jensen-Shannon divergence, in nats, between the histogram of all samples over their nearest modes and the mixture's weights.
@@ -280,13 +286,24 @@ mod tests {
     fn the_curve_is_the_density_in_view() {
         let samples = draw(&normal(0.0, 1.0), 3);
         let curve = curve(&samples, -1.0, 0.01, 201, 0.1);
-        for (i, x) in [(0, -1.0), (100, 0.0), (150, 0.5)] {
+        for (i, x) in [(0, -1.0), (100, 0.0), (150, 0.5), (200, 1.0)] {
             let want = smoothed_density(&normal(0.0, 1.0), x, 0.1);
-            // The ends of the view lack what the kernel would bring in from outside.
-            if i > 0 {
-                assert!((curve[i] - want).abs() < 0.02, "{x}: {} {want}", curve[i]);
-            }
+            assert!((curve[i] - want).abs() < 0.02, "{x}: {} {want}", curve[i]);
         }
+    }
+
+    #[test]
+    fn what_lies_out_of_view_does_not_pile_up_at_its_ends() {
+        // All samples just beyond an end: half a kernel reaches in, and falls off from there.
+        let half = super::curve(&[-1.0; 50], -1.0, 0.01, 201, 0.1);
+        let peak = std_normal_pdf(0.0) / 0.1;
+        assert!((half[0] - peak).abs() < 0.05 * peak, "{} {peak}", half[0]);
+        assert!(half.windows(2).all(|w| w[0] >= w[1]), "{half:?}");
+        let area: f64 = half.iter().sum::<f64>() * 0.01;
+        assert!((area - 0.5).abs() < 0.03, "{area}");
+        // Far beyond either: nothing.
+        let far = super::curve(&[-1e9, 3.0, 1e9], -1.0, 0.01, 201, 0.1);
+        assert!(far.iter().all(|&d| d == 0.0), "{far:?}");
     }
 
     #[test]

@@ -503,7 +503,7 @@ impl TrainConfig {
         if self.precision == Precision::F32 {
             return Ok(());
         }
-        let method = match (self.method.unroll, self.method.encoder) {
+        let method = match (self.method.unrolled(), self.method.encoder) {
             (Some(_), _) => "unroll",
             (_, Some(_)) => "encoder",
             _ => return Ok(()),
@@ -529,5 +529,24 @@ impl TrainConfig {
             Some(width) => Ok(width + self.method.code_width()),
             None => Ok(self.model.spec()?.generator.input.numel()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::presets::preset;
+
+    #[test]
+    fn only_what_is_unrolled_needs_f32() {
+        let with = |steps: usize| {
+            let mut config = preset("unrolled-ring8").unwrap().unresolved().unwrap();
+            config.precision = Precision::F16;
+            config.method.unroll.as_mut().unwrap().steps = steps;
+            config.resolve()
+        };
+        with(0).unwrap();
+        let error = with(1).unwrap_err().to_string();
+        assert!(error.contains("`method.unroll`"), "{error}");
     }
 }

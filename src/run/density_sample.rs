@@ -4,10 +4,10 @@ use super::eval;
 use super::session::EngineError;
 use crate::data::density::{Density, Line, Method};
 use crate::data::rng::Stream;
-use crate::data::toy::{Distribution, Mixture, ToySet};
+use crate::data::toy::ToySet;
 use crate::gpu::{CacheFolder, Gpu, GpuError};
 use crate::kernels::random_source::RandomSource;
-use crate::kernels::{KernelError, density, mixture_batch, swissroll_batch};
+use crate::kernels::{KernelError, density, toy_batch};
 use crate::metrics::{Metric, Samples as Points, Target};
 use serde::Serialize;
 use std::time::Instant;
@@ -242,68 +242,36 @@ fn on_device(gpu: &Gpu, what: What, n: u32, seed: u64) -> Result<Vec<f32>, DrawE
     let output = gpu.buffer("samples", bytes)?;
     let caps = gpu.caps();
     let table_buffer = |values: Vec<f32>| gpu.buffer_from("table", bytemuck::cast_slice(&values));
-    let (kernel, table, table_first) = match what {
+    let out_offset = 0;
+    let (kernel, table) = match what {
         What::Density(density, method) => {
             let params = density::Params {
                 density,
                 n,
                 random,
-                out_offset: 0,
+                out_offset,
             };
-            let table = match density::needs_table(density, method) {
-                true => density.table().map(table_buffer).transpose()?,
-                false => None,
-            };
-            (density::kernel(caps, method, &params)?, table, false)
+            let needed = density::needs_table(density, method);
+            let table = needed.then(|| density.table()).flatten();
+            (density::kernel(caps, method, &params)?, table)
         }
-        What::Set(set) => match set.distribution() {
-            Distribution::Mixture1(m) => {
-                let (params, table) = mixture(&m, n, random);
-                let kernel = mixture_batch::kernel(caps, &params)?;
-                (kernel, Some(table_buffer(table)?), true)
-            }
-            Distribution::Mixture2(m) => {
-                let (params, table) = mixture(&m, n, random);
-                let kernel = mixture_batch::kernel(caps, &params)?;
-                (kernel, Some(table_buffer(table)?), true)
-            }
-            Distribution::SwissRoll(roll) => {
-                let params = swissroll_batch::Params {
-                    n,
-                    noise: roll.noise,
-                    scale: roll.scale,
-                    random,
-                    out_offset: 0,
-                };
-                (swissroll_batch::kernel(caps, &params)?, None, false)
-            }
-            Distribution::Density(density) => {
-                return on_device(gpu, What::Density(density, density.usual_method()), n, seed);
-            }
-        },
+        What::Set(set) => {
+            let params = toy_batch::Params {
+                set,
+                n,
+                random,
+                out_offset,
+            };
+            (toy_batch::kernel(caps, &params)?, toy_batch::table(set))
+        }
     };
-    let buffers = match (&table, table_first) {
-        (None, _) => vec![&counters, &output],
-        (Some(table), true) => vec![table, &counters, &output],
-        (Some(table), false) => vec![&counters, table, &output],
+    let table = table.map(table_buffer).transpose()?;
+    let buffers = match (what, &table) {
+        (_, None) => vec![&counters, &output],
+        (What::Density(..), Some(table)) => vec![&counters, table, &output],
+        (What::Set(_), Some(table)) => vec![table, &counters, &output],
     };
     gpu.submit([&gpu.prepare(&kernel, &buffers)?])?;
     let bytes = gpu.download(&output, 0..bytes)?;
     Ok(bytemuck::pod_collect_to_vec(&bytes))
-}
-
-fn mixture<const D: usize>(
-    m: &Mixture<D>,
-    n: u32,
-    random: RandomSource,
-) -> (mixture_batch::Params, Vec<f32>) {
-    let params = mixture_batch::Params {
-        n,
-        dim: D as u32,
-        components: m.centres.len() as u32,
-        sigma: m.sigma,
-        random,
-        out_offset: 0,
-    };
-    (params, m.table())
 }

@@ -11,7 +11,9 @@ use super::tune::{self, Decision, NamedChoices, Policy};
 use crate::data::{self, ImageSet, Source};
 use crate::gan::config::{Adam, GanConfig, Optimiser, Penalty};
 use crate::gan::samplers;
-use crate::gan::trainer::{Data, Pair, Round, Sampled, State, StateTensor, Trainer, contractions};
+use crate::gan::trainer::{
+    Data, Generator, Pair, Round, Sampled, State, StateTensor, Trainer, contractions,
+};
 use crate::gan::{GanError, Objective, Regulariser};
 use crate::gpu::{
     AdapterChoice, AdapterClass, AdapterReport, CacheFolder, CompileAhead, DeviceOptions, Gpu,
@@ -205,20 +207,7 @@ impl Engine for TrainerEngine {
         Ok(block.into_iter().map(|r| self.report(r)).collect())
     }
     fn sample(&mut self, request: &SampleRequest) -> Result<Samples, EngineError> {
-        let latents = match &request.latents {
-            Latents::Seeded { count, seed } => self.trainer.latents(*count, *seed),
-            Latents::Given(values) => values.clone(),
-        };
-        let made = self.trainer.sample_labelled(
-            &latents,
-            request.labels.as_deref(),
-            request.use_ema,
-            request.packed,
-        );
-        Ok(samples(
-            self.facts.sample_shape,
-            made.map_err(engine_error)?,
-        ))
+        samples(self.trainer.generator(), self.facts.sample_shape, request)
     }
     fn judge(&mut self, samples: &[f32]) -> Result<Vec<f32>, EngineError> {
         self.trainer.judge(samples).map_err(engine_error)
@@ -241,16 +230,27 @@ impl Engine for TrainerEngine {
     }
 }
 
-fn samples(shape: SampleShape, made: Sampled) -> Samples {
-    let (count, values) = match made {
+/// What a generator makes of a request.
+fn samples(
+    generator: Generator,
+    shape: SampleShape,
+    request: &SampleRequest,
+) -> Result<Samples, EngineError> {
+    let latents = match &request.latents {
+        Latents::Seeded { count, seed } => generator.latents(*count, *seed),
+        Latents::Given(values) => values.clone(),
+    };
+    let labels = request.labels.as_deref();
+    let made = generator.sample(&latents, labels, request.use_ema, request.packed);
+    let (count, values) = match made.map_err(engine_error)? {
         Sampled::F32(v) => (v.len() / shape.len(), SampleValues::F32(v)),
         Sampled::PackedNhwc(v) => (v.len() / shape.len(), SampleValues::PackedNhwc(v)),
     };
-    Samples {
+    Ok(Samples {
         count,
         shape,
         values,
-    }
+    })
 }
 
 fn checkpoint_data(state: State) -> CheckpointData {
@@ -299,18 +299,13 @@ impl Sampler for PairSampler {
         self.pair.model().generator.input().numel()
     }
     fn latents(&self, count: usize, seed: u64) -> Vec<f32> {
-        self.pair.latents(count, seed)
+        self.pair.generator().latents(count, seed)
     }
     fn restore(&mut self, data: &CheckpointData) -> Result<(), EngineError> {
         self.pair.restore(&state_of(data)).map_err(engine_error)
     }
     fn sample(&mut self, request: &SampleRequest) -> Result<Samples, EngineError> {
-        let latents = match &request.latents {
-            Latents::Seeded { count, seed } => self.pair.latents(*count, *seed),
-            Latents::Given(values) => values.clone(),
-        };
-        let made = self.pair.sample(&latents, request.use_ema, request.packed);
-        Ok(samples(self.shape, made.map_err(engine_error)?))
+        samples(self.pair.generator(), self.shape, request)
     }
     fn judge(&mut self, samples: &[f32]) -> Result<Vec<f32>, EngineError> {
         self.pair.judge(samples).map_err(engine_error)

@@ -5,6 +5,7 @@ use super::config::TrainConfig;
 use super::error::RunError;
 use super::finished::Finished;
 use super::folder::{RUNS, RunFolder};
+use super::samplers::{self, RunReport};
 use super::session::{
     EngineError, Latents, SampleRequest, SampleValues, Sampler, Samples as Drawn,
 };
@@ -157,10 +158,17 @@ pub fn sample_request(count: usize, seed: u64, use_ema: bool) -> SampleRequest {
 /// # Errors
 /// If the engine packed them, or their number is not whole.
 pub fn points(set: ToySet, drawn: Drawn) -> Result<Samples, RunError> {
-    let SampleValues::F32(values) = drawn.values else {
-        return Err(EngineError::device("the engine packed points into bytes").into());
-    };
-    Ok(Samples::of_points(set, &values)?)
+    Ok(Samples::of_points(set, &floats(drawn)?)?)
+}
+
+/// The samples as numbers, row by row.
+fn floats(drawn: Drawn) -> Result<Vec<f32>, EngineError> {
+    match drawn.values {
+        SampleValues::F32(values) => Ok(values),
+        SampleValues::PackedNhwc(_) => Err(EngineError::device(
+            "the engine packed samples that were asked for as f32",
+        )),
+    }
 }
 
 /// What a run's data are to metrics: the law of a point set; of images how often classes occur, where a classifier with so many
@@ -214,7 +222,10 @@ pub struct Evaluation {
     pub seed: u64,
     pub weights: Weights,
     /// How samples are drawn from the generator.
-    pub sampler: String,
+    pub sampler: &'static str,
+    /// How they came about, where D had a say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub draw: Option<RunReport>,
     #[serde(serialize_with = "by_name")]
     pub metrics: Vec<Measured>,
 }
@@ -229,12 +240,14 @@ pub struct Request {
     /// Of the latents; the run's own ([`latent_seed`]) by default.
     pub seed: Option<u64>,
     pub use_ema: bool,
+    /// Draws with D's help; the generator alone by default.
+    pub how: Option<samplers::Settings>,
 }
 
 /// Measures what `sampler`, restored from `run`, draws; the samples themselves besides.
 ///
 /// # Errors
-/// [`EvalError`] for metrics that do not apply; those of the metrics and of the engine.
+/// [`EvalError`] for metrics that do not apply; those of the metrics, of the sampler and of the engine.
 pub fn evaluate(
     request: &Request,
     run: &Finished,
@@ -246,13 +259,35 @@ pub fn evaluate(
     let metrics = select(&request.metrics, &target)?;
     let count = request.samples.unwrap_or(target.protocol_samples());
     let seed = request.seed.unwrap_or(latent_seed(config));
-    let samples = match (&target, judge) {
-        (Target::Classes(law), Some(judge)) => {
-            let latents = sampler.latents(count, seed);
-            judged(sampler, judge, law.per_sample, &latents, request.use_ema)?
+    let use_ema = request.use_ema;
+    let (helped, draw) = match &request.how {
+        Some(how) => {
+            let request = samplers::Request {
+                how: how.clone(),
+                count,
+                seed,
+                use_ema,
+            };
+            let (drawn, report) = samplers::draw(sampler, config, &request)?;
+            (Some(drawn), Some(report))
         }
-        (Target::Points(law), _) => {
-            let draw = sample_request(count, seed, request.use_ema);
+        None => (None, None),
+    };
+    let samples = match (&target, judge, helped) {
+        (Target::Classes(law), Some(judge), helped) => {
+            let labels = match helped {
+                Some(drawn) => judge.labels(&floats(drawn)?)?,
+                None => {
+                    let latents = sampler.latents(count, seed);
+                    judged(sampler, judge, &latents, use_ema)?
+                }
+            };
+            let per_sample = law.per_sample;
+            Samples::Labels { per_sample, labels }
+        }
+        (Target::Points(law), _, Some(drawn)) => points(law.set, drawn)?,
+        (Target::Points(law), _, None) => {
+            let draw = sample_request(count, seed, use_ema);
             points(law.set, sampler.sample(&draw)?)?
         }
         _ => {
@@ -271,8 +306,9 @@ pub fn evaluate(
         protocol_samples: target.protocol_samples(),
         note: note(count, &target),
         seed,
-        weights: Weights::of(config, request.use_ema),
-        sampler: "raw".into(),
+        weights: Weights::of(config, use_ema),
+        sampler: draw.as_ref().map_or("raw", |run| run.report.sampler),
+        draw,
         metrics: measure_beside_exact(&metrics, &target, &samples)?,
     };
     Ok((evaluation, samples))
@@ -285,10 +321,9 @@ const CHUNK: usize = 1000;
 fn judged(
     sampler: &mut dyn Sampler,
     judge: &Classifier,
-    per_sample: usize,
     latents: &[f32],
     use_ema: bool,
-) -> Result<Samples, RunError> {
+) -> Result<Vec<u8>, RunError> {
     let (width, classes) = (sampler.latent_dim(), sampler.classes());
     let mut labels = vec![];
     for (chunk, latents) in latents.chunks(CHUNK * width.max(1)).enumerate() {
@@ -300,15 +335,9 @@ fn judged(
             use_ema,
             packed: false,
         };
-        let SampleValues::F32(values) = sampler.sample(&request)?.values else {
-            return Err(EngineError::device(
-                "the engine packed samples that were asked for as f32",
-            )
-            .into());
-        };
-        labels.extend(judge.labels(&values)?);
+        labels.extend(judge.labels(&floats(sampler.sample(&request)?)?)?);
     }
-    Ok(Samples::Labels { per_sample, labels })
+    Ok(labels)
 }
 
 /// Which weights of the generator.

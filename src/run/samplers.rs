@@ -12,13 +12,10 @@ use serde::Serialize;
 const HELD_OUT_STREAM: u32 = 0x6865_6c64;
 const START_STREAM: u32 = 0x7374_6172;
 
-/// What to draw from a run.
+/// How to draw from a run, whatever number of samples.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Request {
+pub struct Settings {
     pub method: Method,
-    pub count: usize,
-    pub seed: u64,
-    pub use_ema: bool,
     pub calibrate: Calibrate,
     /// Real samples, and as many generated ones, that calibration sees.
     pub calibration_samples: usize,
@@ -26,19 +23,25 @@ pub struct Request {
     pub real: Option<String>,
 }
 
-impl Request {
-    /// `count` samples by `method`, with calibration on 5,000 samples.
-    pub fn new(method: Method, count: usize, seed: u64) -> Request {
-        Request {
+impl Settings {
+    /// By `method`, with calibration on 5,000 samples.
+    pub fn new(method: Method) -> Settings {
+        Settings {
             method,
-            count,
-            seed,
-            use_ema: true,
             calibrate: Calibrate::Auto,
             calibration_samples: 5000,
             real: None,
         }
     }
+}
+
+/// What to draw from a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    pub how: Settings,
+    pub count: usize,
+    pub seed: u64,
+    pub use_ema: bool,
 }
 
 /// The report of a draw, and where its real samples came from.
@@ -61,25 +64,26 @@ pub fn draw(
     request: &Request,
 ) -> Result<(Samples, RunReport), EngineError> {
     let shape = sampler.sample_shape();
+    let how = &request.how;
     let starts_at_real = matches!(
-        request.method,
+        how.method,
         Method::Mh(mh::Settings {
             start: mh::Start::Real,
             ..
         })
     );
     // Whether D is calibrated depends on the objective, which the sampler knows; MH always is unless told otherwise.
-    let may_calibrate = request.method != Method::Raw && request.calibrate != Calibrate::Never;
+    let may_calibrate = how.method != Method::Raw && how.calibrate != Calibrate::Never;
     let source = (starts_at_real || may_calibrate).then(|| {
         let own = &config.data.source;
-        request.real.as_ref().unwrap_or(own).clone()
+        how.real.as_ref().unwrap_or(own).clone()
     });
     let (mut held_out, mut starts) = (vec![], vec![]);
     if let Some(source) = &source {
         let real = Real::of(config, source)?;
         if may_calibrate {
             let stream = Stream::new(request.seed, HELD_OUT_STREAM, 0);
-            held_out = real.samples(&stream, request.calibration_samples, shape)?;
+            held_out = real.samples(&stream, how.calibration_samples, shape)?;
         }
         if starts_at_real {
             let stream = Stream::new(request.seed, START_STREAM, 0);
@@ -87,11 +91,11 @@ pub fn draw(
         }
     }
     let drawn = sampler.draw(&samplers::Request {
-        method: request.method,
+        method: how.method,
         count: request.count,
         seed: request.seed,
         use_ema: request.use_ema,
-        calibrate: request.calibrate,
+        calibrate: how.calibrate,
         held_out: &held_out,
         starts: &starts,
     })?;

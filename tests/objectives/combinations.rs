@@ -16,6 +16,8 @@ const AUXILIARY: &str = "conditional = { kind = \"auxiliary\" }";
 const PROJECTION: &str = "conditional = { kind = \"projection\" }";
 const INFO: &str = "info = { categorical = 10, continuous = 2 }";
 const UNROLL: &str = "unroll = { steps = 5 }";
+/// The plain game.
+const UNROLL_NONE: &str = "unroll = { steps = 0 }";
 
 #[test]
 fn what_goes_together() {
@@ -24,7 +26,7 @@ fn what_goes_together() {
         ("relativistic_average", &[AUXILIARY, INFO]),
         ("energy", &["margin = 2.0", "pulling_away = 0.1", MRGAN]),
         ("energy", &[UNROLL, PENALTY]),
-        ("hinge", &[PROJECTION, PENALTY, "unroll = { steps = 0 }"]),
+        ("hinge", &[PROJECTION, PENALTY, UNROLL_NONE]),
         ("non_saturating", &["generators = 4", UNROLL]),
         ("non_saturating", &[VEEGAN, PENALTY]),
         ("minimax", &[MRGAN, "pack = 3"]),
@@ -32,6 +34,8 @@ fn what_goes_together() {
             "least_squares",
             &["updates = \"simultaneous\"", "gradient_norms = true"],
         ),
+        ("hinge", &["updates = \"simultaneous\"", UNROLL_NONE]),
+        ("non_saturating", &[VEEGAN, UNROLL_NONE]),
     ] {
         config(objective, &more.join("\n")).unwrap_or_else(|e| panic!("{objective} {more:?}: {e}"));
     }
@@ -123,9 +127,15 @@ fn what_does_not_is_refused_by_name_and_with_the_reason() {
 
 #[test]
 fn an_optimiser_that_cannot_be_unrolled_is_refused() {
-    let text = "objective = \"hinge\"\nbatch = 4\nunroll = { steps = 2 }\n[optimiser]\n\
-                d = { name = \"rmsprop\", lr = 1e-3 }\ng = { name = \"adam\", lr = 1e-3 }\n";
-    let message = GanConfig::from_toml("test", text).unwrap_err().to_string();
+    let made = |steps: usize| {
+        let text = format!(
+            "objective = \"hinge\"\nbatch = 4\nunroll = {{ steps = {steps} }}\n[optimiser]\n\
+             d = {{ name = \"rmsprop\", lr = 1e-3 }}\ng = {{ name = \"adam\", lr = 1e-3 }}\n"
+        );
+        GanConfig::from_toml("test", &text)
+    };
+    made(0).unwrap();
+    let message = made(2).unwrap_err().to_string();
     assert!(
         message.contains("unroll") && message.contains("rmsprop"),
         "{message}"

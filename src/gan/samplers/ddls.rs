@@ -135,7 +135,7 @@ pub fn draw(stand: &Stand, request: &Request, s: &Settings, line: [f64; 2]) -> R
     beside.write(sigma, &[noise as f32])?;
 
     let proposer = stand.proposer()?;
-    let all = stand.pair.latents(request.count, request.seed);
+    let all = stand.pair.generator().latents(request.count, request.seed);
     let mean = |scores: &[f32]| -> Result<f64> {
         finite(scores)?;
         let sum: f64 = scores

@@ -78,7 +78,9 @@ pub fn draw(stand: &Stand, request: &Request, s: &Settings, line: [f64; 2]) -> R
         let one = |&v: &f32| line[0] * f64::from(v) + line[1];
         scores.iter().map(one).collect()
     };
-    let burnt = pair.latents(s.burn_in, request.seed ^ BURN_IN_SEED);
+    let burnt = pair
+        .generator()
+        .latents(s.burn_in, request.seed ^ BURN_IN_SEED);
     let burnt = proposer.propose(&burnt)?.scores;
     finite(&burnt)?;
     let mut most = logits(&burnt).into_iter().fold(f64::MIN, f64::max);
@@ -93,7 +95,7 @@ pub fn draw(stand: &Stand, request: &Request, s: &Settings, line: [f64; 2]) -> R
             )));
         }
         // Latent i is a function of the seed and i alone: those drawn before are drawn again and left out.
-        let latents = pair.latents_from(drawn, BATCH, request.seed);
+        let latents = pair.generator().latents_from(drawn, BATCH, request.seed);
         let made = proposer.propose(&latents)?;
         debug_assert_eq!(latents.len(), BATCH * latent);
         finite(&made.scores)?;

@@ -154,8 +154,9 @@ impl Pair {
     }
 
     fn draw_raw(&self, request: &Request) -> Result<Drawn> {
-        let latents = self.latents(request.count, request.seed);
-        let samples = self.sample_f32(&latents, request.use_ema)?;
+        let generator = self.generator();
+        let latents = generator.latents(request.count, request.seed);
+        let samples = generator.sample_f32(&latents, None, request.use_ema)?;
         let report = Report {
             sampler: Method::Raw.name(),
             count: request.count,
@@ -176,7 +177,9 @@ impl Pair {
             ));
         }
         let real = stand.scores(&request.held_out[..count * width])?;
-        let latents = self.latents(count, request.seed ^ CALIBRATION_SEED);
+        let latents = self
+            .generator()
+            .latents(count, request.seed ^ CALIBRATION_SEED);
         let fake = stand.proposer()?.propose(&latents)?.scores;
         calibration::fit(&real, &fake)
     }

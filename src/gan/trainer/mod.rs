@@ -30,7 +30,7 @@ pub use footprint::{Footprint, Holding, footprint};
 pub use pair::Pair;
 pub use programs::Kind;
 pub(super) use programs::leaves;
-pub use sampler::Sampled;
+pub use sampler::{Generator, Sampled};
 pub use source::Data;
 pub(super) use state::arena_values;
 pub use state::{COUNTERS as COUNTER_NAMES, State, StateTensor};
@@ -234,6 +234,16 @@ impl Trainer {
     /// What each entry of [`Round::extra`] is.
     pub fn extra_scalars(&self) -> &[ExtraScalar] {
         &self.extra
+    }
+    /// The generator, to draw from.
+    pub fn generator(&self) -> Generator<'_> {
+        Generator {
+            gpu: &self.gpu,
+            table: &self.table,
+            model: &self.model,
+            config: &self.config,
+            sampler: &self.sampler,
+        }
     }
     /// The device.
     pub fn gpu(&self) -> &Gpu {

@@ -1,6 +1,6 @@
 //! Both networks of a finished run, without data, optimisers or anything that trains them.
 use super::judge::Judge;
-use super::sampler::{self, Buffers, Sampled, Sampler};
+use super::sampler::{self, Buffers, Generator, Sampler};
 use super::state::{Arena, State, arena_values, discriminator_arenas, generator_arenas};
 use super::table::{FIRST_EXTRA, Table};
 use crate::gan::GanError;
@@ -77,53 +77,14 @@ impl Pair {
         self.has_d = has_d;
         Ok(())
     }
-    /// As [`super::Trainer::sample`].
-    ///
-    /// # Errors
-    /// As [`super::Trainer::sample`].
-    pub fn sample(
-        &self,
-        latents: &[f32],
-        use_ema: bool,
-        packed: bool,
-    ) -> Result<Sampled, GanError> {
-        self.sample_labelled(latents, None, use_ema, packed)
-    }
-    /// As [`super::Trainer::sample_labelled`].
-    ///
-    /// # Errors
-    /// As [`super::Trainer::sample_labelled`].
-    pub fn sample_labelled(
-        &self,
-        latents: &[f32],
-        labels: Option<&[u32]>,
-        use_ema: bool,
-        packed: bool,
-    ) -> Result<Sampled, GanError> {
-        let average = use_ema && self.config.ema.is_some();
-        let on = (&self.gpu, &self.table, &self.model);
-        self.sampler.sample(on, (latents, labels), average, packed)
-    }
-    /// Latents of the run's prior, codes included.
-    pub fn latents(&self, count: usize, seed: u64) -> Vec<f32> {
-        let width = self.model.generator.input().numel();
-        sampler::latents(&self.config, width, count, seed)
-    }
-    /// Latents `first..first + count` of those that [`Pair::latents`] draws.
-    pub fn latents_from(&self, first: usize, count: usize, seed: u64) -> Vec<f32> {
-        let width = self.model.generator.input().numel();
-        sampler::latents_from(&self.config, width, first, count, seed)
-    }
-    /// Samples as floats, row by row.
-    ///
-    /// # Errors
-    /// As [`Pair::sample`].
-    pub fn sample_f32(&self, latents: &[f32], use_ema: bool) -> Result<Vec<f32>, GanError> {
-        match self.sample(latents, use_ema, false)? {
-            Sampled::F32(values) => Ok(values),
-            Sampled::PackedNhwc(_) => Err(GanError::Input(
-                "samples that were asked for as floats came packed".into(),
-            )),
+    /// The generator, to draw from.
+    pub fn generator(&self) -> Generator<'_> {
+        Generator {
+            gpu: &self.gpu,
+            table: &self.table,
+            model: &self.model,
+            config: &self.config,
+            sampler: &self.sampler,
         }
     }
     /// The device.

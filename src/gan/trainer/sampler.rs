@@ -1,5 +1,4 @@
 //! Samples of the generator in evaluation mode: latents go up, images come back, nothing of the training state changes.
-use super::Trainer;
 use super::layout::{chunk, from_batch, to_batch};
 use super::programs::leaves;
 use super::table::{Purpose, Table};
@@ -165,110 +164,7 @@ impl Sampler {
     }
 }
 
-/// Latents `[count, width]` as training draws them: noise of the prior, then the codes where there are any. Latent i is a pure
-/// function of (seed, i).
-pub fn latents(config: &GanConfig, width: usize, count: usize, seed: u64) -> Vec<f32> {
-    latents_from(config, width, 0, count, seed)
-}
-
-/// Those from number `first` on.
-pub fn latents_from(
-    config: &GanConfig,
-    width: usize,
-    first: usize,
-    count: usize,
-    seed: u64,
-) -> Vec<f32> {
-    let stream = Stream::new(seed, SAMPLE_STREAM, 0);
-    let noise = width.saturating_sub(config.code_width());
-    let draws = (noise as u32).div_ceil(2);
-    let drawer = config.prior.density().and_then(Drawer::usual);
-    let densities = Stream::new(seed, DENSITY_STREAM, 0);
-    let mut all = Vec::with_capacity(count * width);
-    for i in first as u32..(first + count) as u32 {
-        let mut row = Vec::with_capacity(width + 1);
-        if let Some(drawer) = &drawer {
-            // Samples of a density take blocks of their own, as many as they need: each number has an index.
-            let number = |j: u32| i.wrapping_mul(noise as u32).wrapping_add(j);
-            let own = (0..noise as u32).map(|j| drawer.draw(&densities, number(j)).x[0] as f32);
-            row.extend(own);
-        } else {
-            for draw in 0..draws {
-                let bits = stream.block(i, draw);
-                row.extend(match config.prior {
-                    Prior::Uniform => bits.map(|b| 2.0 * uniform01(b) - 1.0),
-                    _ => normal2(bits),
-                });
-            }
-        }
-        row.truncate(noise);
-        if let Some(info) = config.info {
-            let uniform = |draw: usize| uniform01(stream.block(i, draws + draw as u32)[0]);
-            let value = (uniform(0) * info.categorical as f32) as usize;
-            row.extend((0..info.categorical).map(|c| f32::from(u8::from(c == value))));
-            row.extend((0..info.continuous).map(|k| 2.0 * uniform(1 + k) - 1.0));
-        }
-        all.extend(&row);
-    }
-    all
-}
-
 impl Sampler {
-    /// Runs the generator on latents `[count, width]` given row by row, with a label each where it takes labels; `packed` asks for bytes
-    /// where the samples are images.
-    ///
-    /// # Errors
-    /// [`GanError::Latents`] where the latents do not fill whole rows, [`GanError::Input`] where the labels are not as many or not below
-    /// the number of classes; those of the device.
-    pub fn sample(
-        &self,
-        on: (&Gpu, &Table, &Model),
-        (latents, labels): (&[f32], Option<&[u32]>),
-        average: bool,
-        packed: bool,
-    ) -> Result<Sampled, GanError> {
-        let (gpu, table, model) = on;
-        let width = model.generator.input().numel();
-        if latents.is_empty() || !latents.len().is_multiple_of(width) {
-            return Err(GanError::Latents {
-                width,
-                got: latents.len(),
-            });
-        }
-        let b = &self.buffers;
-        let samples = latents.len() / width;
-        let labels = self.labels(labels, samples)?;
-        let per_sample = model.sample.numel();
-        let (mut floats, mut bytes) = (vec![], vec![]);
-        for (k, rows) in latents.chunks(b.chunk * width).enumerate() {
-            let count = rows.len() / width;
-            if let Some((buffer, classes)) = b.labels {
-                let mut columns = vec![0.0f32; classes * b.chunk];
-                for (n, &label) in labels.iter().skip(k * b.chunk).take(count).enumerate() {
-                    columns[label as usize * b.chunk + n] = 1.0;
-                }
-                gpu.upload(&table.buffers[buffer], 0, bytemuck::cast_slice(&columns))?;
-            }
-            let z = to_batch(model.generator.input(), rows, b.chunk);
-            gpu.upload(&table.buffers[b.latents], 0, bytemuck::cast_slice(&z))?;
-            gpu.submit(&self.dispatches[usize::from(average)])?;
-            if let (Some((buffer, _)), true) = (&b.packed, packed) {
-                let len = (count * per_sample) as u64;
-                bytes.extend(gpu.download(&table.buffers[*buffer], 0..len)?);
-                continue;
-            }
-            let len = (b.chunk * per_sample) as u64 * 4;
-            let got = gpu.download(&table.buffers[b.samples], 0..len)?;
-            let got: Vec<f32> = bytemuck::pod_collect_to_vec(&got);
-            floats.extend(from_batch(model.sample, &got, b.chunk, count));
-        }
-        Ok(if packed && b.packed.is_some() {
-            Sampled::PackedNhwc(bytes)
-        } else {
-            Sampled::F32(floats)
-        })
-    }
-
     /// The labels that were given, else every class in turn; none where G takes none.
     fn labels(&self, given: Option<&[u32]>, samples: usize) -> Result<Vec<u32>, GanError> {
         match (self.buffers.labels, given) {
@@ -296,39 +192,138 @@ impl Sampler {
     }
 }
 
-impl Trainer {
-    /// Runs the generator, in evaluation mode, on latents `[count, width]` given row by row. Does not change the state of training.
-    ///
-    /// # Errors
-    /// [`GanError::Latents`] where the latents do not fill whole rows; those of the device.
-    pub fn sample(
-        &self,
-        latents: &[f32],
-        use_ema: bool,
-        packed: bool,
-    ) -> Result<Sampled, GanError> {
-        self.sample_labelled(latents, None, use_ema, packed)
+/// The generator of a trainer or of a finished run, in evaluation mode: nothing of the state of training changes.
+#[derive(Clone, Copy)]
+pub struct Generator<'a> {
+    pub(super) gpu: &'a Gpu,
+    pub(super) table: &'a Table,
+    pub(super) model: &'a Model,
+    pub(super) config: &'a GanConfig,
+    pub(super) sampler: &'a Sampler,
+}
+
+impl Generator<'_> {
+    /// Width of a latent vector, codes included.
+    fn width(&self) -> usize {
+        self.model.generator.input().numel()
     }
 
-    /// As [`Trainer::sample`] with a label per sample where G takes labels; without any, every class in turn.
+    /// Latents `[count, width]` as training draws them: noise of the prior, then the codes where there are any. Latent i is a pure
+    /// function of (seed, i).
+    pub fn latents(&self, count: usize, seed: u64) -> Vec<f32> {
+        self.latents_from(0, count, seed)
+    }
+
+    /// Latents `first..first + count` of those that [`Generator::latents`] draws.
+    pub fn latents_from(&self, first: usize, count: usize, seed: u64) -> Vec<f32> {
+        let width = self.width();
+        let stream = Stream::new(seed, SAMPLE_STREAM, 0);
+        let noise = width.saturating_sub(self.config.code_width());
+        let draws = (noise as u32).div_ceil(2);
+        let drawer = self.config.prior.density().and_then(Drawer::usual);
+        let densities = Stream::new(seed, DENSITY_STREAM, 0);
+        let mut all = Vec::with_capacity(count * width);
+        for i in first as u32..(first + count) as u32 {
+            let mut row = Vec::with_capacity(width + 1);
+            if let Some(drawer) = &drawer {
+                // Samples of a density take blocks of their own, as many as they need: each number has an index.
+                let number = |j: u32| i.wrapping_mul(noise as u32).wrapping_add(j);
+                let own = (0..noise as u32).map(|j| drawer.draw(&densities, number(j)).x[0] as f32);
+                row.extend(own);
+            } else {
+                for draw in 0..draws {
+                    let bits = stream.block(i, draw);
+                    row.extend(match self.config.prior {
+                        Prior::Uniform => bits.map(|b| 2.0 * uniform01(b) - 1.0),
+                        _ => normal2(bits),
+                    });
+                }
+            }
+            row.truncate(noise);
+            if let Some(info) = self.config.info {
+                let uniform = |draw: usize| uniform01(stream.block(i, draws + draw as u32)[0]);
+                let value = (uniform(0) * info.categorical as f32) as usize;
+                row.extend((0..info.categorical).map(|c| f32::from(u8::from(c == value))));
+                row.extend((0..info.continuous).map(|k| 2.0 * uniform(1 + k) - 1.0));
+            }
+            all.extend(&row);
+        }
+        all
+    }
+
+    /// Samples of latents `[count, width]` given row by row, with a label each where it takes labels (every class in turn without any);
+    /// `use_ema` asks for the average of the weights where there is one, `packed` for bytes where the samples are images.
     ///
     /// # Errors
-    /// As for [`Trainer::sample`]; [`GanError::Input`] where the labels are not as many or not below the number of classes.
-    pub fn sample_labelled(
+    /// [`GanError::Latents`] where the latents do not fill whole rows, [`GanError::Input`] where the labels are not as many or not below
+    /// the number of classes; those of the device.
+    pub fn sample(
         &self,
         latents: &[f32],
         labels: Option<&[u32]>,
         use_ema: bool,
         packed: bool,
     ) -> Result<Sampled, GanError> {
+        let Generator {
+            gpu, table, model, ..
+        } = *self;
         let average = use_ema && self.config.ema.is_some();
-        let on = (&self.gpu, &self.table, &self.model);
-        self.sampler.sample(on, (latents, labels), average, packed)
+        let width = self.width();
+        if latents.is_empty() || !latents.len().is_multiple_of(width) {
+            return Err(GanError::Latents {
+                width,
+                got: latents.len(),
+            });
+        }
+        let b = &self.sampler.buffers;
+        let samples = latents.len() / width;
+        let labels = self.sampler.labels(labels, samples)?;
+        let per_sample = model.sample.numel();
+        let (mut floats, mut bytes) = (vec![], vec![]);
+        for (k, rows) in latents.chunks(b.chunk * width).enumerate() {
+            let count = rows.len() / width;
+            if let Some((buffer, classes)) = b.labels {
+                let mut columns = vec![0.0f32; classes * b.chunk];
+                for (n, &label) in labels.iter().skip(k * b.chunk).take(count).enumerate() {
+                    columns[label as usize * b.chunk + n] = 1.0;
+                }
+                gpu.upload(&table.buffers[buffer], 0, bytemuck::cast_slice(&columns))?;
+            }
+            let z = to_batch(model.generator.input(), rows, b.chunk);
+            gpu.upload(&table.buffers[b.latents], 0, bytemuck::cast_slice(&z))?;
+            gpu.submit(&self.sampler.dispatches[usize::from(average)])?;
+            if let (Some((buffer, _)), true) = (&b.packed, packed) {
+                let len = (count * per_sample) as u64;
+                bytes.extend(gpu.download(&table.buffers[*buffer], 0..len)?);
+                continue;
+            }
+            let len = (b.chunk * per_sample) as u64 * 4;
+            let got = gpu.download(&table.buffers[b.samples], 0..len)?;
+            let got: Vec<f32> = bytemuck::pod_collect_to_vec(&got);
+            floats.extend(from_batch(model.sample, &got, b.chunk, count));
+        }
+        Ok(if packed && b.packed.is_some() {
+            Sampled::PackedNhwc(bytes)
+        } else {
+            Sampled::F32(floats)
+        })
     }
 
-    /// Latents of this run's prior, codes included.
-    pub fn latents(&self, count: usize, seed: u64) -> Vec<f32> {
-        let width = self.model.generator.input().numel();
-        latents(&self.config, width, count, seed)
+    /// As [`Generator::sample`], as floats.
+    ///
+    /// # Errors
+    /// As for [`Generator::sample`].
+    pub fn sample_f32(
+        &self,
+        latents: &[f32],
+        labels: Option<&[u32]>,
+        use_ema: bool,
+    ) -> Result<Vec<f32>, GanError> {
+        match self.sample(latents, labels, use_ema, false)? {
+            Sampled::F32(values) => Ok(values),
+            Sampled::PackedNhwc(_) => Err(GanError::Input(
+                "samples that were asked for as floats came packed".into(),
+            )),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Where real batches come from, on the device.
 use super::programs::Inputs;
 use super::table::{Purpose, Table, counter};
-use crate::data::toy::{Distribution, Mixture, ToySet};
+use crate::data::toy::ToySet;
 use crate::data::{ImageSet, glyphs, stacked};
 use crate::gan::GanError;
 use crate::gan::config::GanConfig;
@@ -11,9 +11,7 @@ use crate::graph::plan::{Effect, Region};
 use crate::kernels::glyphs as glyph_kernel;
 use crate::kernels::label_batch::{self, Labels};
 use crate::kernels::random_source::RandomSource;
-use crate::kernels::{
-    KernelError, dataset_batch, density, mixture_batch, stacked_batch, swissroll_batch,
-};
+use crate::kernels::{KernelError, dataset_batch, stacked_batch, toy_batch};
 use crate::nn::{Extent, Model};
 
 /// The data of a run.
@@ -396,63 +394,11 @@ fn toy_sampler(
     let features = set.dim();
     check_sample(model, Extent::Features { features }, set.name())?;
     let caps = caps.clone();
-    let shape = model.generator.output_shape(batch);
     let n = batch as u32;
-    let (values, components, sigma) = match set.distribution() {
-        Distribution::Mixture1(m) => mixture_table(&m),
-        Distribution::Mixture2(m) => mixture_table(&m),
-        Distribution::Density(drawn) => {
-            let params = density::Params {
-                density: drawn,
-                n,
-                random,
-                out_offset: 0,
-            };
-            let kernel: MakeKernel = Box::new(move |out_offset| {
-                let params = density::Params {
-                    out_offset,
-                    ..params
-                };
-                density::kernel(&caps, drawn.usual_method(), &params)
-            });
-            let buffers = vec![table.counters];
-            return Ok(Sampler {
-                shape,
-                classes: None,
-                labels: None,
-                kernel,
-                buffers,
-            });
-        }
-        Distribution::SwissRoll(roll) => {
-            let params = swissroll_batch::Params {
-                n,
-                noise: roll.noise,
-                scale: roll.scale,
-                random,
-                out_offset: 0,
-            };
-            let kernel: MakeKernel = Box::new(move |out_offset| {
-                swissroll_batch::kernel(
-                    &caps,
-                    &swissroll_batch::Params {
-                        out_offset,
-                        ..params
-                    },
-                )
-            });
-            let buffers = vec![table.counters];
-            return Ok(Sampler {
-                shape,
-                classes: None,
-                labels: None,
-                kernel,
-                buffers,
-            });
-        }
-    };
-    let centres = table.push_filled("mixture", bytemuck::cast_slice(&values).to_vec());
-    let labels = LabelSampler {
+    let values = toy_batch::table(set);
+    let mixture = values.map(|v| table.push_filled("mixture", bytemuck::cast_slice(&v).to_vec()));
+    let components = toy_batch::components(set);
+    let labels = components.map(|components| LabelSampler {
         params: label_batch::Params {
             labels: Labels::Mixture { components },
             n,
@@ -461,35 +407,29 @@ fn toy_sampler(
         },
         caps: caps.clone(),
         counters: table.counters,
-        table: Some(centres),
-    };
-    let params = mixture_batch::Params {
+        table: mixture,
+    });
+    let params = toy_batch::Params {
+        set,
         n,
-        dim: features as u32,
-        components,
-        sigma,
         random,
         out_offset: 0,
     };
     Ok(Sampler {
-        shape,
-        classes: Some(components as usize),
-        labels: Some(labels),
+        shape: model.generator.output_shape(batch),
+        classes: components.map(|c| c as usize),
+        labels,
         kernel: Box::new(move |out_offset| {
-            mixture_batch::kernel(
+            toy_batch::kernel(
                 &caps,
-                &mixture_batch::Params {
+                &toy_batch::Params {
                     out_offset,
                     ..params
                 },
             )
         }),
-        buffers: vec![centres, table.counters],
+        buffers: mixture.into_iter().chain([table.counters]).collect(),
     })
-}
-
-fn mixture_table<const D: usize>(m: &Mixture<D>) -> (Vec<f32>, u32, f32) {
-    (m.table(), m.centres.len() as u32, m.sigma)
 }
 
 fn check_sample(model: &Model, found: Extent, name: &str) -> Result<(), GanError> {

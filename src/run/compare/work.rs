@@ -236,6 +236,7 @@ fn measure(plan: &Comparison, planned: &Planned, engines: &Engines) -> Result<()
         samples: plan.samples,
         seed: None,
         use_ema: true,
+        how: None,
     };
     let (evaluation, samples) = eval::evaluate(&request, &run, &mut *sampler, judge.as_ref())?;
     if let Some(file) = points_file(samples) {

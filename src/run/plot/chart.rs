@@ -51,6 +51,8 @@ pub enum Legend {
     UpperRight,
     LowerLeft,
     LowerRight,
+    /// Under the x axis, in room of its own: for curves that leave no corner free.
+    Below,
     None,
 }
 

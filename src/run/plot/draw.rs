@@ -6,10 +6,9 @@ use super::chart::{Chart, Legend, Mark};
 use super::clip::Window;
 use super::look::{self, FRAME, GAP, GRID, INK, LABEL, PAPER, STROKE, TICK, TITLE};
 use crate::run::grid::Picture;
-use plotters::chart::SeriesAnno;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
-use plotters::element::DashedPathElement;
+use plotters::element::{DashedPathElement, DynElement, IntoDynElement};
 use plotters::prelude::{
     BitMapBackend, ChartBuilder, Circle, Color, DrawingArea, DrawingBackend, IntoDrawingArea,
     PathElement, Polygon, Rectangle, SeriesLabelPosition, ShapeStyle, TextStyle,
@@ -22,6 +21,11 @@ const OVERSAMPLING: usize = 3;
 
 /// By how many pixels the crate sets a line of text above the middle that it is given.
 const RAISED: usize = 3;
+
+/// Width of a key in a legend, with the space up to its name.
+const KEY: usize = 44;
+/// Height of a row of a legend below the axes.
+const LEGEND_ROW: usize = TICK + GAP;
 
 type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 
@@ -131,6 +135,10 @@ impl Canvas<'_> {
     /// A chart within `rect`; gives the rectangle between its axes and what is in view there.
     pub fn chart(&self, chart: &Chart, rect: Rect) -> Result<(Rect, [[f64; 2]; 2]), PlotError> {
         let mut views = chart.views();
+        let legend = match chart.legend {
+            Legend::Below => legend_rows(chart, rect.width.saturating_sub(2 * GAP))?,
+            _ => vec![],
+        };
         let counts = [rect.width / 130, rect.height / 75].map(|n| n.clamp(2, 10));
         let frame = |views: [[f64; 2]; 2]| -> Result<Rect, PlotError> {
             let widest = chart
@@ -145,7 +153,9 @@ impl Canvas<'_> {
                 _ => room,
             };
             let left = ticked(&chart.y.ticks, widest + GAP) + has(&chart.y.label, LABEL + GAP);
-            let below = ticked(&chart.x.ticks, TICK + GAP) + has(&chart.x.label, LABEL + GAP);
+            let below = ticked(&chart.x.ticks, TICK + GAP)
+                + has(&chart.x.label, LABEL + GAP)
+                + legend.len() * LEGEND_ROW;
             let above = has(&chart.title, TITLE + GAP);
             // The last tick's word reaches beyond its axis.
             let right = ticked(&chart.x.ticks, 2 * GAP);
@@ -171,7 +181,7 @@ impl Canvas<'_> {
             let style = text(LABEL, FontStyle::Normal, HPos::Center, VPos::Bottom);
             let at = (
                 inner.left + inner.width / 2,
-                rect.top + rect.height - GAP / 2,
+                rect.top + rect.height - GAP / 2 - legend.len() * LEGEND_ROW,
             );
             self.root
                 .draw_text(&chart.x.label, &style, (px(at.0), px(at.1)))
@@ -185,7 +195,28 @@ impl Canvas<'_> {
                 .draw_text(&chart.y.label, &style, (px(at.0), px(at.1)))
                 .map_err(failed)?;
         }
+        for (k, row) in legend.iter().enumerate() {
+            let top = rect.top + rect.height - (legend.len() - k) * LEGEND_ROW;
+            self.legend_row(row, (rect.left + rect.width / 2, top + LEGEND_ROW / 2))?;
+        }
         Ok((inner, views))
+    }
+
+    /// A row of keys with their names, its middle at (x, y).
+    fn legend_row(&self, row: &[LegendEntry<'_>], (x, y): (usize, usize)) -> Result<(), PlotError> {
+        let width: usize = row.iter().map(|entry| entry.width).sum();
+        let mut left = x.saturating_sub(width / 2);
+        for entry in row {
+            self.root
+                .draw(&entry.key.at((px(left), px(y))))
+                .map_err(failed)?;
+            let style = text(TICK, FontStyle::Normal, HPos::Left, VPos::Center);
+            self.root
+                .draw_text(entry.name, &style, (px(left + KEY), px(y)))
+                .map_err(failed)?;
+            left += entry.width;
+        }
+        Ok(())
     }
 
     fn axes_and_marks(
@@ -335,11 +366,12 @@ impl Canvas<'_> {
                 named = true;
                 let nothing = std::iter::empty::<PathElement<(f64, f64)>>();
                 let entry = panel.draw_series(nothing).map_err(failed)?;
-                key(entry.label(name), mark);
+                let key = Key::of(mark);
+                entry.label(name).legend(move |at| key.at(at));
             }
         }
         let position = match chart.legend {
-            Legend::None => return Ok(()),
+            Legend::None | Legend::Below => return Ok(()),
             Legend::UpperLeft => SeriesLabelPosition::UpperLeft,
             Legend::UpperRight => SeriesLabelPosition::UpperRight,
             Legend::LowerLeft => SeriesLabelPosition::LowerLeft,
@@ -350,7 +382,7 @@ impl Canvas<'_> {
                 .configure_series_labels()
                 .position(position)
                 .margin(px(GAP))
-                .legend_area_size(px(44))
+                .legend_area_size(px(KEY))
                 .border_style(stroke(GRID, 1.0, 1.0))
                 .background_style(fill(PAPER, 0.82))
                 .label_font(font(TICK, FontStyle::Normal).color(&INK.rgb()))
@@ -390,37 +422,84 @@ impl Ranged for Along {
 }
 
 /// What stands before a name in the legend.
-fn key<'c, DB: DrawingBackend + 'c>(entry: &mut SeriesAnno<'c, DB>, mark: &Mark) {
-    // The crate sets text a little too high: keys go up with it.
-    let y_of = |y: i32| y - px(RAISED);
-    let line = move |(x, y): (i32, i32)| [(x + px(4), y_of(y)), (x + px(38), y_of(y))];
-    let block =
-        move |(x, y): (i32, i32)| [(x + px(4), y_of(y) - px(8)), (x + px(38), y_of(y) + px(8))];
-    match *mark {
-        Mark::Line { colour, dashed, .. } => {
-            let style = stroke(colour, STROKE, 1.0);
-            match dashed {
-                false => entry.legend(move |at| PathElement::new(line(at), style)),
-                true => {
-                    entry.legend(move |at| DashedPathElement::new(line(at), px(10), px(6), style))
-                }
-            };
-        }
-        Mark::Band {
-            colour, opacity, ..
-        } => {
-            let style = ShapeStyle::from(fill(colour, opacity)).filled();
-            entry.legend(move |at| Rectangle::new(block(at), style));
-        }
-        Mark::Bars { colour, .. } => {
-            let style = ShapeStyle::from(fill(colour, 0.85)).filled();
-            entry.legend(move |at| Rectangle::new(block(at), style));
-        }
-        Mark::Dots { colour, .. } => {
-            let style = ShapeStyle::from(fill(colour, 0.9)).filled();
-            entry.legend(move |(x, y)| Circle::new((x + px(21), y_of(y)), px(6), style));
+#[derive(Clone, Copy)]
+enum Key {
+    Line { colour: look::Colour, dashed: bool },
+    Block { colour: look::Colour, opacity: f64 },
+    Disc { colour: look::Colour },
+}
+
+impl Key {
+    fn of(mark: &Mark) -> Key {
+        match *mark {
+            Mark::Line { colour, dashed, .. } => Key::Line { colour, dashed },
+            Mark::Band {
+                colour, opacity, ..
+            } => Key::Block { colour, opacity },
+            Mark::Bars { colour, .. } => Key::Block {
+                colour,
+                opacity: 0.85,
+            },
+            Mark::Dots { colour, .. } => Key::Disc { colour },
         }
     }
+
+    /// Its drawing, from the middle of its left edge on.
+    fn at<DB: DrawingBackend>(self, (x, y): (i32, i32)) -> DynElement<'static, DB, (i32, i32)> {
+        // The crate sets text a little too high: keys go up with it.
+        let y = y - px(RAISED);
+        let (left, right) = (x + px(4), x + px(38));
+        let line = [(left, y), (right, y)];
+        let filled = |colour, opacity| ShapeStyle::from(fill(colour, opacity)).filled();
+        match self {
+            Key::Line { colour, dashed } => {
+                let style = stroke(colour, STROKE, 1.0);
+                match dashed {
+                    false => PathElement::new(line, style).into_dyn(),
+                    true => DashedPathElement::new(line, px(10), px(6), style).into_dyn(),
+                }
+            }
+            Key::Block { colour, opacity } => {
+                let corners = [(left, y - px(8)), (right, y + px(8))];
+                Rectangle::new(corners, filled(colour, opacity)).into_dyn()
+            }
+            Key::Disc { colour } => {
+                Circle::new((x + px(21), y), px(6), filled(colour, 0.9)).into_dyn()
+            }
+        }
+    }
+}
+
+/// A name in a legend below the axes.
+struct LegendEntry<'a> {
+    name: &'a str,
+    key: Key,
+    /// Key, name and the space behind them, in pixels of the finished picture.
+    width: usize,
+}
+
+/// The names of a chart in rows of at most `width` pixels; a longer name has a row of its own.
+fn legend_rows(chart: &Chart, width: usize) -> Result<Vec<Vec<LegendEntry<'_>>>, PlotError> {
+    let mut rows: Vec<Vec<LegendEntry<'_>>> = vec![];
+    let mut left = 0;
+    for (name, mark) in chart.marks.iter().filter(|(name, _)| !name.is_empty()) {
+        let entry = LegendEntry {
+            name,
+            key: Key::of(mark),
+            width: KEY + width_of(name, TICK)? + 2 * GAP,
+        };
+        match rows.last_mut().filter(|_| entry.width <= left) {
+            Some(row) => {
+                left -= entry.width;
+                row.push(entry);
+            }
+            None => {
+                left = width.saturating_sub(entry.width);
+                rows.push(vec![entry]);
+            }
+        }
+    }
+    Ok(rows)
 }
 
 /// Grows the view that has fewer units per pixel until both have the same.

@@ -65,6 +65,40 @@ fn lines_go_through_their_points_and_end_at_the_axes() {
 }
 
 #[test]
+fn a_legend_below_has_room_of_its_own() {
+    let chart = |legend, series: usize| {
+        let axis = |label: &str| Axis::new(label).within(0.0, 1.0);
+        let mut chart = Chart::new("Full of curves", axis("x"), axis("y")).legend(legend);
+        for k in 0..series {
+            let height = (k as f64 + 0.5) / series as f64;
+            let name = format!("a series of some length, {k}");
+            chart = chart.line(name, look::series(k), curve(move |_| height));
+        }
+        Figure::single(chart).draw_with_frames().unwrap()
+    };
+    let below = chart(Legend::Below, 6);
+    keep("legend_below", &below.picture);
+    // Every curve is seen along the whole of its length, and its key under the axes.
+    let frame = below.frames[0];
+    let bottom = frame.rect.top + frame.rect.height;
+    for k in 0..6 {
+        let height = (k as f64 + 0.5) / 6.0;
+        for x in [0.02, 0.3, 0.7, 0.98] {
+            let found = pixel(&below.picture, frame.pixel([x, height]));
+            assert!(close(found, look::series(k)), "series {k} at {x}");
+        }
+        let under = (bottom + 4..below.picture.height)
+            .flat_map(|y| (0..below.picture.width).map(move |x| [x as f64, y as f64]));
+        let key = under.filter(|&at| close(pixel(&below.picture, at), look::series(k)));
+        assert!(key.count() > 60, "no key of series {k}");
+    }
+    // In a corner it takes no room; with more names it takes more.
+    let height = |drawn: &Drawn| drawn.frames[0].rect.height;
+    assert!(height(&below) < height(&chart(Legend::UpperRight, 6)));
+    assert!(height(&below) < height(&chart(Legend::Below, 2)));
+}
+
+#[test]
 fn log_axes_place_values_by_their_logarithm() {
     let decay = curve(|x| 10f64.powf(-6.0 * x));
     let band = decay
@@ -198,6 +232,7 @@ fn a_gif_shows_its_frames() {
     let frames: Vec<Picture> = (0..5).map(|i| frame(0.2 + 0.15 * f64::from(i))).collect();
     let bytes = animate(&frames, 20).unwrap();
     if let Some(folder) = std::env::var_os("GAN_GPU_FIGURES") {
+        std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(std::path::Path::new(&folder).join("moving.gif"), &bytes).unwrap();
     }
     assert_eq!(bytes, animate(&frames, 20).unwrap());

@@ -12,6 +12,12 @@
 //! The measured ones are those of the training program itself: one round on the device from eight places around the equilibrium,
 //! central differences of where it leads. WGAN-GP's penalty has a kink there, (|psi| - 1)^2 lambda, and no Jacobian: what is measured is
 //! the jump of psi' across it, 4 lambda h, and that the iterates do not converge (section 3.2).
+//!
+//! Either side of the kink is a linear game of its own, around theta = -2 lambda for psi < 0 and 2 lambda for psi > 0, with eigenvalues
+//! mu = -lambda +- sqrt(lambda^2 - 1). For lambda below 1 a path spirals around these points, crosses to the other side and so circles the
+//! equilibrium for ever, which is what the paper shows and lambda = 0.3 does. From lambda = 1 on (with alternating updates from
+//! 1 - h/2 on) it is overdamped: it never crosses and comes to rest at |theta| = 2 lambda, psi = 0, a generator that is wrong and a
+//! critic that does not say so.
 use super::{Outcome, Settings};
 use crate::gan::config::{GanConfig, Optimiser, Penalty, Sgd, Updates};
 use crate::gan::trainer::{Data, Kind, State, Trainer};
@@ -77,7 +83,7 @@ pub const GAMES: [Game; 7] = [
     game("GAN (minimax)", Objective::Minimax, 0.0, 0.0),
     game("GAN (non-saturating)", Objective::NonSaturating, 0.0, 0.0),
     game("WGAN", Objective::Wgan, 0.0, 0.0),
-    game("WGAN-GP, λ = 1", Objective::Wgan, 0.0, 1.0),
+    game("WGAN-GP, λ = 0.3", Objective::Wgan, 0.0, 0.3),
     game("R1, γ = 0.3", Objective::NonSaturating, 0.3, 0.0),
     game("R1, γ = 1", Objective::NonSaturating, 1.0, 0.0),
     game("R1, γ = 3", Objective::NonSaturating, 3.0, 0.0),
@@ -244,18 +250,22 @@ pub enum Fate {
     Converges,
     /// Neither one nor the other.
     Circles,
+    /// Goes ever farther.
     Diverges,
 }
 
-/// By the largest radius of its last tenth against that of its start.
+/// By the largest radius of its last tenth: against that of its start, and against the largest of its first half, which a path that has
+/// settled on an orbit, however wide, does not outgrow.
 pub fn fate(points: &[[f64; 2]]) -> Fate {
-    let radius = |p: &[f64; 2]| p[0].hypot(p[1]);
-    let tail = &points[points.len() - (points.len() / 10).max(1)..];
-    let last = tail.iter().map(radius).fold(0.0, f64::max);
-    let first = points.first().map(radius).unwrap_or(0.0);
-    if last < 0.02 * first {
+    let largest = |part: &[[f64; 2]]| {
+        let radii = part.iter().map(|p| p[0].hypot(p[1]));
+        radii.fold(0.0, f64::max)
+    };
+    let n = points.len();
+    let last = largest(&points[n - (n / 10).max(1).min(n)..]);
+    if last < 0.02 * largest(&points[..1.min(n)]) {
         Fate::Converges
-    } else if last > 2.0 * first {
+    } else if last > 1.05 * largest(&points[..n.div_ceil(2)]) {
         Fate::Diverges
     } else {
         Fate::Circles
@@ -353,17 +363,22 @@ fn figure(rows: &[Row]) -> Result<crate::run::grid::Picture, PlotError> {
     let shown = [
         ("GAN (minimax)", look::VERMILLION),
         ("WGAN", look::PURPLE),
-        ("WGAN-GP, λ = 1", look::ORANGE),
+        ("WGAN-GP, λ = 0.3", look::ORANGE),
         ("R1, γ = 0.3", look::SKY),
         ("R1, γ = 1", look::BLUE),
         ("R1, γ = 3", look::GREEN),
     ];
     let mut panels = vec![];
     for updates in [Updates::Simultaneous, Updates::Alternating] {
+        // Simultaneous updates push everything that has no penalty outwards.
+        let reach = match updates {
+            Updates::Simultaneous => 3.0,
+            Updates::Alternating => 1.5,
+        };
         let mut paths = Chart::new(
             format!("{}: paths", word(updates)),
-            Axis::new("θ").within(-2.0, 2.0),
-            Axis::new("ψ").within(-2.0, 2.0),
+            Axis::new("θ").within(-reach, reach),
+            Axis::new("ψ").within(-reach, reach),
         )
         .legend(Legend::None)
         .equal_scale();
@@ -402,7 +417,7 @@ fn figure(rows: &[Row]) -> Result<crate::run::grid::Picture, PlotError> {
             let points = row.measured.map(Vec::from).unwrap_or_default();
             let label = match row.measured {
                 Some(_) => name.to_string(),
-                None => format!("{name}: none (a kink)"),
+                None => format!("{name} (a kink)"),
             };
             plane = plane.mark(label, opaque(points, 8.0));
         }
@@ -515,5 +530,10 @@ mod tests {
         assert_eq!(fate(&spiral(0.9)), Fate::Converges);
         assert_eq!(fate(&spiral(1.0)), Fate::Circles);
         assert_eq!(fate(&spiral(1.1)), Fate::Diverges);
+        // A path that goes out to a wide orbit and stays there.
+        let mut out = spiral(1.1)[..20].to_vec();
+        out.extend(spiral(1.0).iter().map(|p| p.map(|v| v * 6.0)));
+        assert_eq!(fate(&out), Fate::Circles);
+        assert_eq!(fate(&[[1.0, 0.0]]), Fate::Circles);
     }
 }

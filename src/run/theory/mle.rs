@@ -363,7 +363,7 @@ pub fn run(plan: &Plan, settings: &Settings) -> Result<Outcome<Numbers>, RunErro
         Axis::new("x").within(x[0], x[x.len() - 1]),
         Axis::new("density"),
     )
-    .legend(Legend::UpperRight)
+    .legend(Legend::Below)
     .area("data", look::REAL, &along(&|x| density(&target, x)))
     .line(
         "likelihood, 1 Gaussian",
@@ -415,7 +415,7 @@ fn small_gan(
     // Without it this game circles, and where it stands at the end is chance.
     config.method.regularisers = vec![Penalty {
         name: Regulariser::R1,
-        weight: 0.1,
+        weight: 0.02,
     }];
     config.budget.steps = Some(plan.gan_steps);
     let config = config.resolve()?;

@@ -105,7 +105,7 @@ pub fn run(plan: &Plan, settings: &Settings) -> Result<Outcome<Numbers>, RunErro
         });
     let panel = |objective: Objective, title: &str| {
         let y = Axis::log("norm of G's gradient").within(low.max(1e-12) / 2.0, high * 2.0);
-        let mut chart = Chart::new(title, Axis::new("step of G"), y).legend(Legend::LowerLeft);
+        let mut chart = Chart::new(title, Axis::new("step of G"), y).legend(Legend::Below);
         let shown = series.iter().filter(|s| s.objective == objective);
         for (k, s) in shown.enumerate() {
             let points = (1..)
