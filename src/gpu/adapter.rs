@@ -1,6 +1,7 @@
 //! Which adapters there are, and what each can do.
 use super::choice::preference;
 use std::fmt;
+use std::sync::OnceLock;
 
 /// The graphics API through which an adapter is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -220,19 +221,50 @@ pub unsafe fn hush_device_select_layer() {
     }
 }
 
-/// Adapters and their reports, best first, indices set.
-pub(super) fn enumerate() -> Vec<(wgpu::Adapter, AdapterReport)> {
+/// The APIs beside GL.
+const PRIMARY: wgpu::Backends = wgpu::Backends::all().difference(wgpu::Backends::GL);
+
+/// An instance of some APIs.
+fn instance(backends: wgpu::Backends) -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     // Validation layers are a debugging aid that may not be installed: ask for them with WGPU_VALIDATION=1.
     descriptor.flags = wgpu::InstanceFlags::empty();
-    // A new instance each time: all GL adapters of one instance share one EGL context, and wgpu-hal 30 panics when
-    // devices on two threads use it.
-    let instance = wgpu::Instance::new(descriptor.with_env());
-    let mut adapters: Vec<_> =
-        pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()))
-            .into_iter()
-            .filter_map(|adapter| report(&adapter).map(|report| (adapter, report)))
-            .collect();
+    let mut descriptor = descriptor.with_env();
+    descriptor.backends &= backends;
+    wgpu::Instance::new(descriptor)
+}
+
+/// Adapters of every API but GL and their reports, best first, indices set.
+///
+/// Of one instance for the whole process: NVIDIA's Vulkan driver (580) finds no device any more after some instances.
+pub(super) fn enumerate_primary() -> Vec<(wgpu::Adapter, AdapterReport)> {
+    static INSTANCE: OnceLock<wgpu::Instance> = OnceLock::new();
+    let instance = INSTANCE.get_or_init(|| instance(PRIMARY));
+    sorted(adapters(instance, PRIMARY))
+}
+
+/// Every adapter and its report, best first, indices set.
+pub(super) fn enumerate() -> Vec<(wgpu::Adapter, AdapterReport)> {
+    let mut all = enumerate_primary();
+    // A new instance each time: all GL adapters of one instance share one EGL context, and wgpu-hal 30 panics when devices on
+    // two threads use it. Only where GL is asked for: NVIDIA's EGL blocks for good when a process opens it again and again.
+    all.extend(adapters(&instance(wgpu::Backends::GL), wgpu::Backends::GL));
+    sorted(all)
+}
+
+fn adapters(
+    instance: &wgpu::Instance,
+    backends: wgpu::Backends,
+) -> Vec<(wgpu::Adapter, AdapterReport)> {
+    let all = pollster::block_on(instance.enumerate_adapters(backends));
+    all.into_iter()
+        .filter_map(|adapter| report(&adapter).map(|report| (adapter, report)))
+        .collect()
+}
+
+fn sorted(
+    mut adapters: Vec<(wgpu::Adapter, AdapterReport)>,
+) -> Vec<(wgpu::Adapter, AdapterReport)> {
     adapters.sort_by_key(|(_, report)| preference(report));
     for (index, (_, report)) in adapters.iter_mut().enumerate() {
         report.index = index;

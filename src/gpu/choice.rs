@@ -97,6 +97,16 @@ pub fn select<'a>(
     }
 }
 
+/// Whether `report`, the best of the adapters beside GL's, is what `choice` means whatever GL's are.
+pub(super) fn settled(choice: &AdapterChoice, report: &AdapterReport) -> bool {
+    match choice {
+        AdapterChoice::Backend(_) | AdapterChoice::Cpu => true,
+        AdapterChoice::Auto | AdapterChoice::Name(_) => report.caps.class == AdapterClass::Discrete,
+        // Of the list with GL's in it.
+        AdapterChoice::Index(_) => false,
+    }
+}
+
 /// Smaller is better.
 pub(super) fn preference(report: &AdapterReport) -> (bool, AdapterClass, bool) {
     (
@@ -135,6 +145,31 @@ mod tests {
             fake(5, "Intel Iris", Vulkan, Integrated),
             fake(6, "NVIDIA GeForce", Vulkan, Discrete),
         ]
+    }
+
+    #[test]
+    fn adapters_of_gl_are_not_looked_at_where_none_could_be_chosen() {
+        let reports = laptop();
+        for text in ["auto", "vulkan", "cpu", "0", "nvidia", "iris", "llvm"] {
+            let Ok(choice) = text.parse::<AdapterChoice>();
+            let primary: Vec<_> = reports
+                .iter()
+                .filter(|r| r.backend != GpuBackend::Gl)
+                .cloned()
+                .collect();
+            let Ok(best) = select(&choice, &primary) else {
+                continue;
+            };
+            let all = select(&choice, &reports).unwrap();
+            if settled(&choice, best) {
+                assert_eq!(best.index, all.index, "{text}");
+            }
+            assert_eq!(
+                settled(&choice, best),
+                !["0", "iris", "llvm"].contains(&text),
+                "{text}"
+            );
+        }
     }
 
     fn chosen(text: &str, reports: &[AdapterReport]) -> usize {

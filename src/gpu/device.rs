@@ -59,9 +59,22 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::NoAdapter`], [`GpuError::AdapterUnusable`], [`GpuError::OpenDevice`].
     pub fn open(choice: &AdapterChoice, options: DeviceOptions) -> Result<Gpu, GpuError> {
-        let mut adapters = adapter::enumerate();
-        let reports: Vec<_> = adapters.iter().map(|(_, report)| report.clone()).collect();
-        let index = choice::select(choice, &reports)?.index;
+        let reports = |adapters: &[(_, AdapterReport)]| -> Vec<AdapterReport> {
+            adapters.iter().map(|(_, report)| report.clone()).collect()
+        };
+        let mut adapters = adapter::enumerate_primary();
+        let listed = reports(&adapters);
+        let primary = choice::select(choice, &listed)
+            .ok()
+            .filter(|report| choice::settled(choice, report))
+            .map(|report| report.index);
+        let index = match primary {
+            Some(index) => index,
+            None => {
+                adapters = adapter::enumerate();
+                choice::select(choice, &reports(&adapters))?.index
+            }
+        };
         let (adapter, report) = adapters.swap_remove(index);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("gan-gpu"),
