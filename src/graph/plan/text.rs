@@ -4,7 +4,7 @@ use super::super::{Expr, Graph, Op};
 use super::Target;
 use super::emit::{Emitted, Emitter, Extents, Materialise, Read};
 use super::lower::{KernelNode, Lowering, NOTHING, sum_view};
-use crate::gpu::Kernel;
+use crate::gpu::{Caps, Kernel};
 use crate::kernels::gemm::Epilogue;
 use crate::kernels::{Form, Scalar};
 use std::fmt::Write;
@@ -301,6 +301,23 @@ fn map(
     }
 }
 
+/// Lanes that share a sum on a GPU, a vec4 each: up to 256, or where there are few sums, which would leave most of the machine idle, as
+/// many as the adapter allows.
+fn row_lanes(caps: &Caps, extents: Extents, sums: usize) -> usize {
+    const FEW: usize = 256;
+    let held = caps.workgroup_storage_bytes as usize / (4 * sums.max(1));
+    let most = match extents.out {
+        ..=FEW => (caps.max_invocations as usize).min(1024).min(held),
+        _ => 256,
+    };
+    let most = 1 << most.max(64).ilog2();
+    extents
+        .reduced
+        .div_ceil(4)
+        .next_power_of_two()
+        .clamp(64, most)
+}
+
 /// Sums over the same axes with everything folded in before (`element`) and after (`finish`).
 pub fn reduce(
     lowering: &Lowering,
@@ -325,7 +342,7 @@ pub fn reduce(
     let (wide, lanes) = if along_reduced {
         let lanes = match form {
             Form::Cpu => 8,
-            Form::Gpu => 64.max(extents.reduced.div_ceil(4).next_power_of_two().min(256)),
+            Form::Gpu => row_lanes(caps, extents, sums.len()),
         };
         (
             extents.reduced.is_multiple_of(4).then_some(Domain::Reduced),
