@@ -4,15 +4,15 @@
 // Workgroup memory holds A and B in the matrices' element type, in the order in which they lie in memory: A[m][k] or, transposed,
 // [k][m], and B[k][n] or [n][k]. coopLoadT reads rows, coopLoad columns, so nothing is turned. Rows are A_STRIDE (B_STRIDE)
 // elements apart, 16 bytes more than needed, so that eight rows lie in different banks. Nobody sees a matrix's elements, so
-// sums reach the epilogue through workgroup memory, one matrix of each subgroup at a time.
+// sums reach the epilogue through workgroup memory, a strip of each subgroup's matrices at a time.
 //
 // Generated (src/kernels/gemm/coop.rs), because arrays of matrices might not stay in registers: begin_sums(),
-// add_product(row, col), store_sum(i, at), a_put(at, v), b_put(at, v), with a_tile and b_tile. The prelude gives TILE_M,
-// TILE_N, TILE_K, BLOCK_M, BLOCK_N, SIDE, SUBGROUP, BUFFERS (1), THREADS, VEC (numbers in an element of a tile) and the axes.
+// add_product(buffer, row, col), store_sums(i, at), a_put(at, v), b_put(at, v), c_take(at), with a_tile, b_tile and c_tile.
+// The prelude gives TILE_M, TILE_N, TILE_K, BLOCK_M, BLOCK_N, SIDE, STRIP, SUBGROUP, BUFFERS, THREADS, VEC (numbers in an element of a
+// tile) and the axes.
 const SUBGROUPS_N = TILE_N / BLOCK_N;
 const SUBGROUPS = TILE_M / BLOCK_M * SUBGROUPS_N;
 
-var<workgroup> c_tile: array<f32, SUBGROUPS * SIDE * SIDE>;
 // This invocation's subgroup, and its place in it.
 var<private> subgroup: u32;
 var<private> lane: u32;
@@ -25,18 +25,18 @@ fn block_of(part: u32, across: u32, along_k: bool) -> vec2<u32> {
     return vec2<u32>(part % across, part / across);
 }
 
-fn store_a(buffer: u32, block: vec2<u32>, value: mat4x4<f32>) {
+fn store_a(buffer: u32, block: vec2<u32>, value: mat4x4<work>) {
     let rows = select(block, block.yx, A_ALONG_M);
-    let at = rows.x * 4u * A_STRIDE + rows.y * (4u / VEC);
+    let at = buffer * A_SIZE + rows.x * 4u * A_STRIDE + rows.y * (4u / VEC);
     a_put(at, value[0]);
     a_put(at + A_STRIDE, value[1]);
     a_put(at + 2u * A_STRIDE, value[2]);
     a_put(at + 3u * A_STRIDE, value[3]);
 }
 
-fn store_b(buffer: u32, block: vec2<u32>, value: mat4x4<f32>) {
+fn store_b(buffer: u32, block: vec2<u32>, value: mat4x4<work>) {
     let rows = select(block.yx, block, B_ALONG_K);
-    let at = rows.x * 4u * B_STRIDE + rows.y * (4u / VEC);
+    let at = buffer * B_SIZE + rows.x * 4u * B_STRIDE + rows.y * (4u / VEC);
     b_put(at, value[0]);
     b_put(at + B_STRIDE, value[1]);
     b_put(at + 2u * B_STRIDE, value[2]);
@@ -44,24 +44,23 @@ fn store_b(buffer: u32, block: vec2<u32>, value: mat4x4<f32>) {
 }
 
 fn multiply(buffer: u32) {
-    add_product(subgroup / SUBGROUPS_N * BLOCK_M, subgroup % SUBGROUPS_N * BLOCK_N);
+    add_product(buffer, subgroup / SUBGROUPS_N * BLOCK_M, subgroup % SUBGROUPS_N * BLOCK_N);
 }
 
 fn finish(row0: u32, col0: u32) {
+    const STRIPS = BLOCK_N / STRIP;
+    // An invocation stays in a strip's four columns: STRIP / 4 divides SUBGROUP.
+    let at_col = lane % (STRIP / 4u) * 4u;
     let row = row0 + subgroup / SUBGROUPS_N * BLOCK_M;
-    let col = col0 + subgroup % SUBGROUPS_N * BLOCK_N;
-    let first = subgroup * (SIDE * SIDE);
-    for (var j = 0u; j < BLOCK_N / SIDE; j++) {
-        // As SUBGROUP is a multiple of a row's vec4, an invocation stays in its columns.
-        let at_col = lane % (SIDE / 4u) * 4u;
-        c_begin(col + j * SIDE + at_col);
+    let col = col0 + subgroup % SUBGROUPS_N * BLOCK_N + at_col;
+    let first = subgroup * (SIDE * C_STRIDE);
+    for (var j = 0u; j < STRIPS; j++) {
+        c_begin(col + j * STRIP);
         for (var i = 0u; i < BLOCK_M / SIDE; i++) {
-            store_sum(i * (BLOCK_N / SIDE) + j, first);
+            store_sums(i * STRIPS + j, first);
             workgroupBarrier();
-            for (var r = lane / (SIDE / 4u); r < SIDE; r += SUBGROUP * 4u / SIDE) {
-                let at = first + r * SIDE + at_col;
-                let sums = vec4<f32>(c_tile[at], c_tile[at + 1u], c_tile[at + 2u], c_tile[at + 3u]);
-                c_store(row + i * SIDE + r, col + j * SIDE + at_col, sums);
+            for (var r = lane / (STRIP / 4u); r < SIDE; r += SUBGROUP * 4u / STRIP) {
+                c_store(row + i * SIDE + r, col + j * STRIP, c_take(first + r * C_STRIDE + at_col / VEC));
             }
             workgroupBarrier();
         }

@@ -28,7 +28,7 @@ fn block_of(part: u32, across: u32, along_k: bool) -> vec2<u32> {
     return vec2<u32>(part % across, part / across);
 }
 
-fn store_a(buffer: u32, block: vec2<u32>, value: mat4x4<f32>) {
+fn store_a(buffer: u32, block: vec2<u32>, value: mat4x4<work>) {
     let at = (buffer * TILE_K + block.y * 4u) * M_4 + block.x;
     var columns = value;
     if !A_ALONG_M {
@@ -40,7 +40,7 @@ fn store_a(buffer: u32, block: vec2<u32>, value: mat4x4<f32>) {
     a_tile[at + 3u * M_4] = columns[3];
 }
 
-fn store_b(buffer: u32, block: vec2<u32>, value: mat4x4<f32>) {
+fn store_b(buffer: u32, block: vec2<u32>, value: mat4x4<work>) {
     let at = (buffer * TILE_K + block.y * 4u) * N_4 + block.x;
     var columns = value;
     if B_ALONG_K {

@@ -1,24 +1,34 @@
-// Blocks of 4 x 4 of A and B as a GPU's invocations load them: four vec4 along the axis that is contiguous in memory.
+// A block of 4 x 4 of A as a GPU's invocation loads it: four vec4 along the axis that is contiguous in memory.
+//
+// In two steps, fetch and block, of which only the second looks at what was loaded: an invocation waits at the first instruction
+// that needs a loaded value, and what lies between the steps is the product of the K tile before.
+struct RawA { v0: vec4<a_elem>, v1: vec4<a_elem>, v2: vec4<a_elem>, v3: vec4<a_elem> }
 
-// A[row..row+4, k..k+4]: column j is row + j, along k; or, where A is stored [k, m], k + j, along m.
-fn block_a(row: u32, k: u32) -> mat4x4<f32> {
-    if A_ALONG_M {
-        return mat4x4<f32>(a_vec(row, k), a_vec(row, k + 1u), a_vec(row, k + 2u), a_vec(row, k + 3u));
-    }
-    return mat4x4<f32>(a_vec(row, k), a_vec(row + 1u, k), a_vec(row + 2u, k), a_vec(row + 3u, k));
+// Where vector i of the block at (row, k) begins.
+fn a_place(row: u32, k: u32, i: u32) -> vec2<u32> {
+    return select(vec2<u32>(row + i, k), vec2<u32>(row, k + i), A_ALONG_M);
 }
 
-// B[k..k+4, col..col+4], after b_begin(col): column j is k + j, along n; or, where B is stored [n, k], col + j, along k.
-fn block_b(k: u32, col: u32) -> mat4x4<f32> {
-    if B_ALONG_K {
-        return mat4x4<f32>(b_vec(k, col), b_vec(k, col + 1u), b_vec(k, col + 2u), b_vec(k, col + 3u));
-    }
-    b_seek(k);
-    let b0 = b_vec(k, col);
-    b_next();
-    let b1 = b_vec(k + 1u, col);
-    b_next();
-    let b2 = b_vec(k + 2u, col);
-    b_next();
-    return mat4x4<f32>(b0, b1, b2, b_vec(k + 3u, col));
+fn a_fetch(row: u32, k: u32, i: u32) -> vec4<a_elem> {
+    let at = a_place(row, k, i);
+    return a_raw(at.x, at.y);
+}
+
+fn a_checked(v: vec4<a_elem>, row: u32, k: u32, i: u32) -> vec4<work> {
+    let at = a_place(row, k, i);
+    return select(vec4<work>(), vec4<work>(v), a_inside(at.x, at.y));
+}
+
+fn fetch_a(row: u32, k: u32) -> RawA {
+    return RawA(a_fetch(row, k, 0u), a_fetch(row, k, 1u), a_fetch(row, k, 2u), a_fetch(row, k, 3u));
+}
+
+// A[row..row+4, k..k+4]: column j is row + j, along k; or, where A is stored [k, m], k + j, along m.
+fn block_a(raw: RawA, row: u32, k: u32) -> mat4x4<work> {
+    return mat4x4<work>(
+        a_checked(raw.v0, row, k, 0u),
+        a_checked(raw.v1, row, k, 1u),
+        a_checked(raw.v2, row, k, 2u),
+        a_checked(raw.v3, row, k, 3u),
+    );
 }

@@ -3,6 +3,10 @@
 // The invocations load A and B in blocks of 4 x 4 (lib/gemm_blocks.wgsl). A K tile is read into registers while the one before
 // it is multiplied, so that the reads' latency hides behind the arithmetic. With two BUFFERS one barrier per K tile is enough.
 //
+// Generated (src/kernels/gemm/stages.rs), because registers cannot be indexed:
+//   fetch(row0, col0, k0, id)             this invocation's blocks of the K tile at k0, from memory into registers
+//   stage(row0, col0, k0, buffer, id)     from there into workgroup memory
+//   first_b(id)                           this invocation's first block of B; all of them lie in its columns
 // The body (gemm_tiled.wgsl, gemm_coop.wgsl) gives
 //   block_of(part, across, along_k)       which block of a tile an invocation loads: (block along m or n, block along k)
 //   store_a(buffer, block, value), store_b(..)  into workgroup memory
@@ -11,41 +15,18 @@
 const M_4 = TILE_M / 4u;
 const N_4 = TILE_N / 4u;
 const K_4 = TILE_K / 4u;
-const A_BLOCKS = M_4 * K_4;
-const B_BLOCKS = N_4 * K_4;
-// The first invocation that loads B: after those that load A if there are enough, else each loads both.
-const B_FIRST = select(0u, A_BLOCKS, A_BLOCKS + B_BLOCKS <= THREADS);
 
 fn gemm_tile(group: vec3<u32>, id: u32) {
     let block = gemm_block(group);
     gemm_start(block.z);
     let row0 = block.row * TILE_M;
     let col0 = block.col * TILE_N;
+    b_begin(col0 + first_b(id).x * 4u);
 
-    let loads_a = id < A_BLOCKS;
-    let b_part = id - B_FIRST; // before B_FIRST it wraps round
-    let loads_b = b_part < B_BLOCKS;
-    let a_block = block_of(id, M_4, !A_ALONG_M);
-    let b_block = block_of(b_part, N_4, B_ALONG_K);
-    let a_row = row0 + a_block.x * 4u;
-    let b_col = col0 + b_block.x * 4u;
-    b_begin(b_col);
-
-    // What goes to workgroup memory next, and the block of B where an invocation loads both.
-    var next = mat4x4<f32>();
-    var also = mat4x4<f32>();
     var buffer = 0u; // the one that holds the tile before k0
     for (var k0 = gemm.k_begin; ; k0 += TILE_K) {
         if k0 < gemm.k_end {
-            if loads_a {
-                next = block_a(a_row, k0 + a_block.y * 4u);
-            }
-            if loads_b & (B_FIRST != 0u) {
-                next = block_b(k0 + b_block.y * 4u, b_col);
-            }
-            if loads_b & (B_FIRST == 0u) {
-                also = block_b(k0 + b_block.y * 4u, b_col);
-            }
+            fetch(row0, col0, k0, id);
         }
         if k0 > gemm.k_begin {
             multiply(buffer);
@@ -58,15 +39,7 @@ fn gemm_tile(group: vec3<u32>, id: u32) {
         } else {
             buffer = 1u - buffer;
         }
-        if loads_a {
-            store_a(buffer, a_block, next);
-        }
-        if loads_b & (B_FIRST != 0u) {
-            store_b(buffer, b_block, next);
-        }
-        if loads_b & (B_FIRST == 0u) {
-            store_b(buffer, b_block, also);
-        }
+        stage(row0, col0, k0, buffer, id);
         workgroupBarrier();
     }
     finish(row0, col0);

@@ -1,5 +1,5 @@
-// B[k, col] gathered from an image batch (lib/gather.wgsl): no im2col buffer exists. One b_vec: B[k, col..col+4] at the k
-// of the last b_seek and the b_next since, and at the columns of b_begin; zero in the padding and outside.
+// B[k, col] gathered from an image batch (lib/gather.wgsl): no im2col buffer exists. One b_raw: B[k, col..col+4] at the k
+// of the last b_seek and the b_next since, and at the columns of b_begin; something else in the padding and outside (b_inside).
 // Divisions happen in b_begin (once) and b_seek (once per K tile); b_next counts.
 @group(0) @binding(1) var<storage, read> gemm_b: array<b_elem>;
 
@@ -36,13 +36,18 @@ fn b_next() {
     b_k = vec3<u32>(select(b_k.x, b_k.x + 1u, wrap_i), select(i, 0u, wrap_i), select(j, 0u, wrap_j));
 }
 
-fn b_vec(k: u32, col: u32) -> vec4<f32> {
+fn b_inside(k: u32, col: u32) -> vec4<bool> {
+    let h = i32(b_k.y) * gather.k_step_h;
+    let w = i32(b_k.z) * gather.k_step_w;
+    return vec4<bool>(k < gemm.k)
+        & (vec4<u32>(b_h + vec4<i32>(h)) < vec4<u32>(gather.height))
+        & (vec4<u32>(b_w + vec4<i32>(w)) < vec4<u32>(gather.width));
+}
+
+fn b_raw(k: u32, col: u32) -> vec4<b_elem> {
     let h = i32(b_k.y) * gather.k_step_h;
     let w = i32(b_k.z) * gather.k_step_w;
     let step = i32(b_k.x) * gather.k_outer + h * i32(gather.width) + w;
-    let inside = vec4<bool>(k < gemm.k)
-        & (vec4<u32>(b_h + vec4<i32>(h)) < vec4<u32>(gather.height))
-        & (vec4<u32>(b_w + vec4<i32>(w)) < vec4<u32>(gather.width));
-    let at = select(vec4<u32>(), vec4<u32>(b_base + vec4<i32>(step)), inside);
-    return select(vec4<f32>(), vec4<f32>(f32(gemm_b[at.x]), f32(gemm_b[at.y]), f32(gemm_b[at.z]), f32(gemm_b[at.w])), inside);
+    let at = select(vec4<u32>(), vec4<u32>(b_base + vec4<i32>(step)), b_inside(k, col));
+    return vec4<b_elem>(gemm_b[at.x], gemm_b[at.y], gemm_b[at.z], gemm_b[at.w]);
 }

@@ -16,6 +16,8 @@ pub struct CoopTile {
     pub k: u32,
     /// Rows and columns of C per subgroup.
     pub block: [u32; 2],
+    /// K tiles in workgroup memory: 1, or 2, of which one is written while the other is read.
+    pub buffers: u32,
 }
 
 /// Every kernel here wants subgroups of this size: NVIDIA's, and Apple's.
@@ -23,13 +25,23 @@ const SUBGROUP: u32 = 32;
 
 impl fmt::Display for CoopTile {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let (side, ab) = (self.side, self.ab.wgsl());
-        write!(f, "{}x{}x{}-{side}x{side}-{ab}", self.m, self.n, self.k)
+        let (side, ab, [block_m, block_n]) = (self.side, self.ab.wgsl(), self.block);
+        write!(f, "{}x{}x{}-{block_m}x{block_n}", self.m, self.n, self.k)?;
+        write!(f, "-{side}x{side}-{ab}")?;
+        match self.buffers {
+            1 => Ok(()),
+            buffers => write!(f, "-buffers{buffers}"),
+        }
     }
 }
 
 impl CoopTile {
-    const fn new(side: u32, ab: Scalar, [m, n, k]: [u32; 3], block: [u32; 2]) -> Self {
+    const fn new(
+        (side, ab): (u32, Scalar),
+        [m, n, k]: [u32; 3],
+        block: [u32; 2],
+        buffers: u32,
+    ) -> Self {
         Self {
             side,
             ab,
@@ -37,6 +49,7 @@ impl CoopTile {
             n,
             k,
             block,
+            buffers,
         }
     }
 
@@ -65,17 +78,30 @@ impl CoopTile {
         [a, b].map(|[rows, row]| [rows, self.stride(row)])
     }
 
-    /// Of workgroup memory, whatever the axes.
-    fn bytes(&self) -> u32 {
+    /// Of workgroup memory, whatever the axes, with sums that wait for the epilogue in strips so wide.
+    fn bytes(&self, strip: u32) -> u32 {
         let axes = [[false, false], [true, true]];
         let numbers = axes.map(|axes| self.tiles(axes).map(|[rows, row]| rows * row));
         let [a, b] = [0, 1].map(|i| numbers[0][i].max(numbers[1][i]));
-        let sums = self.threads() / SUBGROUP * self.side * self.side;
-        (a + b) * self.ab.bytes() as u32 + sums * 4
+        let sums = self.threads() / SUBGROUP * self.side * strip;
+        (a + b) * self.buffers * self.ab.bytes() as u32 + sums * 4
+    }
+
+    /// Columns of a block that go through workgroup memory to the epilogue at a time: as many as leave the workgroup within 32 KiB,
+    /// which most adapters have, or within 48.
+    fn strip(&self) -> u32 {
+        let widths = || {
+            [64, 32, 16, 8]
+                .into_iter()
+                .filter(|&w| w >= self.side && w <= self.block[1])
+        };
+        let within = |kib: u32| widths().find(|&w| self.bytes(w) <= kib << 10);
+        within(32).or_else(|| within(48)).unwrap_or(self.side)
     }
 
     fn fits(&self, caps: &Caps) -> bool {
-        self.bytes() <= caps.workgroup_storage_bytes && self.threads() <= caps.max_invocations
+        self.bytes(self.strip()) <= caps.workgroup_storage_bytes
+            && self.threads() <= caps.max_invocations
     }
 
     pub fn constants(&self) -> String {
@@ -87,7 +113,8 @@ impl CoopTile {
             ("BLOCK_N", self.block[1]),
             ("SIDE", self.side),
             ("SUBGROUP", SUBGROUP),
-            ("BUFFERS", 1),
+            ("STRIP", self.strip()),
+            ("BUFFERS", self.buffers),
             ("THREADS", self.threads()),
             ("VEC", self.vec()),
         ];
@@ -98,7 +125,8 @@ impl CoopTile {
 
     /// The tiles and the functions that fill them, and those that load, multiply and store matrices:
     /// `fn begin_sums()` sets the sums to zero; `fn add_product(row: u32, col: u32)` adds the product of the K tile for the
-    /// block of C that begins there; `fn store_sum(i: u32, at: u32)` writes matrix i, row by row, from c_tile[at] on.
+    /// block of C that begins there; `fn store_sums(i: u32, at: u32)` writes strip i of the block, SIDE x STRIP, from
+    /// c_tile[at] on.
     ///
     /// Traps of naga 30: no global may be called A, B or C; what is stored must be bound by `let` first.
     pub fn generated(&self, axes @ [a_along_m, b_along_k]: [bool; 2]) -> String {
@@ -124,27 +152,40 @@ impl CoopTile {
             line(
                 &mut text,
                 format_args!(
-                    "var<workgroup> {tile}_tile: array<{element}, {}>;",
+                    "const {name}_SIZE = {}u;\nvar<workgroup> {tile}_tile: array<{element}, BUFFERS * {name}_SIZE>;",
                     rows * stride
                 ),
             );
             line(
                 &mut text,
-                format_args!("fn {tile}_put(at: u32, v: vec4<f32>) {{"),
+                format_args!("fn {tile}_put(at: u32, v: vec4<work>) {{"),
             );
             if vec == 4 {
-                line(
-                    &mut text,
-                    format_args!("    {tile}_tile[at] = {element}(v);"),
-                );
+                line(&mut text, format_args!("    {tile}_tile[at] = v;"));
             } else {
                 for (i, part) in ['x', 'y', 'z', 'w'].into_iter().enumerate() {
                     let to = format!("{tile}_tile[at + {i}u]");
-                    line(&mut text, format_args!("    {to} = {ab}(v.{part});"));
+                    line(&mut text, format_args!("    {to} = v.{part};"));
                 }
             }
             text += "}\n";
         }
+        let sums = match vec {
+            4 => "vec4<f32>",
+            _ => "f32",
+        };
+        line(
+            &mut text,
+            format_args!(
+                "const C_STRIDE = STRIP / VEC;\nvar<workgroup> c_tile: array<{sums}, SUBGROUPS * SIDE * C_STRIDE>;"
+            ),
+        );
+        text += match vec {
+            4 => "fn c_take(at: u32) -> vec4<f32> { return c_tile[at]; }\n",
+            _ => {
+                "fn c_take(at: u32) -> vec4<f32> { return vec4<f32>(c_tile[at], c_tile[at + 1u], c_tile[at + 2u], c_tile[at + 3u]); }\n"
+            }
+        };
         let [across, down] = [self.block[1] / side, self.block[0] / side];
         let count = across * down;
         for i in 0..count {
@@ -154,12 +195,13 @@ impl CoopTile {
         for i in 0..count {
             line(&mut text, format_args!("    sum{i} = matrix_c();"));
         }
-        text += "}\nfn add_product(row: u32, col: u32) {\n    for (var k = 0u; k < TILE_K; k += SIDE) {\n";
+        text += "}\nfn add_product(buffer: u32, row: u32, col: u32) {\n    for (var k = 0u; k < TILE_K; k += SIDE) {\n";
         // Where the matrix at (outer, inner) of a tile begins: `outer` counts the tile's rows.
         let mut load = |name: char, i: u32, rows: bool, [outer, inner]: [&str; 2]| {
             let call = if rows { "coopLoadT" } else { "coopLoad" };
             let stride = format!("{}_STRIDE", name.to_ascii_uppercase());
-            let at = format!("({outer}) * {stride} + ({inner}) / {vec}u");
+            let size = format!("{}_SIZE", name.to_ascii_uppercase());
+            let at = format!("buffer * {size} + ({outer}) * {stride} + ({inner}) / {vec}u");
             line(
                 &mut text,
                 format_args!(
@@ -186,26 +228,34 @@ impl CoopTile {
                 );
             }
         }
-        text += "    }\n}\nfn store_sum(i: u32, at: u32) {\n    switch i {\n";
-        for i in 0..count {
-            let label = if i + 1 == count {
+        text += "    }\n}\nfn store_sums(i: u32, at: u32) {\n    switch i {\n";
+        let strips = self.block[1] / self.strip();
+        for i in 0..down * strips {
+            let label = if i + 1 == down * strips {
                 "default".into()
             } else {
                 format!("case {i}u")
             };
-            line(
-                &mut text,
-                format_args!(
-                    "        {label}: {{ let sum = sum{i}; coopStoreT(sum, &c_tile[at], SIDE); }}"
-                ),
-            );
+            line(&mut text, format_args!("        {label}: {{"));
+            for j in 0..across / strips {
+                let (sum, place) = (i * (across / strips) + j, j * side / vec);
+                line(
+                    &mut text,
+                    format_args!(
+                        "            let sum_{j} = sum{sum}; coopStoreT(sum_{j}, &c_tile[at + {place}u], C_STRIDE);"
+                    ),
+                );
+            }
+            text += "        }\n";
         }
         text + "    }\n}\n"
     }
 }
 
 /// What the adapter's matrix units offer for operands A and B stored so, with multiply-adds per time relative to the first of
-/// [`TILES`](super::tiled::TILES): guesses, as those are.
+/// [`TILES`](super::tiled::TILES): for 16 x 16 measured as those were (the first: 160.8 TFLOP/s), for 8 x 8 guesses. Blocks of 64 x 64
+/// read half a matrix per product of two, smaller ones up to a whole. Not worth a place: K tiles of 64 (0.76 of the first),
+/// 64 x 64 blocks in workgroups of one or two subgroups (0.5).
 ///
 /// f16 matrices only for operands that are stored as f16: the precision is the user's choice.
 pub fn coop_tiles(caps: &Caps, [a, b, _]: [Scalar; 3]) -> Vec<(CoopTile, f64)> {
@@ -221,18 +271,24 @@ pub fn coop_tiles(caps: &Caps, [a, b, _]: [Scalar; 3]) -> Vec<(CoopTile, f64)> {
     };
     let f16 = caps.f16 && [a, b] == [Scalar::F16; 2];
     let mut tiles = Vec::new();
+    let mut offer = |kind, tile, block, buffers, rate| {
+        tiles.push((CoopTile::new(kind, tile, block, buffers), rate));
+    };
     if f16 && listed(16, MatrixScalar::F16) {
-        tiles.push((
-            CoopTile::new(16, Scalar::F16, [128, 128, 32], [64, 32]),
-            6.0,
-        ));
-        tiles.push((CoopTile::new(16, Scalar::F16, [64, 64, 32], [32, 32]), 3.5));
+        let kind = (16, Scalar::F16);
+        offer(kind, [128, 256, 16], [64, 64], 2, 4.6);
+        offer(kind, [128, 256, 32], [64, 64], 1, 4.5);
+        offer(kind, [256, 128, 32], [64, 64], 1, 4.4);
+        offer(kind, [128, 128, 32], [64, 64], 2, 3.75);
+        offer(kind, [128, 64, 32], [64, 32], 1, 3.25);
+        offer(kind, [128, 128, 32], [64, 32], 1, 3.05);
+        offer(kind, [64, 64, 32], [32, 32], 1, 2.5);
     }
     if f16 && listed(8, MatrixScalar::F16) {
-        tiles.push((CoopTile::new(8, Scalar::F16, [64, 64, 32], [32, 32]), 1.2));
+        offer((8, Scalar::F16), [64, 64, 32], [32, 32], 1, 1.2);
     }
     if [a, b] == [Scalar::F32; 2] && listed(8, MatrixScalar::F32) {
-        tiles.push((CoopTile::new(8, Scalar::F32, [64, 64, 16], [32, 32]), 1.1));
+        offer((8, Scalar::F32), [64, 64, 16], [32, 32], 1, 1.1);
     }
     tiles.retain(|(tile, _)| caps.subgroups && wide(tile.side) && tile.fits(caps));
     tiles

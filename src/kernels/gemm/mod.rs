@@ -25,6 +25,7 @@ mod passes;
 mod problem;
 pub mod reference;
 mod rule;
+mod stages;
 #[cfg(test)]
 mod tests;
 mod tiled;
@@ -49,6 +50,9 @@ const TILED_BODY: &str = include_str!("../../../shaders/gemm_tiled.wgsl");
 const COOP_BODY: &str = include_str!("../../../shaders/gemm_coop.wgsl");
 const STAGES: &str = include_str!("../../../shaders/lib/gemm_stages.wgsl");
 const BLOCKS: &str = include_str!("../../../shaders/lib/gemm_blocks.wgsl");
+const BLOCK_B: &str = include_str!("../../../shaders/lib/gemm_block_b.wgsl");
+const GATHER_BLOCK: &str = include_str!("../../../shaders/lib/gather_block.wgsl");
+const VECTORS: &str = include_str!("../../../shaders/lib/gemm_vectors.wgsl");
 
 /// Parts of a split k begin at multiples of this, the largest K tile of any body.
 const SPLIT_UNIT: u32 = 128;
@@ -227,35 +231,56 @@ fn cpu(caps: &Caps, k_tile: u32, rows: u32, product: Product) -> Result<Kernel, 
         product,
         [rows, unroll::COLS],
         &[("rows", rows), ("k_tile", unroll.k_tile)],
-        &[&constants, CPU_BODY, &generated],
+        &[&constants, CPU_BODY, VECTORS, &generated],
     )
 }
 
 fn tiled(caps: &Caps, tile: Tile, product: Product) -> Result<Kernel, KernelError> {
     let (constants, generated) = (tile.constants(), tile.generated());
-    assemble(
+    let texts = [constants.as_str(), TILED_BODY, &generated];
+    staged(
         caps,
         "gemm_tiled",
         &tile.to_string(),
         product,
-        [tile.m, tile.n],
-        &[],
-        &[&constants, TILED_BODY, STAGES, BLOCKS, &generated],
+        ([tile.m, tile.n, tile.k], tile.threads(), Scalar::F32),
+        texts,
     )
 }
 
 fn coop(caps: &Caps, tile: CoopTile, product: Product) -> Result<Kernel, KernelError> {
     let axes = [product.problem.a.along_m(), product.problem.b.along_k()];
     let (constants, generated) = (tile.constants(), tile.generated(axes));
-    assemble(
+    let texts = [constants.as_str(), COOP_BODY, &generated];
+    staged(
         caps,
         "gemm_coop",
         &tile.to_string(),
         product,
-        [tile.m, tile.n],
-        &[],
-        &[&constants, COOP_BODY, STAGES, BLOCKS, &generated],
+        ([tile.m, tile.n, tile.k], tile.threads(), tile.ab),
+        texts,
     )
+}
+
+/// A body over lib/gemm_stages.wgsl: K tiles of `tile` by `threads` invocations that load elements as `work`.
+fn staged(
+    caps: &Caps,
+    file: &str,
+    form: &str,
+    mut product: Product,
+    (tile, threads, work): ([u32; 3], u32, Scalar),
+    [constants, body, generated]: [&str; 3],
+) -> Result<Kernel, KernelError> {
+    let constants = format!("alias work = {};\n{constants}", work.wgsl());
+    let stages = stages::generated(tile, threads);
+    let mut texts = vec![constants.as_str(), body, generated, STAGES, &stages, BLOCKS];
+    match product.problem.window {
+        Some(window) => product.problem.b = window,
+        None if product.problem.b == problem::Loader::BGather => texts.push(GATHER_BLOCK),
+        None => texts.push(BLOCK_B),
+    }
+    let block = [tile[0], tile[1]];
+    assemble(caps, file, form, product, block, &[], &texts)
 }
 
 /// Joins body, loaders and epilogue, and lays `block` = [rows, columns] of C per workgroup over the output.

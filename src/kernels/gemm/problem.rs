@@ -25,6 +25,10 @@ pub enum Loader {
     BTrans4,
     BTrans1,
     BGather,
+    /// For bodies that load blocks of 4 x 4 alone: see [`Problem::window`].
+    BWindow,
+    BWindowTaps,
+    BWindowPhase,
     CPlain4,
     CPlain1,
     CPhase,
@@ -51,10 +55,13 @@ impl Loader {
 
     fn file(self) -> (&'static str, &'static str) {
         macro_rules! file {
-            ($name:literal) => {
+            ($name:literal $(, $library:literal)?) => {
                 (
                     $name,
-                    include_str!(concat!("../../../shaders/operand/", $name, ".wgsl")),
+                    concat!(
+                        include_str!(concat!("../../../shaders/operand/", $name, ".wgsl")),
+                        $(include_str!(concat!("../../../shaders/lib/", $library, ".wgsl")))?
+                    ),
                 )
             };
         }
@@ -68,6 +75,9 @@ impl Loader {
             Self::BTrans4 => file!("b_trans4"),
             Self::BTrans1 => file!("b_trans1"),
             Self::BGather => file!("b_gather"),
+            Self::BWindow => file!("b_window", "window"),
+            Self::BWindowTaps => file!("b_window_taps", "window"),
+            Self::BWindowPhase => file!("b_window_phase"),
             Self::CPlain4 => file!("c_plain4"),
             Self::CPlain1 => file!("c_plain1"),
             Self::CPhase => file!("c_phase"),
@@ -88,6 +98,8 @@ pub struct Problem {
     pub depth: u32,
     pub a: Loader,
     pub b: Loader,
+    /// A faster way to load blocks of 4 x 4 of B.
+    pub window: Option<Loader>,
     pub c: Loader,
     /// Files of shaders/lib that define `gemm_begin` and what the loaders share.
     pub libraries: &'static [&'static str],
@@ -171,6 +183,7 @@ fn matmul(
         } else {
             aligned(n, offsets[1], Loader::BPlain4, Loader::BPlain1)
         },
+        window: None,
         c: aligned(n, offsets[2], Loader::CPlain4, Loader::CPlain1),
         libraries: &[PROBLEM_MATMUL],
         immediates,
@@ -191,6 +204,7 @@ fn conv_product(
     col: &Axis,
     along_k: &Axis,
     offsets: [u32; 3],
+    window: Loader,
 ) -> Problem {
     let mut immediates = offsets_of(offsets);
     immediates
@@ -219,10 +233,17 @@ fn conv_product(
         depth: 1,
         a: aligned(k, offsets[0], Loader::APlain4, Loader::APlain1),
         b: Loader::BGather,
+        window: (windows_lie_in_rows(s) && offsets[1].is_multiple_of(4)).then_some(window),
         c: aligned(n, offsets[2], Loader::CPlain4, Loader::CPlain1),
         libraries: &[PROBLEM_CONV, GATHER],
         immediates,
     }
+}
+
+/// What operand/b_window*.wgsl want of a convolution: a DCGAN's windows, four taps wide at stride 2 with a padding of 1, in rows whose
+/// vec4 are whole in x and in y.
+fn windows_lie_in_rows(s: &ConvShape) -> bool {
+    (s.kw, s.stride[1], s.pad[1]) == (4, 2, 1) && s.w.is_multiple_of(8)
 }
 
 /// The windows of x: (n, oh, ow).
@@ -245,7 +266,8 @@ fn taps(s: &ConvShape) -> Axis {
 
 fn conv2d(s: &ConvShape, offsets: [u32; 3]) -> Problem {
     let size = [s.co, s.n * s.oh() * s.ow(), s.ci * s.kh * s.kw];
-    conv_product("conv2d", s, size, &windows(s), &taps(s), offsets)
+    let [cols, k] = [&windows(s), &taps(s)];
+    conv_product("conv2d", s, size, cols, k, offsets, Loader::BWindow)
 }
 
 fn conv2d_weight_grad(s: &ConvShape, offsets: [u32; 3]) -> Problem {
@@ -257,6 +279,7 @@ fn conv2d_weight_grad(s: &ConvShape, offsets: [u32; 3]) -> Problem {
         &taps(s),
         &windows(s),
         offsets,
+        Loader::BWindowTaps,
     )
 }
 
@@ -289,6 +312,10 @@ pub fn packed_len(s: &ConvShape, phases: u32) -> u64 {
 /// The phases in `range`. A is their packed weights, from a multiple of 4 on.
 pub fn conv2d_input_grad(s: &ConvShape, range: Range<u32>, offsets: [u32; 3]) -> Problem {
     let [stride_h, stride_w] = s.stride;
+    let phase = windows_lie_in_rows(s)
+        && (s.kh, stride_h, s.pad[0]) == (4, 2, 1)
+        && s.h.is_multiple_of(2)
+        && offsets[1].is_multiple_of(4);
     let mut immediates = offsets_of(offsets);
     immediates
         .u32("m", s.ci)
@@ -315,6 +342,7 @@ pub fn conv2d_input_grad(s: &ConvShape, range: Range<u32>, offsets: [u32; 3]) ->
         // Then every phase's k is a multiple of 4.
         a: aligned(s.co, 0, Loader::APlain4, Loader::APlain1),
         b: Loader::BGather,
+        window: phase.then_some(Loader::BWindowPhase),
         c: Loader::CPhase,
         libraries: &[PHASE_TAPS, PROBLEM_PHASE, GATHER],
         immediates,

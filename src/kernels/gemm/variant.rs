@@ -198,7 +198,7 @@ pub(super) fn schemes(op: &GemmOp) -> Vec<Scheme> {
         all.push(Scheme::TapsFirst);
     }
     if splittable(op) {
-        all.extend([2, 4, 8, 16, 32].map(Scheme::SplitK));
+        all.extend([2, 4, 8, 16, 32, 64, 128].map(Scheme::SplitK));
     }
     all
 }

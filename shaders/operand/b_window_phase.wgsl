@@ -1,0 +1,62 @@
+// B[k, col] of one stride phase of a convolution's input gradient, for 4 x 4 windows at stride 2 with a padding of 1 over dy whose rows
+// are a multiple of 4 long (lib/problem_phase.wgsl): a block of k is 2 x 2 taps, a block of columns four neighbours in a row,
+// which with one on either side are a vec4 and the end of its neighbour per row of taps.
+@group(0) @binding(1) var<storage, read> gemm_b: array<vec4<b_elem>>;
+
+// Of the columns of b_begin: the row of tap 0, which is so far outside that no k brings it back for columns beyond n, the place of
+// the first column in its row, and the element of both.
+var<private> window_h: i32;
+var<private> window_w: u32;
+var<private> window_base: i32;
+
+fn b_begin(col: u32) {
+    let rest = col / gather.col_count_w;
+    let outer = rest / gather.col_count_h;
+    let h = i32(rest - outer * gather.col_count_h) + gather.col_start_h;
+    window_w = col - rest * gather.col_count_w;
+    window_h = select(-0x40000000i, h, col < gemm.n);
+    window_base = i32(gemm.b) + i32(outer) * gather.col_outer + h * i32(gather.width) + i32(window_w);
+}
+
+// Four columns under two rows of taps, and the vec4 that holds their neighbour; which of them count.
+struct RawB {
+    first: vec4<b_elem>, first_end: vec4<b_elem>, second: vec4<b_elem>, second_end: vec4<b_elem>,
+    inside: vec4<bool>,
+}
+
+fn fetch_b(k: u32, col: u32) -> RawB {
+    let place = window_base + i32(k / 4u) * gather.k_outer;
+    let first = (k < gemm.k) & (u32(window_h) < gather.height);
+    let second = (k < gemm.k) & (u32(window_h - 1i) < gather.height);
+    // The neighbour before or behind.
+    let has = select(window_w + 4u < gather.width, window_w > 0u, gather.col_start_w == 0i);
+    let step = select(1u, 0xffffffffu, gather.col_start_w == 0i);
+    let at = select(0u, u32(place) / 4u, first);
+    let below = select(0u, u32(place - i32(gather.width)) / 4u, second);
+    return RawB(
+        gemm_b[at],
+        gemm_b[select(0u, at + step, first & has)],
+        gemm_b[below],
+        gemm_b[select(0u, below + step, second & has)],
+        vec4<bool>(first, first & has, second, second & has),
+    );
+}
+
+// The columns under the nearer and the farther tap of a row.
+struct Pair { near: vec4<work>, far: vec4<work> }
+
+fn window_pair(values: vec4<b_elem>, end: vec4<b_elem>, inside: vec2<bool>) -> Pair {
+    let v = select(vec4<work>(), vec4<work>(values), inside.x);
+    let before = select(work(), work(end.w), inside.y);
+    let behind = select(work(), work(end.x), inside.y);
+    if gather.col_start_w == 0i {
+        return Pair(v, vec4<work>(before, v.xyz));
+    }
+    return Pair(vec4<work>(v.yzw, behind), v);
+}
+
+fn block_b(raw: RawB, k: u32, col: u32) -> mat4x4<work> {
+    let first = window_pair(raw.first, raw.first_end, raw.inside.xy);
+    let second = window_pair(raw.second, raw.second_end, raw.inside.zw);
+    return mat4x4<work>(first.near, first.far, second.near, second.far);
+}
