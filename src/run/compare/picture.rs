@@ -9,7 +9,7 @@ use crate::run::scatter::{histogram_chart, scatter_chart};
 use std::path::Path;
 
 /// Pixels of a panel, title included.
-const PANEL: [usize; 2] = [260, 280];
+const PANEL: [usize; 2] = [260, 300];
 
 /// Draws what there is; `None` if there is nothing to be seen.
 ///
@@ -24,7 +24,7 @@ pub fn draw(plan: &Comparison, found: &[RunResult]) -> Result<Option<Picture>, C
         for result in found.iter().filter(|r| r.planned.variant == variant.name) {
             let caption = caption(result);
             let title = match is_single {
-                true => format!("{}: {caption}", variant.name),
+                true => format!("{}\n{caption}", variant.name),
                 false => caption,
             };
             let panel = panel(result, &title)?;
@@ -65,7 +65,7 @@ fn caption(result: &RunResult) -> String {
 
 fn panel(result: &RunResult, title: &str) -> Result<Panel, CompareError> {
     let Source::Toy(_) = result.planned.config.data.source() else {
-        return Ok(Panel::Blank);
+        return images(result, title);
     };
     let real = reference(&result.planned.config);
     let pairs = |values: &[f32]| -> Vec<[f32; 2]> {
@@ -77,6 +77,26 @@ fn panel(result: &RunResult, title: &str) -> Result<Panel, CompareError> {
         _ => return Ok(Panel::Blank),
     };
     Ok(bare(chart).into())
+}
+
+/// A run's last grid of samples.
+fn images(result: &RunResult, title: &str) -> Result<Panel, CompareError> {
+    let folder = result.planned.folder.join("samples");
+    let names = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+    // Steps have leading zeros.
+    let last = names
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "png"))
+        .max();
+    let Some(path) = last else {
+        return Ok(Panel::Blank);
+    };
+    let picture = Picture::read(&path).map_err(|error| CompareError::File {
+        path: path.clone(),
+        problem: error.to_string(),
+    })?;
+    let title = title.to_string();
+    Ok(Panel::Picture { title, picture })
 }
 
 /// Without ticks: the real points are the scale.

@@ -132,6 +132,20 @@ impl Canvas<'_> {
             .map_err(failed)
     }
 
+    /// The lines of a title around x at the top of a panel, each as large as fits into the panel.
+    pub fn titles(&self, words: &str, x: usize, panel: Rect) -> Result<(), PlotError> {
+        // As far as x lies from the nearer side.
+        let room = 2 * (x - panel.left).min(panel.left + panel.width - x);
+        for (i, line) in words.lines().enumerate() {
+            // Bold is wider than what is measured, by a tenth.
+            let width = (width_of(line, TITLE)? * 11 / 10).max(1);
+            let height = (TITLE * room / width).clamp(TITLE / 2, TITLE);
+            let y = panel.top + GAP + TITLE / 2 + i * TITLE;
+            self.write(line, height, Run::Centred, (x, y))?;
+        }
+        Ok(())
+    }
+
     /// A chart within `rect`; gives the rectangle between its axes and what is in view there.
     pub fn chart(&self, chart: &Chart, rect: Rect) -> Result<(Rect, [[f64; 2]; 2]), PlotError> {
         let mut views = chart.views();
@@ -156,7 +170,7 @@ impl Canvas<'_> {
             let below = ticked(&chart.x.ticks, TICK + GAP)
                 + has(&chart.x.label, LABEL + GAP)
                 + legend.len() * LEGEND_ROW;
-            let above = has(&chart.title, TITLE + GAP);
+            let above = titles_height(&chart.title);
             // The last tick's word reaches beyond its axis.
             let right = ticked(&chart.x.ticks, 2 * GAP);
             Ok(Rect {
@@ -172,10 +186,7 @@ impl Canvas<'_> {
             inner = frame(views)?;
             views = equal(chart.views(), inner);
         }
-        if !chart.title.is_empty() {
-            let at = (inner.left + inner.width / 2, rect.top + GAP + TITLE / 2);
-            self.write(&chart.title, TITLE, Run::Centred, at)?;
-        }
+        self.titles(&chart.title, inner.left + inner.width / 2, rect)?;
         self.axes_and_marks(chart, views, counts, inner)?;
         if !chart.x.label.is_empty() {
             let style = text(LABEL, FontStyle::Normal, HPos::Center, VPos::Bottom);
@@ -515,6 +526,14 @@ fn equal(views: [[f64; 2]; 2], inner: Rect) -> [[f64; 2]; 2] {
 }
 
 /// Width of a line of text, in pixels of the finished picture.
+/// What [`Canvas::titles`] takes of a panel's height.
+pub(super) fn titles_height(words: &str) -> usize {
+    match words.lines().count() {
+        0 => 0,
+        lines => lines * TITLE + GAP,
+    }
+}
+
 fn width_of(words: &str, height: usize) -> Result<usize, PlotError> {
     let (width, _) = font(height, FontStyle::Normal)
         .box_size(words)

@@ -1,7 +1,7 @@
 //! Panels in a grid, with titles over columns and beside rows, as one picture.
 use super::PlotError;
 use super::chart::Chart;
-use super::draw::{Rect, Run, paint};
+use super::draw::{Rect, Run, paint, titles_height};
 use super::look::{GAP, HEADING, SINGLE, TITLE};
 use crate::run::grid::Picture;
 
@@ -163,11 +163,10 @@ impl Figure {
                                 y,
                             });
                         }
-                        Panel::Picture { title, .. } if !title.is_empty() => {
-                            let at = (rect.left + width / 2, rect.top + GAP + TITLE / 2);
-                            canvas.write(title, TITLE, Run::Centred, at)?;
+                        Panel::Picture { title, .. } => {
+                            canvas.titles(title, rect.left + width / 2, rect)?;
                         }
-                        Panel::Picture { .. } | Panel::Blank => {}
+                        Panel::Blank => {}
                     }
                 }
             }
@@ -180,7 +179,7 @@ impl Figure {
                     picture: inset,
                 } = panel
                 {
-                    let above = if title.is_empty() { 0 } else { TITLE + GAP };
+                    let above = titles_height(title);
                     let rect = cell(row, column);
                     let room = Rect {
                         left: rect.left + GAP,

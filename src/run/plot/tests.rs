@@ -98,6 +98,33 @@ fn a_legend_below_has_room_of_its_own() {
     assert!(height(&below) < height(&chart(Legend::Below, 2)));
 }
 
+/// Side by side, titles of two lines that are wider than their panels stay in them, and above the axes.
+#[test]
+fn long_titles_stay_in_their_panels() {
+    let title = "A method with quite a long name\n25 modes, 100 % of them of high quality";
+    let chart = || Chart::new(title, Axis::bare(), Axis::bare());
+    let size = [260, 300];
+    let figure = Figure::grid(vec![vec![chart().into(), chart().into()]], size);
+    let drawn = figure.draw_with_frames().unwrap();
+    keep("titles", &drawn.picture);
+    let ink = |x: usize, y: usize| pixel(&drawn.picture, [x as f64, y as f64]) != [255; 3];
+    let top = drawn.frames[0].rect.top;
+    let lines = [0..top / 2, top / 2..top];
+    for (line, rows) in lines.into_iter().enumerate() {
+        let columns: Vec<usize> = (0..2 * size[0])
+            .filter(|&x| rows.clone().any(|y| ink(x, y)))
+            .collect();
+        for panel in 0..2 {
+            let within = panel * size[0]..(panel + 1) * size[0];
+            let count = columns.iter().filter(|x| within.contains(x)).count();
+            assert!(count > size[0] / 3, "line {line} of panel {panel}: {count}");
+        }
+        for edge in [0, size[0] - 1, size[0], 2 * size[0] - 1] {
+            assert!(!columns.contains(&edge), "line {line} reaches {edge}");
+        }
+    }
+}
+
 #[test]
 fn log_axes_place_values_by_their_logarithm() {
     let decay = curve(|x| 10f64.powf(-6.0 * x));
