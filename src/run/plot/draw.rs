@@ -135,7 +135,7 @@ impl Canvas<'_> {
     /// The lines of a title around x at the top of a panel, each as large as fits into the panel.
     pub fn titles(&self, words: &str, x: usize, panel: Rect) -> Result<(), PlotError> {
         // As far as x lies from the nearer side.
-        let room = 2 * (x - panel.left).min(panel.left + panel.width - x);
+        let room = (2 * (x - panel.left).min(panel.left + panel.width - x)).saturating_sub(GAP);
         for (i, line) in words.lines().enumerate() {
             // Bold is wider than what is measured, by a tenth.
             let width = (width_of(line, TITLE)? * 11 / 10).max(1);
