@@ -17,7 +17,8 @@ use crate::run::session::{Engine, EngineError, Sampler};
 use crate::run::summary::{Outcome, Summary};
 use crate::run::tensors::{Tensor, TensorFile, write_atomic};
 use crate::run::train::{self, Clock, Job, Place, Surroundings};
-use std::path::Path;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Opens something on a device for a configuration.
@@ -42,6 +43,7 @@ pub fn run(
     engines: &Engines,
     around: Surroundings,
 ) -> Result<Record, CompareError> {
+    let _held = Held::new(&planned.folder)?;
     let before = Record::read(planned)?;
     let record = match before {
         Some(record) if record.is_over() => record,
@@ -51,6 +53,50 @@ pub fn run(
         measure(plan, planned, engines).map_err(|source| of_run(planned, source))?;
     }
     Ok(record)
+}
+
+/// Keeps other processes from a run's folder: a locked file beside it, which goes with the lock.
+struct Held {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Held {
+    fn new(folder: &Path) -> Result<Self, CompareError> {
+        let mut path = folder.as_os_str().to_owned();
+        path.push(".lock");
+        let path = PathBuf::from(path);
+        let io = |source| CompareError::Io {
+            path: path.clone(),
+            source,
+        };
+        if let Some(runs) = path.parent() {
+            std::fs::create_dir_all(runs).map_err(io)?;
+        }
+        let open = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path);
+        let file = open.map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { path, _file: file }),
+            Err(TryLockError::WouldBlock) => Err(CompareError::File {
+                path: folder.into(),
+                problem:
+                    "another process is at work on this run; wait for it, or give another --out"
+                        .into(),
+            }),
+            Err(TryLockError::Error(source)) => Err(io(source)),
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // If it stays, it is in nobody's way.
+        let _ = std::fs::remove_file(&self.path);
+    }
 }
 
 fn of_run(planned: &Planned, source: RunError) -> CompareError {
@@ -296,6 +342,20 @@ pub fn one_by_one(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_is_one_process_s_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("runs").join("GAN-seed0");
+        let held = Held::new(&run).unwrap();
+        let refused = Held::new(&run).err().unwrap().to_string();
+        assert!(refused.contains("another process is at work"), "{refused}");
+        assert!(refused.contains("GAN-seed0"), "{refused}");
+        drop(held);
+        drop(Held::new(&run).unwrap());
+        let left = std::fs::read_dir(folder.path().join("runs")).unwrap();
+        assert_eq!(left.count(), 0);
+    }
 
     #[test]
     fn a_time_budget_is_spent_once_over_all_calls() {
