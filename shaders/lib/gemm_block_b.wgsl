@@ -1,17 +1,13 @@
 // A block of 4 x 4 of a matrix B in memory, in the two steps of lib/gemm_blocks.wgsl.
 struct RawB { v0: vec4<b_elem>, v1: vec4<b_elem>, v2: vec4<b_elem>, v3: vec4<b_elem> }
 
-fn b_place(k: u32, col: u32, i: u32) -> vec2<u32> {
-    return select(vec2<u32>(k + i, col), vec2<u32>(k, col + i), B_ALONG_K);
-}
-
 fn b_fetch(k: u32, col: u32, i: u32) -> vec4<b_elem> {
-    let at = b_place(k, col, i);
+    let at = block_place(k, col, i, B_ALONG_K);
     return b_raw(at.x, at.y);
 }
 
 fn b_checked(v: vec4<b_elem>, k: u32, col: u32, i: u32) -> vec4<work> {
-    let at = b_place(k, col, i);
+    let at = block_place(k, col, i, B_ALONG_K);
     return select(vec4<work>(), vec4<work>(v), b_inside(at.x, at.y));
 }
 

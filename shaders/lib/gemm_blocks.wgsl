@@ -4,18 +4,18 @@
 // that needs a loaded value, and what lies between the steps is the product of the K tile before.
 struct RawA { v0: vec4<a_elem>, v1: vec4<a_elem>, v2: vec4<a_elem>, v3: vec4<a_elem> }
 
-// Where vector i of the block at (row, k) begins.
-fn a_place(row: u32, k: u32, i: u32) -> vec2<u32> {
-    return select(vec2<u32>(row + i, k), vec2<u32>(row, k + i), A_ALONG_M);
+// Where vector i of a block begins, of A (row, k) or of B (k, col): its vectors follow each other along the first or the second.
+fn block_place(first: u32, second: u32, i: u32, along_second: bool) -> vec2<u32> {
+    return select(vec2<u32>(first + i, second), vec2<u32>(first, second + i), along_second);
 }
 
 fn a_fetch(row: u32, k: u32, i: u32) -> vec4<a_elem> {
-    let at = a_place(row, k, i);
+    let at = block_place(row, k, i, A_ALONG_M);
     return a_raw(at.x, at.y);
 }
 
 fn a_checked(v: vec4<a_elem>, row: u32, k: u32, i: u32) -> vec4<work> {
-    let at = a_place(row, k, i);
+    let at = block_place(row, k, i, A_ALONG_M);
     return select(vec4<work>(), vec4<work>(v), a_inside(at.x, at.y));
 }
 

@@ -8,6 +8,8 @@
 // back marks columns beyond n.
 var<private> window_h: i32;
 var<private> window_base: i32;
+// Where the columns' windows begin, if the columns are windows.
+var<private> window_w: u32;
 
 fn b_begin(col: u32) {
     let rest = col / gather.col_count_w;
@@ -15,13 +17,9 @@ fn b_begin(col: u32) {
     let h = i32(rest - outer * gather.col_count_h) * gather.col_step_h + gather.col_start_h;
     window_h = select(-0x40000000i, h, col < gemm.n);
     // The padding apart, windows begin at even places and the taps of a block at the window's first.
-    let w = select(0u, (col - rest * gather.col_count_w) * 2u, COLS_ARE_WINDOWS);
-    window_base = i32(gemm.b) + i32(outer) * gather.col_outer + h * i32(gather.width) + i32(w);
-    window_w = w;
+    window_w = select(0u, (col - rest * gather.col_count_w) * 2u, COLS_ARE_WINDOWS);
+    window_base = i32(gemm.b) + i32(outer) * gather.col_outer + h * i32(gather.width) + i32(window_w);
 }
-
-// Where the columns' windows begin, if the columns are windows.
-var<private> window_w: u32;
 
 // The vec4 that hold the ten, and which of them count: the left end, the middle, the right end.
 struct RawB { left: vec4<b_elem>, x: vec4<b_elem>, y: vec4<b_elem>, right: vec4<b_elem>, inside: vec3<bool> }

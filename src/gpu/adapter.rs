@@ -206,7 +206,8 @@ impl AdapterReport {
 
 /// Every adapter that wgpu sees on this machine, best first.
 pub fn list_adapters() -> Vec<AdapterReport> {
-    enumerate().into_iter().map(|(_, report)| report).collect()
+    let all = with_gl(enumerate_primary());
+    all.into_iter().map(|(_, report)| report).collect()
 }
 
 /// Keeps Mesa's device-select layer from printing `XDG_RUNTIME_DIR is invalid` twice per device on machines without a
@@ -243,9 +244,11 @@ pub(super) fn enumerate_primary() -> Vec<(wgpu::Adapter, AdapterReport)> {
     sorted(adapters(instance, PRIMARY))
 }
 
-/// Every adapter and its report, best first, indices set.
-pub(super) fn enumerate() -> Vec<(wgpu::Adapter, AdapterReport)> {
-    let mut all = enumerate_primary();
+/// Those and GL's, best first, indices set.
+pub(super) fn with_gl(
+    primary: Vec<(wgpu::Adapter, AdapterReport)>,
+) -> Vec<(wgpu::Adapter, AdapterReport)> {
+    let mut all = primary;
     // A new instance each time: all GL adapters of one instance share one EGL context, and wgpu-hal 30 panics when devices on
     // two threads use it. Only where GL is asked for: NVIDIA's EGL blocks for good when a process opens it again and again.
     all.extend(adapters(&instance(wgpu::Backends::GL), wgpu::Backends::GL));

@@ -71,7 +71,7 @@ impl Gpu {
         let index = match primary {
             Some(index) => index,
             None => {
-                adapters = adapter::enumerate();
+                adapters = adapter::with_gl(adapters);
                 choice::select(choice, &reports(&adapters))?.index
             }
         };

@@ -597,3 +597,28 @@ pub fn summary(graph: &Graph, root: Expr) -> String {
         .join(",");
     format!("{}({inner}) {}", node.op.name(), node.shape)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::AdapterClass;
+
+    #[test]
+    fn few_sums_of_long_rows_take_all_the_lanes_there_are() {
+        let caps = |max_invocations| Caps {
+            max_invocations,
+            ..Caps::baseline(AdapterClass::Discrete)
+        };
+        let lanes = |invocations, out, reduced, sums| {
+            row_lanes(&caps(invocations), Extents { out, reduced }, sums)
+        };
+        assert_eq!(lanes(1024, 64, 131_072, 2), 1024);
+        // Many sums; short rows; an adapter with less, and one whose number is no power of two; workgroup memory for eight sums.
+        assert_eq!(lanes(1024, 300, 131_072, 2), 256);
+        assert_eq!(lanes(1024, 64, 600, 2), 256);
+        assert_eq!(lanes(1024, 64, 8, 2), 64);
+        assert_eq!(lanes(256, 64, 131_072, 2), 256);
+        assert_eq!(lanes(768, 64, 131_072, 2), 512);
+        assert_eq!(lanes(1024, 64, 131_072, 8), 512);
+    }
+}

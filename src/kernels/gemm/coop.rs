@@ -1,4 +1,5 @@
 //! The tiles of gemm_coop.wgsl, and its generated part: everything that names a cooperative matrix.
+use super::stages;
 use crate::gpu::{Caps, MatrixScalar};
 use crate::kernels::Scalar;
 use std::fmt::{self, Write};
@@ -27,11 +28,11 @@ impl fmt::Display for CoopTile {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let (side, ab, [block_m, block_n]) = (self.side, self.ab.wgsl(), self.block);
         write!(f, "{}x{}x{}-{block_m}x{block_n}", self.m, self.n, self.k)?;
-        write!(f, "-{side}x{side}-{ab}")?;
-        match self.buffers {
-            1 => Ok(()),
-            buffers => write!(f, "-buffers{buffers}"),
-        }
+        write!(
+            f,
+            "-{side}x{side}-{ab}{}",
+            stages::buffers_name(self.buffers)
+        )
     }
 }
 
@@ -124,8 +125,8 @@ impl CoopTile {
     }
 
     /// The tiles and the functions that fill them, and those that load, multiply and store matrices:
-    /// `fn begin_sums()` sets the sums to zero; `fn add_product(row: u32, col: u32)` adds the product of the K tile for the
-    /// block of C that begins there; `fn store_sums(i: u32, at: u32)` writes strip i of the block, SIDE x STRIP, from
+    /// `fn begin_sums()` sets the sums to zero; `fn add_product(buffer: u32, row: u32, col: u32)` adds the product of the K tile in
+    /// that buffer for the block of C that begins there; `fn c_take(at: u32) -> vec4<f32>` reads four sums of c_tile; `fn store_sums(i: u32, at: u32)` writes strip i of the block, SIDE x STRIP, from
     /// c_tile[at] on.
     ///
     /// Traps of naga 30: no global may be called A, B or C; what is stored must be bound by `let` first.
@@ -199,9 +200,9 @@ impl CoopTile {
         // Where the matrix at (outer, inner) of a tile begins: `outer` counts the tile's rows.
         let mut load = |name: char, i: u32, rows: bool, [outer, inner]: [&str; 2]| {
             let call = if rows { "coopLoadT" } else { "coopLoad" };
-            let stride = format!("{}_STRIDE", name.to_ascii_uppercase());
-            let size = format!("{}_SIZE", name.to_ascii_uppercase());
-            let at = format!("buffer * {size} + ({outer}) * {stride} + ({inner}) / {vec}u");
+            let role = name.to_ascii_uppercase();
+            let stride = format!("{role}_STRIDE");
+            let at = format!("buffer * {role}_SIZE + ({outer}) * {stride} + ({inner}) / {vec}u");
             line(
                 &mut text,
                 format_args!(
@@ -254,7 +255,7 @@ impl CoopTile {
 
 /// What the adapter's matrix units offer for operands A and B stored so, with multiply-adds per time relative to the first of
 /// [`TILES`](super::tiled::TILES): for 16 x 16 measured as those were (the first: 160.8 TFLOP/s), for 8 x 8 guesses. Blocks of 64 x 64
-/// read half a matrix per product of two, smaller ones up to a whole. Not worth a place: K tiles of 64 (0.76 of the first),
+/// load half a matrix per product, those of 64 x 32 three quarters, those of 32 x 32 a whole one. Not worth a place: K tiles of 64 (0.76 of the first),
 /// 64 x 64 blocks in workgroups of one or two subgroups (0.5).
 ///
 /// f16 matrices only for operands that are stored as f16: the precision is the user's choice.

@@ -13,7 +13,7 @@
 //!
 //! Files: `op` what can be asked for, `variant` the ways to compute it and the choice among them, `rule` that choice for GPUs,
 //! `problem` what an operation means for loaders and immediates, `unroll`, `tiled` and `coop` the generated inner loops of the
-//! bodies for CPUs, for GPUs and for matrix units, `passes` the small dispatches before or after the product, `reference` the
+//! bodies for CPUs, for GPUs and for matrix units, `stages` what the latter two load, `passes` the small dispatches before or after the product, `reference` the
 //! same operations as textbook loops in f64, `bench` and
 //! `compare` timing.
 pub mod bench;

@@ -35,12 +35,12 @@ pub enum Loader {
 }
 
 impl Loader {
-    /// Whether one `a_vec` is four rows at one k, rather than four k of one row.
+    /// Whether one `a_raw` is four rows at one k, rather than four k of one row.
     pub fn along_m(self) -> bool {
         matches!(self, Self::ATrans4 | Self::ATrans1)
     }
 
-    /// Whether one `b_vec` is four k of one column, rather than four columns at one k.
+    /// Whether one `b_raw` is four k of one column, rather than four columns at one k.
     pub fn along_k(self) -> bool {
         matches!(self, Self::BTrans4 | Self::BTrans1)
     }

@@ -12,14 +12,21 @@ fn blocks([m, n, k]: [u32; 3]) -> [u32; 2] {
     [m, n].map(|side| side / 4 * (k / 4))
 }
 
+/// The end of a tile's name that says how many K tiles workgroup memory holds, if more than one.
+pub fn buffers_name(buffers: u32) -> String {
+    match buffers {
+        1 => String::new(),
+        buffers => format!("-buffers{buffers}"),
+    }
+}
+
 /// `fetch`, `stage` and `first_b`, with the registers between the first two.
 pub fn generated(tile: [u32; 3], threads: u32) -> String {
     let [a_blocks, b_blocks] = blocks(tile);
-    let [a, b] = loads(tile, threads).unwrap_or([1, 1]);
     // Where they are shared out, invocations that load B come after those that load A.
-    let b_first = match loads(tile, threads) {
-        None => a_blocks,
-        Some(_) => 0,
+    let ([a, b], b_first) = match loads(tile, threads) {
+        None => ([1, 1], a_blocks),
+        Some(each) => (each, 0),
     };
     let [mut registers, mut fetch, mut stage] = [const { String::new() }; 3];
     let mut block = |name: &str, i: u32, first: u32, count: u32, across: &str, turned: &str| {

@@ -1,4 +1,5 @@
 //! The tiles of gemm_tiled.wgsl, and its generated inner loop.
+use super::stages;
 use crate::gpu::Caps;
 use std::fmt::{self, Write};
 
@@ -36,11 +37,8 @@ impl fmt::Display for Tile {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let [sums_m, sums_n] = self.sums;
         write!(f, "{}x{}x{}-{sums_m}x{sums_n}", self.m, self.n, self.k)?;
-        write!(f, "-u{}", self.unroll)?;
-        match self.buffers {
-            1 => Ok(()),
-            buffers => write!(f, "-buffers{buffers}"),
-        }
+        let buffers = stages::buffers_name(self.buffers);
+        write!(f, "-u{}{buffers}", self.unroll)
     }
 }
 
@@ -132,7 +130,6 @@ fn line(text: &mut String, line: fmt::Arguments) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::stages;
     use super::*;
     use crate::gpu::AdapterClass;
 

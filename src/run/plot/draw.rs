@@ -525,7 +525,6 @@ fn equal(views: [[f64; 2]; 2], inner: Rect) -> [[f64; 2]; 2] {
     })
 }
 
-/// Width of a line of text, in pixels of the finished picture.
 /// What [`Canvas::titles`] takes of a panel's height.
 pub(super) fn titles_height(words: &str) -> usize {
     match words.lines().count() {
@@ -534,6 +533,7 @@ pub(super) fn titles_height(words: &str) -> usize {
     }
 }
 
+/// Width of a line of text, in pixels of the finished picture.
 fn width_of(words: &str, height: usize) -> Result<usize, PlotError> {
     let (width, _) = font(height, FontStyle::Normal)
         .box_size(words)
