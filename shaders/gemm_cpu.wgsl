@@ -10,28 +10,16 @@
 // K_TILE times: a row segment of A is loaded by the lanes, 4 elements each, and handed round by constant
 // subgroupBroadcast, a single permute without branch or check.
 //
+// fill_b_tile(k0, col) reads B[k0.., col..col+4] into b_tile: lib/gemm_fill.wgsl vector by vector, lib/gemm_fill_blocks.wgsl in
+// blocks of four k, where a loader has those.
+//
 // The prelude gives LANES, K_TILE, B_TILE_LEN (>= K_TILE), ROWS_MAX (im.rows is at most that), B_ALONG_K.
 var<private> b_tile: array<vec4<f32>, B_TILE_LEN>;
 var<workgroup> c_stash: array<vec4<f32>, ROWS_MAX * LANES>;
 
-fn fill_b_tile(k0: u32, col: u32) {
-    // The bound is an immediate (it is K_TILE) so that no compiler unrolls this loop.
-    if B_ALONG_K {
-        for (var u = 0u; u < im.k_tile; u += 4u) {
-            let k = k0 + u;
-            let block = transpose(mat4x4<f32>(b_vec(k, col), b_vec(k, col + 1u), b_vec(k, col + 2u), b_vec(k, col + 3u)));
-            b_tile[u] = block[0];
-            b_tile[u + 1u] = block[1];
-            b_tile[u + 2u] = block[2];
-            b_tile[u + 3u] = block[3];
-        }
-    } else {
-        b_seek(k0);
-        for (var u = 0u; u < im.k_tile; u++) {
-            b_tile[u] = b_vec(k0 + u, col);
-            b_next();
-        }
-    }
+// One vector of A, zero where it is not inside.
+fn a_vec(row: u32, k: u32) -> vec4<f32> {
+    return select(vec4<f32>(), vec4<f32>(a_raw(row, k)), a_inside(row, k));
 }
 
 @compute @workgroup_size(LANES)

@@ -24,14 +24,35 @@ fn b_begin(col: u32) {
 // The vec4 that hold the ten, and which of them count: the left end, the middle, the right end.
 struct RawB { left: vec4<b_elem>, x: vec4<b_elem>, y: vec4<b_elem>, right: vec4<b_elem>, inside: vec3<bool> }
 
-fn fetch_b(k: u32, col: u32) -> RawB {
+// Of a block of k: (outer, i, j). b_seek divides; b_next counts to the block behind.
+var<private> window_k: vec3<u32>;
+
+fn b_seek(k: u32) {
     let rest = k / gather.k_count_w;
     let outer = rest / gather.k_count_h;
-    let down = i32(rest - outer * gather.k_count_h) * gather.k_step_h;
-    let along = select((k - rest * gather.k_count_w) * 2u, 0u, COLS_ARE_WINDOWS);
+    window_k = vec3<u32>(outer, rest - outer * gather.k_count_h, k - rest * gather.k_count_w);
+}
+
+fn b_next() {
+    let j = window_k.z + 4u;
+    let wrap_j = j >= gather.k_count_w;
+    let i = select(window_k.y, window_k.y + 1u, wrap_j);
+    let wrap_i = i >= gather.k_count_h;
+    window_k = vec3<u32>(select(window_k.x, window_k.x + 1u, wrap_i), select(i, 0u, wrap_i), select(j, 0u, wrap_j));
+}
+
+fn fetch_b(k: u32, col: u32) -> RawB {
+    b_seek(k);
+    return b_fetch(k);
+}
+
+// The block that b_seek and b_next have found: k..k+4.
+fn b_fetch(k: u32) -> RawB {
+    let down = i32(window_k.y) * gather.k_step_h;
+    let along = select(window_k.z * 2u, 0u, COLS_ARE_WINDOWS);
     let w = window_w + along;
     let inside = (k < gemm.k) & (u32(window_h + down) < gather.height);
-    let place = window_base + i32(outer) * gather.k_outer + down * i32(gather.width) + i32(along);
+    let place = window_base + i32(window_k.x) * gather.k_outer + down * i32(gather.width) + i32(along);
     let at = select(0u, u32(place) / 4u, inside);
     let has_left = inside & (w > 0u);
     let has_right = inside & (w + 8u < gather.width);

@@ -18,26 +18,34 @@ fn b_begin(col: u32) {
     window_base = i32(gemm.b) + i32(outer) * gather.col_outer + h * i32(gather.width) + i32(window_w);
 }
 
-// Four columns under two rows of taps, and the vec4 that holds their neighbour; which of them count.
+// Four columns under two rows of taps, and their neighbour; which of them count.
 struct RawB {
-    first: vec4<b_elem>, first_end: vec4<b_elem>, second: vec4<b_elem>, second_end: vec4<b_elem>,
+    first: vec4<b_elem>, first_end: b_elem, second: vec4<b_elem>, second_end: b_elem,
     inside: vec4<bool>,
 }
 
+fn b_seek(k: u32) {}
+fn b_next() {}
+
 fn fetch_b(k: u32, col: u32) -> RawB {
+    return b_fetch(k);
+}
+
+fn b_fetch(k: u32) -> RawB {
     let place = window_base + i32(k / 4u) * gather.k_outer;
     let first = (k < gemm.k) & (u32(window_h) < gather.height);
     let second = (k < gemm.k) & (u32(window_h - 1i) < gather.height);
     // The neighbour before or behind.
     let has = select(window_w + 4u < gather.width, window_w > 0u, gather.col_start_w == 0i);
     let step = select(1u, 0xffffffffu, gather.col_start_w == 0i);
+    let end = select(0u, 3u, gather.col_start_w == 0i);
     let at = select(0u, u32(place) / 4u, first);
     let below = select(0u, u32(place - i32(gather.width)) / 4u, second);
     return RawB(
         gemm_b[at],
-        gemm_b[select(0u, at + step, first & has)],
+        gemm_b[select(0u, at + step, first & has)][end],
         gemm_b[below],
-        gemm_b[select(0u, below + step, second & has)],
+        gemm_b[select(0u, below + step, second & has)][end],
         vec4<bool>(first, first & has, second, second & has),
     );
 }
@@ -45,14 +53,13 @@ fn fetch_b(k: u32, col: u32) -> RawB {
 // The columns under the nearer and the farther tap of a row.
 struct Pair { near: vec4<work>, far: vec4<work> }
 
-fn window_pair(values: vec4<b_elem>, end: vec4<b_elem>, inside: vec2<bool>) -> Pair {
+fn window_pair(values: vec4<b_elem>, neighbour: b_elem, inside: vec2<bool>) -> Pair {
     let v = select(vec4<work>(), vec4<work>(values), inside.x);
-    let before = select(work(), work(end.w), inside.y);
-    let behind = select(work(), work(end.x), inside.y);
+    let end = select(work(), work(neighbour), inside.y);
     if gather.col_start_w == 0i {
-        return Pair(v, vec4<work>(before, v.xyz));
+        return Pair(v, vec4<work>(end, v.xyz));
     }
-    return Pair(vec4<work>(v.yzw, behind), v);
+    return Pair(vec4<work>(v.yzw, end), v);
 }
 
 fn block_b(raw: RawB, k: u32, col: u32) -> mat4x4<work> {

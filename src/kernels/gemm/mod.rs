@@ -52,7 +52,8 @@ const STAGES: &str = include_str!("../../../shaders/lib/gemm_stages.wgsl");
 const BLOCKS: &str = include_str!("../../../shaders/lib/gemm_blocks.wgsl");
 const BLOCK_B: &str = include_str!("../../../shaders/lib/gemm_block_b.wgsl");
 const GATHER_BLOCK: &str = include_str!("../../../shaders/lib/gather_block.wgsl");
-const VECTORS: &str = include_str!("../../../shaders/lib/gemm_vectors.wgsl");
+const FILL: &str = include_str!("../../../shaders/lib/gemm_fill.wgsl");
+const FILL_BLOCKS: &str = include_str!("../../../shaders/lib/gemm_fill_blocks.wgsl");
 
 /// Parts of a split k begin at multiples of this, the largest K tile of any body.
 const SPLIT_UNIT: u32 = 128;
@@ -213,17 +214,20 @@ fn multiply(caps: &Caps, body: Body, product: Product) -> Result<Kernel, KernelE
     }
 }
 
-fn cpu(caps: &Caps, k_tile: u32, rows: u32, product: Product) -> Result<Kernel, KernelError> {
+fn cpu(caps: &Caps, k_tile: u32, rows: u32, mut product: Product) -> Result<Kernel, KernelError> {
     let unroll = Unroll::of(caps, k_tile);
+    let window = product.problem.window;
+    product.problem.b = window.unwrap_or(product.problem.b);
     let (a, b) = (product.problem.a, product.problem.b);
     let constants = format!(
         "const LANES = {}u;\nconst K_TILE = {}u;\nconst B_TILE_LEN = {}u;\nconst ROWS_MAX = {}u;\n",
         unroll::LANES,
         unroll.k_tile,
-        unroll.b_tile_len(b.along_k()),
+        unroll.b_tile_len(b.along_k() || window.is_some()),
         unroll::rows_max(caps)
     );
     let generated = unroll.multiply_tile(a.along_m());
+    let fill = if window.is_some() { FILL_BLOCKS } else { FILL };
     assemble(
         caps,
         "gemm_cpu",
@@ -231,7 +235,7 @@ fn cpu(caps: &Caps, k_tile: u32, rows: u32, product: Product) -> Result<Kernel, 
         product,
         [rows, unroll::COLS],
         &[("rows", rows), ("k_tile", unroll.k_tile)],
-        &[&constants, CPU_BODY, VECTORS, &generated],
+        &[&constants, CPU_BODY, fill, &generated],
     )
 }
 

@@ -1,7 +1,7 @@
 //! The small dispatches around a product: packing weights before it, finishing what it left in scratch memory after it.
 use super::immediates::Immediates;
 use super::op::{ConvShape, Epilogue, GemmOp};
-use super::problem::{PHASE_TAPS, packed_len, packed_row};
+use super::problem::{PHASE_TAPS, packed_row};
 use super::{Parts, element_types, fold};
 use crate::gpu::{AdapterClass, Caps, Kernel, shader};
 use crate::kernels::{KernelError, Scalar};
@@ -21,9 +21,9 @@ pub(super) fn pack_phases(
     [w, packed]: [Scalar; 2],
 ) -> Result<Kernel, KernelError> {
     const NAME: &str = "conv2d_input_grad";
-    let len = packed_len(s, range.end - range.start);
-    let (mut im, constants) = walk(caps, NAME, len)?;
+    let (mut im, constants) = walk(caps, NAME, u64::from(s.ci) * u64::from(s.co))?;
     im.0.u32("first_phase", range.start)
+        .u32("phases", range.end - range.start)
         .u32("ci", s.ci)
         .u32("co", s.co)
         .u32("kernel_h", s.kh)

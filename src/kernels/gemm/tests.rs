@@ -415,8 +415,8 @@ fn phases_one_after_the_other() {
             &gpu,
             variant,
             &op,
-            "im.first_phase + row / im.ci",
-            "row / im.ci",
+            "let phase = im.first_phase + z",
+            "let phase = z",
         );
     }
 }

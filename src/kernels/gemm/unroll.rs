@@ -82,10 +82,10 @@ impl Unroll {
     }
 
     /// Declared length of the private array. It decides how long Mesa compiles, for reasons of its own: up to 32 elements
-    /// 4 to 7 times as long as just above (22.3.6: 2.8 s at 32, 0.7 s at 33; 25.0.7: 1.9 s, 0.26 s), and where B is filled
-    /// along k, which writes four elements at a time, 3 to 6 times as long below 64.
-    pub fn b_tile_len(self, b_along_k: bool) -> u32 {
-        if b_along_k { 64 } else { self.k_tile.max(33) }
+    /// 4 to 7 times as long as just above (22.3.6: 2.8 s at 32, 0.7 s at 33; 25.0.7: 1.9 s, 0.26 s), and where the fill writes `fours`
+    /// of elements, 3 to 6 times as long below 64.
+    pub fn b_tile_len(self, fours: bool) -> u32 {
+        self.k_tile.max(if fours { 64 } else { 33 })
     }
 
     /// How many vec4 of A one row of a tile takes.

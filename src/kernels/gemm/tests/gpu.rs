@@ -236,28 +236,45 @@ fn windows() -> [GemmOp; 4] {
 fn windows_in_rows_compute_the_same() {
     let gpu = gpu();
     let tile = TILES.iter().find(|(tile, _)| tile.m == 32).unwrap().0;
-    let body = Body::Tiled(tile);
-    let whole = Variant {
+    let tiled = Body::Tiled(tile);
+    let cpu = Body::Cpu {
+        k_tile: 64,
+        rows: 36,
+    };
+    let whole = |body| Variant {
         body,
         scheme: Scheme::Whole,
     };
-    for op in windows() {
-        check_variant(gpu.caps(), whole, &op, [4, 8, 3]);
-        // At an offset that no vec4 has.
-        check_variant(gpu.caps(), whole, &op, [0, 3, 0]);
-        let label = |offsets| {
-            let passes = lower(gpu.caps(), whole, &call(&op, offsets)).unwrap();
-            passes.last().unwrap().kernel.label.clone()
+    for body in [tiled, cpu] {
+        let variant = whole(body);
+        for op in windows() {
+            check_variant(gpu.caps(), variant, &op, [4, 8, 3]);
+            // At an offset that no vec4 has.
+            check_variant(gpu.caps(), variant, &op, [0, 3, 0]);
+            let label = |offsets| {
+                let passes = lower(gpu.caps(), variant, &call(&op, offsets)).unwrap();
+                passes.last().unwrap().kernel.label.clone()
+            };
+            assert!(label([0; 3]).contains("b_window"), "{}", label([0; 3]));
+            assert!(label([0, 3, 0]).contains("b_gather"));
+        }
+        let split = Variant {
+            body,
+            scheme: Scheme::SplitK(2),
         };
-        assert!(label([0; 3]).contains("b_window"), "{}", label([0; 3]));
-        assert!(label([0, 3, 0]).contains("b_gather"));
+        let long = conv(9, [2, 3], [8, 16], [4, 4], [2, 2], [1, 1]);
+        check_variant(gpu.caps(), split, &GemmOp::Conv2dWeightGrad(long), [0; 3]);
     }
-    let split = Variant {
-        body,
-        scheme: Scheme::SplitK(2),
-    };
-    let long = conv(9, [2, 3], [8, 16], [4, 4], [2, 2], [1, 1]);
-    check_variant(gpu.caps(), split, &GemmOp::Conv2dWeightGrad(long), [0; 3]);
+    // The processor's body counts from block to block.
+    for (op, text, mutant) in [
+        (0, "b_tile[u + 2u] = block[2]", "b_tile[u + 2u] = block[1]"),
+        (0, "i >= gather.k_count_h", "i > gather.k_count_h"),
+        (1, "j >= gather.k_count_w", "j > gather.k_count_w"),
+        (1, "select(j, 0u, wrap_j)", "j"),
+    ] {
+        assert_caught(&gpu, whole(cpu), &windows()[op], text, mutant);
+    }
+    let whole = whole(tiled);
     for (op, text, mutant) in [
         (0, "w + 8u < gather.width", "w + 16u < gather.width"),
         (0, "at - 1u, has_left", "at, has_left"),
@@ -277,7 +294,8 @@ fn windows_in_rows_compute_the_same() {
             "vec4<work>(x.z, y.x, y.y, y.z)",
         ),
         (1, "< gather.height)", "< gather.height + 1u)"),
-        (2, "vec4<work>(before, v.xyz)", "vec4<work>(v.x, v.xyz)"),
+        (2, "vec4<work>(end, v.xyz)", "vec4<work>(v.x, v.xyz)"),
+        (3, "select(0u, 3u, gather", "select(3u, 3u, gather"),
         (
             3,
             "window_w + 4u < gather.width",

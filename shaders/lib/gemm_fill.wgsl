@@ -1,0 +1,24 @@
+// The tile of B of gemm_cpu.wgsl, vector by vector.
+fn b_vec(k: u32, col: u32) -> vec4<f32> {
+    return select(vec4<f32>(), vec4<f32>(b_raw(k, col)), b_inside(k, col));
+}
+
+fn fill_b_tile(k0: u32, col: u32) {
+    // The bound is an immediate (it is K_TILE) so that no compiler unrolls this loop.
+    if B_ALONG_K {
+        for (var u = 0u; u < im.k_tile; u += 4u) {
+            let k = k0 + u;
+            let block = transpose(mat4x4<f32>(b_vec(k, col), b_vec(k, col + 1u), b_vec(k, col + 2u), b_vec(k, col + 3u)));
+            b_tile[u] = block[0];
+            b_tile[u + 1u] = block[1];
+            b_tile[u + 2u] = block[2];
+            b_tile[u + 3u] = block[3];
+        }
+    } else {
+        b_seek(k0);
+        for (var u = 0u; u < im.k_tile; u++) {
+            b_tile[u] = b_vec(k0 + u, col);
+            b_next();
+        }
+    }
+}

@@ -1,0 +1,16 @@
+// The tile of B of gemm_cpu.wgsl from a loader that has blocks of four k and four columns (operand/b_window*.wgsl). A load costs ten
+// instructions for every element there; neighbouring windows share most of theirs.
+alias work = f32;
+
+fn fill_b_tile(k0: u32, col: u32) {
+    b_seek(k0);
+    for (var u = 0u; u < im.k_tile; u += 4u) {
+        let k = k0 + u;
+        let block = block_b(b_fetch(k), k, col);
+        b_tile[u] = block[0];
+        b_tile[u + 1u] = block[1];
+        b_tile[u + 2u] = block[2];
+        b_tile[u + 3u] = block[3];
+        b_next();
+    }
+}
