@@ -134,6 +134,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         print_line(plan_text(&plan)?.trim_end())?;
         return Ok(ExitCode::SUCCESS);
     }
+    check_classifier(&plan)?;
     let mut code = ExitCode::SUCCESS;
     let mut worked = Ok(());
     if !args.report_only {
@@ -281,13 +282,18 @@ fn check(plan: &Comparison, only: &[String]) -> Result<(), CliError> {
     for variant in plan.variant.iter().filter(|_| unjudged) {
         eval::select(&plan.metrics, &eval::target(&variant.config, None)?)?;
     }
-    if let Some(file) = plan.classifier.as_ref().filter(|file| !file.is_file()) {
-        return Err(CliError::usage(format!(
+    Ok(())
+}
+
+/// That what a plan names is there.
+fn check_classifier(plan: &Comparison) -> Result<(), CliError> {
+    match plan.classifier.as_ref().filter(|file| !file.is_file()) {
+        Some(file) => Err(CliError::usage(format!(
             "--classifier: there is no file {}; `gan-gpu classify train` makes one",
             file.display()
-        )));
+        ))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// `false` if it was interrupted.

@@ -217,6 +217,7 @@ fn multiply(caps: &Caps, body: Body, product: Product) -> Result<Kernel, KernelE
 fn cpu(caps: &Caps, k_tile: u32, rows: u32, mut product: Product) -> Result<Kernel, KernelError> {
     let unroll = Unroll::of(caps, k_tile);
     let window = product.problem.window;
+    let window = window.filter(|_| unroll::reads_windows(caps));
     product.problem.b = window.unwrap_or(product.problem.b);
     let (a, b) = (product.problem.a, product.problem.b);
     let constants = format!(

@@ -192,7 +192,16 @@ fn schemes(caps: &Caps, form: Form, op: &GemmOp) -> Vec<Variant> {
 
 /// Fails if a kernel with `text` replaced by `mutant` passes the check.
 fn assert_caught(gpu: &Gpu, variant: Variant, op: &GemmOp, text: &str, mutant: &str) {
-    let mut passes = lower(gpu.caps(), variant, &Call::plain(op)).unwrap();
+    assert_caught_with((gpu, gpu.caps()), variant, op, [text, mutant]);
+}
+
+fn assert_caught_with(
+    (gpu, caps): (&Gpu, &Caps),
+    variant: Variant,
+    op: &GemmOp,
+    [text, mutant]: [&str; 2],
+) {
+    let mut passes = lower(caps, variant, &Call::plain(op)).unwrap();
     let mut found = false;
     for pass in &mut passes {
         found |= pass.kernel.source.contains(text);

@@ -34,6 +34,16 @@ pub fn cores() -> u32 {
     std::thread::available_parallelism().map_or(4, |n| n.get() as u32)
 }
 
+fn old_mesa(caps: &Caps) -> bool {
+    mesa_major(&caps.driver).is_some_and(|major| major < 24)
+}
+
+/// Whether tiles of B are filled by a window loader where the problem has one. Mesa 22.3.6 compiles those for twice as long, one for
+/// every product of a convolution where the gather serves two, and runs them no faster.
+pub fn reads_windows(caps: &Caps) -> bool {
+    !old_mesa(caps)
+}
+
 /// The form of `multiply_tile`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unroll {
@@ -53,7 +63,7 @@ impl Unroll {
         const DEEP: u32 = 512;
         let k = problem.k;
         let broadcast = broadcasts(caps);
-        let old_mesa = mesa_major(&caps.driver).is_some_and(|major| major < 24);
+        let old_mesa = old_mesa(caps);
         let largest = if !broadcast {
             16
         } else if old_mesa && flops < SMALL {

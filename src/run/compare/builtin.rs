@@ -16,7 +16,7 @@ macro_rules! comparisons {
 
 /// Every built-in comparison, in the order in which they are listed.
 pub const COMPARISONS: &[Builtin] = comparisons! {
-    "penalties-ring" "unrolled-ring" "pacgan-ring" "pacgan-grid" "cures-grid25"
+    "penalties-ring" "unrolled-ring" "pacgan-ring" "pacgan-grid" "cures-grid25" "stacked-mnist"
 };
 
 /// The built-in comparison of that name.
