@@ -1149,6 +1149,18 @@ fn a_run_on_a_line_leaves_curves_and_distances_and_a_resumed_one_goes_on() {
         with,
         [(3, true), (4, false), (6, true), (8, false), (9, true)]
     );
+    // The page has what the whole run left, the pictures of both parts included.
+    assert_eq!(summary["report"], "run/report.html");
+    let page = std::fs::read_to_string(here.path().join("run/report.html")).unwrap();
+    for text in [
+        "finished after 9 steps",
+        "<figcaption>step 0<",
+        "<figcaption>step 9<",
+        "data:image/gif;base64,",
+        "alt=\"kl data model\"",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
 }
 
 #[test]

@@ -322,6 +322,7 @@ fn describe(summary: &Summary) -> String {
     if let Some(samples) = &summary.samples {
         lines.push(format!("samples    {}", samples.display()));
     }
+    lines.push(format!("report     {}", summary.report.display()));
     lines.push(format!(
         "{} steps, {} images, {:.1} s, {:.0} images/s on {}",
         summary.steps,

@@ -3,7 +3,7 @@
 //! ```text
 //! runs/0007-mnist-dcgan-mnist/
 //!   config.toml  metrics.jsonl  summary.json  samples/step-00001000.png  checkpoints/step-00001000.safetensors
-//!   curves/step-00001000.png  curves.gif   (data on a line only)
+//!   report.html  curves/step-00001000.png  curves.gif   (curves: data on a line only)
 //! ```
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -139,6 +139,11 @@ impl RunFolder {
         self.path.join("summary.json")
     }
 
+    /// The run on a page (`super::report`).
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
     pub fn samples(&self) -> PathBuf {
         self.path.join("samples")
     }
@@ -163,24 +168,35 @@ impl RunFolder {
 
     /// The files of the curves up to `step`, in order.
     pub fn curve_files(&self, step: u64) -> Result<Vec<PathBuf>, FolderError> {
-        let folder = self.curves();
-        if !folder.is_dir() {
-            return Ok(vec![]);
-        }
-        let mut found = vec![];
-        for entry in fs::read_dir(&folder).map_err(io(&folder))? {
-            let path = entry.map_err(io(&folder))?.path();
-            let name = path.file_name().and_then(|n| n.to_str());
-            let at = name.and_then(|n| n.strip_prefix("step-")?.strip_suffix(".png")?.parse().ok());
-            found.extend(at.filter(|&at: &u64| at <= step).map(|at| (at, path)));
-        }
-        found.sort();
-        Ok(found.into_iter().map(|(_, path)| path).collect())
+        let files = pictures(&self.curves())?.into_iter();
+        let until = files.filter(|(at, _)| *at <= step);
+        Ok(until.map(|(_, path)| path).collect())
+    }
+
+    /// The pictures of samples with their steps, in order.
+    pub fn sample_files(&self) -> Result<Vec<(u64, PathBuf)>, FolderError> {
+        pictures(&self.samples())
     }
 
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")
     }
+}
+
+/// The files `step-NNNNNNNN.png` in `folder`, if there is one, with their steps and in their order.
+fn pictures(folder: &Path) -> Result<Vec<(u64, PathBuf)>, FolderError> {
+    if !folder.is_dir() {
+        return Ok(vec![]);
+    }
+    let mut found = vec![];
+    for entry in fs::read_dir(folder).map_err(io(folder))? {
+        let path = entry.map_err(io(folder))?.path();
+        let name = path.file_name().and_then(|n| n.to_str());
+        let at = name.and_then(|n| n.strip_prefix("step-")?.strip_suffix(".png")?.parse().ok());
+        found.extend(at.map(|at| (at, path)));
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Folders `NNNN-...` under `runs` with their numbers.

@@ -12,8 +12,10 @@ pub enum PictureError {
     #[error("{}: {source}", path.display())]
     Write {
         path: PathBuf,
-        source: image::ImageError,
+        source: std::io::Error,
     },
+    #[error("a picture could not be encoded as a PNG: {0}")]
+    Encode(image::ImageError),
     #[error("{}: {source}", path.display())]
     Read {
         path: PathBuf,
@@ -68,8 +70,8 @@ impl Picture {
         })
     }
 
-    /// Writes a PNG, whole or not at all. The encoder adds no time stamp: equal pictures are equal files.
-    pub fn write(&self, path: &Path) -> Result<(), PictureError> {
+    /// The picture as a PNG. The encoder adds no time stamp: equal pictures are equal bytes.
+    pub fn png(&self) -> Result<Vec<u8>, PictureError> {
         let colour = match self.channels {
             1 => image::ExtendedColorType::L8,
             3 => image::ExtendedColorType::Rgb8,
@@ -85,8 +87,13 @@ impl Picture {
             colour,
             image::ImageFormat::Png,
         )
-        .and_then(|()| Ok(write_atomic(path, bytes.get_ref())?))
-        .map_err(|source| PictureError::Write {
+        .map_err(PictureError::Encode)?;
+        Ok(bytes.into_inner())
+    }
+
+    /// Writes a PNG, whole or not at all.
+    pub fn write(&self, path: &Path) -> Result<(), PictureError> {
+        write_atomic(path, &self.png()?).map_err(|source| PictureError::Write {
             path: path.into(),
             source,
         })

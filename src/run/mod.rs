@@ -26,6 +26,7 @@ pub mod plot;
 pub mod presets;
 pub mod profile;
 pub mod progress;
+pub mod report;
 pub mod samplers;
 pub mod scatter;
 pub mod session;

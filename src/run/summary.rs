@@ -78,6 +78,8 @@ pub struct Summary {
     /// The animation of curves along training, for data on a line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub curves: Option<PathBuf>,
+    /// The run on a page.
+    pub report: PathBuf,
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::metrics_log::{MetricsLog, MetricsRow};
 use super::pace::Pace;
 use super::pictures;
 use super::progress::{Progress, Reporter, Start};
+use super::report;
 use super::session::{Engine, EngineError, EngineFacts, EngineTraffic, StepReport};
 use super::summary::{LossScale, Outcome, Summary};
 use super::tensors::write_atomic;
@@ -108,6 +109,7 @@ pub fn run<'a>(
     let config_text = config.to_toml()?;
     write(&folder.config(), config_text.as_bytes())?;
     let log = MetricsLog::open(&folder.metrics(), engine.step())?;
+    let page = folder.clone();
     let run = Run {
         config: &job.config,
         config_text,
@@ -127,7 +129,14 @@ pub fn run<'a>(
         meter: Meter::default(),
         recent: RecentOutputs::default(),
     };
-    run.go(&mut *engine, resumed)
+    let ended = run.go(&mut *engine, resumed);
+    if let Err(error @ RunError::Diverged { .. }) = &ended {
+        // The error itself is what has to be told.
+        if let Err(problem) = report::write(&page, report::State::Failed(error)) {
+            log::warn!("no report: {problem}");
+        }
+    }
+    ended
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
@@ -252,6 +261,7 @@ impl Run<'_> {
             let every = self.config.report.checkpoint_every;
             if every > 0 && engine.step().is_multiple_of(every) {
                 self.checkpoint(engine)?;
+                report::write(&self.folder, report::State::Running)?;
             }
         };
         if self.config.report.sample_every > 0 {
@@ -478,12 +488,15 @@ impl Run<'_> {
             run: self.folder.path().into(),
             checkpoint,
             samples: self.last_picture.map(|(_, path)| path),
+            report: self.folder.report(),
         };
         let text = serde_json::to_string_pretty(&summary).map_err(|error| RunError::Io {
             path: self.folder.summary(),
             source: error.into(),
         })?;
         write(&self.folder.summary(), (text + "\n").as_bytes())?;
+        let report = report::write(&self.folder, report::State::Ended)?;
+        self.around.reporter.wrote("report", &report);
         self.around.reporter.finish(&summary);
         Ok(summary)
     }

@@ -187,6 +187,8 @@ fn a_non_finite_loss_names_step_and_tensor_and_keeps_the_last_good_checkpoint() 
     );
     let kept = Checkpoint::read(&bench.path("a/checkpoints/step-00000080.safetensors")).unwrap();
     assert_eq!(kept.data.non_finite(), None);
+    let page = std::fs::read_to_string(bench.path("a/report.html")).unwrap();
+    assert!(page.contains("training diverged: loss_d is NaN at step 95"));
 }
 
 #[test]
