@@ -64,8 +64,8 @@ fn read(path: &Path) -> Result<String, RunError> {
 }
 
 fn page(folder: &RunFolder, state: State) -> Result<String, RunError> {
-    let name = folder.path().file_name().unwrap_or_default();
-    let name = escaped(&name.to_string_lossy());
+    let name = folder.path().file_name();
+    let name = name.map_or("run".into(), |name| escaped(&name.to_string_lossy()));
     let rows = rows(&folder.metrics())?;
     let summary: Map<String, Value> = match state {
         State::Ended => serde_json::from_str(&read(&folder.summary())?).unwrap_or_default(),

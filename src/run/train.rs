@@ -133,7 +133,7 @@ pub fn run<'a>(
     if let Err(error @ RunError::Diverged { .. }) = &ended {
         // The error itself is what has to be told.
         if let Err(problem) = report::write(&page, report::State::Failed(error)) {
-            log::warn!("no report: {problem}");
+            log::error!("no report: {problem}");
         }
     }
     ended
@@ -261,7 +261,10 @@ impl Run<'_> {
             let every = self.config.report.checkpoint_every;
             if every > 0 && engine.step().is_multiple_of(every) {
                 self.checkpoint(engine)?;
-                report::write(&self.folder, report::State::Running)?;
+                // A run is worth more than its page.
+                if let Err(problem) = report::write(&self.folder, report::State::Running) {
+                    log::error!("no report: {problem}");
+                }
             }
         };
         if self.config.report.sample_every > 0 {
