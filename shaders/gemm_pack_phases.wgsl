@@ -3,7 +3,7 @@
 // one is never read.
 //
 // An invocation does the window of one pair (ci, co) in every phase: it counts where an invocation for each element would divide, six
-// times (256 x 512 x 4 x 4 weights on lavapipe, Mesa 25.0.7: PACKNOTE).
+// times (one phase of 256 x 512 x 4 x 4 weights on lavapipe, Mesa 25.0.7: 4.6 instead of 7.6 ms).
 @group(0) @binding(0) var<storage, read> w: array<a_elem>;
 @group(0) @binding(1) var<storage, read_write> gemm_c: array<c_elem>;
 
