@@ -1,7 +1,8 @@
 //! Every method on the device: it trains, reports what it should, stops and goes on bit for bit, and is the expression that its file says.
 use gan_gpu::data::toy::ToySet;
-use gan_gpu::gan::GanConfig;
+use gan_gpu::gan::config::Optimiser;
 use gan_gpu::gan::trainer::{Data, Kind, Round, Sampled, Trainer};
+use gan_gpu::gan::{GanConfig, Objective};
 use gan_gpu::gpu::{AdapterChoice, DeviceOptions, Gpu};
 use gan_gpu::graph::plan::{Form, Target};
 use gan_gpu::nn::ModelSpec;
@@ -38,8 +39,12 @@ fn config(method: &str) -> GanConfig {
 }
 
 fn trainer(gpu: &Gpu, form: Form, method: &str) -> Trainer {
-    let config = config(method);
-    let spec = config.adapt(model(method.contains("energy"))).unwrap();
+    trainer_of(gpu, form, config(method))
+}
+
+fn trainer_of(gpu: &Gpu, form: Form, config: GanConfig) -> Trainer {
+    let energy = config.objective == Objective::Energy;
+    let spec = config.adapt(model(energy)).unwrap();
     let pairing = config.pairing(spec.generator.input.numel());
     let model = spec.build_for(&pairing).unwrap();
     let target = Target::with_form(gpu.caps(), form);
@@ -231,6 +236,36 @@ fn unrolling_changes_the_generator_alone() {
     };
     let length = distance(&control.3, &vec![0.0; control.3.len()]);
     assert!(distance(&unrolled.3, &control.3) > 1e-2 * length);
+}
+
+/// Where both play for one value, G minimises minus D's whole loss at the D further on; with updates too small to see that is D's loss itself.
+#[test]
+fn an_unrolled_zero_sum_game_is_played_for_its_whole_value() {
+    let gpu = gpu();
+    let losses = |objective: &str, unroll: &str| {
+        let mut config = config(&format!("objective = \"{objective}\"\n{unroll}"));
+        match &mut config.optimiser.d {
+            Optimiser::Adam(adam) => adam.lr = 1e-12,
+            other => panic!("{other:?}"),
+        }
+        let mut trainer = trainer_of(&gpu, Form::Cpu, config);
+        let round = trainer.run_once(Kind::Both).unwrap();
+        (round.loss_d, round.loss_g)
+    };
+    for (objective, bounds) in [("minimax", ""), ("wgan", "clip = 100.0\n")] {
+        let (d, g) = losses(objective, &format!("{bounds}unroll = {{ steps = 1 }}"));
+        assert!(
+            (d + g).abs() < 1e-5 * d.abs().max(1e-2),
+            "{objective}: {d} {g}"
+        );
+    }
+    for (objective, unroll) in [
+        ("minimax", ""),
+        ("non_saturating", "unroll = { steps = 1 }"),
+    ] {
+        let (d, g) = losses(objective, unroll);
+        assert!((d + g).abs() > 0.1, "{objective}: {d} {g}");
+    }
 }
 
 /// Both networks against each other's old weights: D moves as with alternating updates, G does not.

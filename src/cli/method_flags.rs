@@ -61,7 +61,8 @@ pub struct MethodFlags {
     /// Samples that D judges together (PacGAN)
     #[arg(long, value_name = "M", value_parser = clap::value_parser!(u32).range(1..))]
     pub pack: Option<u32>,
-    /// Updates of D that G's loss looks and differentiates through (unrolled GAN); 0 for none
+    /// Updates of D that G's loss looks and differentiates through (unrolled GAN); 0 for none. Made for --objective minimax, whose
+    /// value both share
     #[arg(long, value_name = "K")]
     pub unroll: Option<u32>,
     /// The control arm of --unroll: look ahead, but let no gradient through

@@ -20,6 +20,9 @@ impl Losses for Minimax {
         let loss = g.neg(s);
         Ok(g.mean_all(loss)?)
     }
+    fn zero_sum(&self) -> bool {
+        true
+    }
     fn score(&self) -> Score {
         Score::Probability
     }

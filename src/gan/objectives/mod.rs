@@ -63,6 +63,10 @@ trait Losses {
     fn generator_sees_real(&self) -> bool {
         false
     }
+    /// Whether G's loss is minus D's, but for what does not depend on G's samples.
+    fn zero_sum(&self) -> bool {
+        false
+    }
 }
 
 macro_rules! table {
@@ -200,6 +204,10 @@ impl Objective {
     /// Whether G's loss needs D's output on real samples.
     pub fn generator_sees_real(self) -> bool {
         self.losses().generator_sees_real()
+    }
+    /// Whether G's loss is minus D's, but for what does not depend on G's samples: one value that both play for.
+    pub fn zero_sum(self) -> bool {
+        self.losses().zero_sum()
     }
     /// Whether one-sided label smoothing is defined for it.
     pub fn has_target(self) -> bool {

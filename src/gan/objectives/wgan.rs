@@ -14,6 +14,9 @@ impl Losses for Wgan {
         let loss = g.neg(s_fake);
         Ok(g.mean_all(loss)?)
     }
+    fn zero_sum(&self) -> bool {
+        true
+    }
     fn score(&self) -> Score {
         Score::Value
     }

@@ -138,7 +138,10 @@ impl Builder<'_> {
             players.d.params = unrolled::unrolled(g, unroll, &config.optimiser.d, from, &mut loss)?;
         }
         let judged = judge(g, config, &mut players.d, fake)?;
-        let s_real = match (config.objective.generator_sees_real(), real) {
+        // Seen through D's updates, the value on real samples depends on G too.
+        let whole = config.unrolled().is_some() && config.objective.zero_sum();
+        let sees_real = whole || config.objective.generator_sees_real();
+        let s_real = match (sees_real, real) {
             (true, Some(real)) => Some(judge(g, config, &mut players.d, real)?.s),
             (true, None) => return Err(no_real("objective")),
             (false, _) => None,
@@ -147,7 +150,13 @@ impl Builder<'_> {
         let mut terms = vec![];
         let mut value = match (config.encoder, config.generators) {
             (Some(EncoderMethod::Veegan { .. }), _) => veegan::generator_loss(g, judged.s)?,
-            (_, 1) => config.objective.generator_loss(g, s_real, judged.s)?,
+            (_, 1) => match s_real.filter(|_| whole) {
+                Some(s_real) => {
+                    let value = config.discriminator_loss(g, s_real, judged.s)?;
+                    g.neg(value)
+                }
+                None => config.objective.generator_loss(g, s_real, judged.s)?,
+            },
             _ => mad::generator_loss(g, config.objective, judged.output)?,
         };
         if let (Some(c), Some(label)) = (config.auxiliary(), fake.label) {
