@@ -105,24 +105,54 @@ impl MetricsLog {
     }
 }
 
+/// Every row of the file; none where there is no such file yet.
+///
+/// # Errors
+/// A file that cannot be read; the first line that is no row, with its number.
+pub fn rows(
+    path: &Path,
+) -> Result<Vec<serde_json::Map<String, serde_json::Value>>, MetricsLogError> {
+    if !path.exists() {
+        return Ok(vec![]);
+    }
+    let text = fs::read_to_string(path).map_err(|source| MetricsLogError::Io {
+        path: path.into(),
+        source,
+    })?;
+    let lines = text.lines().enumerate();
+    lines
+        .map(|(index, line)| parsed(line, index, path))
+        .collect()
+}
+
+fn bad(path: &Path, index: usize, reason: impl ToString) -> MetricsLogError {
+    MetricsLogError::Row {
+        path: path.into(),
+        line: index + 1,
+        reason: reason.to_string(),
+    }
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(
+    line: &str,
+    index: usize,
+    path: &Path,
+) -> Result<T, MetricsLogError> {
+    serde_json::from_str(line).map_err(|error| bad(path, index, error))
+}
+
 /// The rows of `text` up to and including `step`.
 fn kept_rows(text: &str, step: u64, path: &Path) -> Result<String, MetricsLogError> {
     let mut kept = String::new();
     for (index, line) in text.split_inclusive('\n').enumerate() {
-        let bad = |reason: String| MetricsLogError::Row {
-            path: path.into(),
-            line: index + 1,
-            reason,
-        };
         if !line.ends_with('\n') {
             break;
         }
-        let row: serde_json::Value =
-            serde_json::from_str(line).map_err(|error| bad(error.to_string()))?;
+        let row: serde_json::Value = parsed(line, index, path)?;
         let at = row
             .get("step")
             .and_then(|s| s.as_u64())
-            .ok_or_else(|| bad("it has no whole number `step`".into()))?;
+            .ok_or_else(|| bad(path, index, "it has no whole number `step`"))?;
         if at <= step {
             kept.push_str(line);
         }

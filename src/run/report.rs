@@ -4,7 +4,7 @@
 //! column of `metrics.jsonl` and the configuration. It is made anew from the run folder at every checkpoint and at the end.
 use super::error::RunError;
 use super::folder::RunFolder;
-use super::metrics_log::MetricsLogError;
+use super::metrics_log;
 use super::plot::{Axis, Chart, Figure, Legend, look};
 use super::tensors::write_atomic;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -66,7 +66,7 @@ fn read(path: &Path) -> Result<String, RunError> {
 fn page(folder: &RunFolder, state: State) -> Result<String, RunError> {
     let name = folder.path().file_name();
     let name = name.map_or("run".into(), |name| escaped(&name.to_string_lossy()));
-    let rows = rows(&folder.metrics())?;
+    let rows = metrics_log::rows(&folder.metrics())?;
     let summary: Map<String, Value> = match state {
         State::Ended => serde_json::from_str(&read(&folder.summary())?).unwrap_or_default(),
         _ => Map::new(),
@@ -257,24 +257,6 @@ fn spread(count: usize, most: usize) -> Vec<usize> {
         return (0..count).collect();
     }
     (0..most).map(|k| k * (count - 1) / (most - 1)).collect()
-}
-
-/// The rows of `metrics.jsonl`; none where there is no such file yet.
-fn rows(path: &Path) -> Result<Vec<Map<String, Value>>, RunError> {
-    if !path.exists() {
-        return Ok(vec![]);
-    }
-    let text = read(path)?;
-    let parsed = text.lines().enumerate().map(|(k, line)| {
-        serde_json::from_str(line).map_err(|error| {
-            RunError::Metrics(MetricsLogError::Row {
-                path: path.into(),
-                line: k + 1,
-                reason: error.to_string(),
-            })
-        })
-    });
-    parsed.collect()
 }
 
 /// The losses in one chart, what D makes of both kinds of samples in one, every other column in its own.
