@@ -286,6 +286,90 @@ fn sums_that_cannot_share_a_kernel_do_not() {
     });
 }
 
+/// Up to eight terms of a sum and up to four of a product: no kernel of their own.
+#[test]
+fn short_sums_and_products_are_written_out_where_they_are_used() {
+    check_count(
+        "points through a layer",
+        1,
+        &[&[9, 2], &[2, 12], &[9, 1]],
+        |g, x| {
+            let y = g.matmul(x[0], x[1])?;
+            let y = g.add(y, x[2])?;
+            Ok(vec![g.tanh(y)])
+        },
+    );
+    for k in 1..=4 {
+        for (trans_a, trans_b) in [(false, false), (true, false), (false, true), (true, true)] {
+            for (m, n) in [(5, 12), (8, 7)] {
+                let turn = |t: bool, [a, b]: [usize; 2]| if t { [b, a] } else { [a, b] };
+                let (a, b) = (turn(trans_a, [m, k]), turn(trans_b, [k, n]));
+                check_count("every layout of a product", 1, &[&a, &b], |g, x| {
+                    Ok(vec![g.matmul_t(x[0], x[1], trans_a, trans_b)?])
+                });
+                let batch = |[a, b]: [usize; 2]| [3, a, b];
+                check_count("and in batches", 1, &[&batch(a), &batch(b)], |g, x| {
+                    Ok(vec![g.matmul_t(x[0], x[1], trans_a, trans_b)?])
+                });
+            }
+        }
+    }
+    check_count(
+        "a sum over two axes, padded",
+        1,
+        &[&[2, 7, 4, 5]],
+        |g, x| {
+            let squares = g.square(x[0])?;
+            let s = g.sum(squares, &[0, 2])?;
+            let s = g.sqrt(s);
+            Ok(vec![g.pad(s, &[0, 2, 0, 1], &[0, 1, 0, 3])?])
+        },
+    );
+    check_count(
+        "more terms are a kernel",
+        2,
+        &[&[9, 6], &[9, 5], &[5, 8]],
+        |g, x| Ok(vec![g.sum(x[0], &[0])?, g.matmul(x[1], x[2])?]),
+    );
+    // Distances of five terms inside a sum over all columns, as minibatch discrimination takes them; and its gradient.
+    let closeness = |g: &mut Graph, x: Expr| -> Result<Expr> {
+        let one = g.reshape(x, [3, 5, 24, 1])?;
+        let other = g.reshape(x, [3, 5, 1, 24])?;
+        let difference = g.sub(one, other)?;
+        let absolute = g.abs(difference);
+        let distance = g.sum(absolute, &[1])?;
+        let away = g.neg(distance);
+        let close = g.exp(away);
+        let sum = g.sum(close, &[3])?;
+        g.reshape(sum, [3, 24])
+    };
+    check_count("distances", 1, &[&[15, 24]], |g, x| {
+        Ok(vec![closeness(g, x[0])?])
+    });
+    check("and their gradient", &[&[15, 24], &[3, 24]], |g, x| {
+        let f = closeness(g, x[0])?;
+        let weighed = g.mul(f, x[1])?;
+        let loss = g.sum_all(weighed)?;
+        g.gradients(loss, x)
+    });
+    check(
+        "first and second order",
+        &[&[6, 2], &[2, 20], &[1, 6]],
+        |g, x| {
+            let h = g.matmul(x[0], x[1])?;
+            let h = g.tanh(h);
+            let y = g.matmul(x[2], h)?;
+            let total = g.sum_all(y)?;
+            let dx = g.gradients(total, &[x[1]])?[0];
+            let squares = g.square(dx)?;
+            let norm2 = g.sum(squares, &[0])?;
+            let penalty = g.mean_all(norm2)?;
+            let grads = g.gradients(penalty, &[x[0], x[2]])?;
+            Ok([vec![dx, penalty], grads].concat())
+        },
+    );
+}
+
 /// Statistics, application; two sums of the gradient, its application: each of them one pass over whole tensors.
 #[test]
 fn batch_norm_passes_twice_over_its_input_and_twice_over_its_gradient() {

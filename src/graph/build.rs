@@ -537,6 +537,28 @@ impl Graph {
         let to = [sy[0], sx[0], kernel[0], kernel[1]];
         Ok(self.push(Op::Conv2dWeightGrad(window), vec![x, dy], to.into()))
     }
+    /// How close each sample is to the others: x [b dims, n] -> [b, n], the sums over j != i of exp(-|x[b, :, i] - x[b, :, j]|_1), as
+    /// minibatch discrimination wants them (Salimans et al., arXiv 1606.03498, section 3.2).
+    pub fn closeness(&mut self, x: Expr, dims: usize) -> Result<Expr> {
+        let s = self.shape(x).clone();
+        if s.rank() != 2 || dims == 0 || !s[0].is_multiple_of(dims) {
+            return shape_error("closeness", format!("x [kernels * {dims}, n]"), &s);
+        }
+        let to = [s[0] / dims, s[1]];
+        Ok(self.push(Op::Closeness { dims }, vec![x], to.into()))
+    }
+    /// Adjoint of [`Graph::closeness`]: (x [b dims, n], dy [b, n]) -> [b dims, n].
+    pub fn closeness_grad(&mut self, x: Expr, dy: Expr, dims: usize) -> Result<Expr> {
+        let (sx, sy) = (self.shape(x).clone(), self.shape(dy).clone());
+        if sx.rank() != 2 || sy.rank() != 2 || sx[0] != sy[0] * dims || sx[1] != sy[1] {
+            return shape_error(
+                "closeness_grad",
+                format!("x [kernels * {dims}, n] and dy [kernels, n] (x is {sx})"),
+                &sy,
+            );
+        }
+        Ok(self.push(Op::ClosenessGrad { dims }, vec![x, dy], sx))
+    }
 }
 
 /// Output size of a convolution along one axis, or None where the window does not fit.

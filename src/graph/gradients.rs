@@ -214,7 +214,55 @@ impl Graph {
                     _ => self.conv2d(x, g, *window),
                 }
             }
+            Op::Closeness { dims } => self.closeness_grad(x, g, *dims),
+            Op::ClosenessGrad { dims } => {
+                let (x, dy) = (node.inputs[0], node.inputs[1]);
+                self.closeness_grad_rule(x, dy, g, *dims, slot)
+            }
         }
+    }
+
+    /// The contribution of the adjoint h of y = closeness_grad(x, dy), y_ci = sum over j of (dy_i + dy_j) e_ij s_cij with
+    /// s_cij = sign(x_cj - x_ci), to that of x or (slot 1) of dy. With p_ij = sum over c of s_cij (h_ci - h_cj), which is the same for
+    /// ij and ji: to dy_i the sum over j of e_ij p_ij, to x_ci that of (dy_i + dy_j) e_ij p_ij s_cij, since e_ij grows with x_ci by
+    /// e_ij s_cij. These are tensors of n^2.
+    fn closeness_grad_rule(
+        &mut self,
+        x: Expr,
+        dy: Expr,
+        h: Expr,
+        dims: usize,
+        slot: usize,
+    ) -> Result<Expr> {
+        let (b, n) = (self.shape(dy)[0], self.shape(dy)[1]);
+        let mut pairs = |e: Expr, dims: usize| -> Result<[Expr; 2]> {
+            Ok([
+                self.reshape(e, [b, dims, n, 1])?,
+                self.reshape(e, [b, dims, 1, n])?,
+            ])
+        };
+        let ([x_i, x_j], [h_i, h_j], [dy_i, dy_j]) =
+            (pairs(x, dims)?, pairs(h, dims)?, pairs(dy, 1)?);
+        let between = self.sub(x_j, x_i)?;
+        let far = self.abs(between);
+        let far = self.sum(far, &[1])?;
+        let near = self.neg(far);
+        let e = self.exp(near);
+        let s = self.unary(Unary::Sign, between);
+        let s = self.stop_gradient(s);
+        let p = self.sub(h_i, h_j)?;
+        let p = self.mul(s, p)?;
+        let p = self.sum(p, &[1])?;
+        let ep = self.mul(e, p)?;
+        if slot == 1 {
+            let sum = self.sum(ep, &[3])?;
+            return self.reshape(sum, [b, n]);
+        }
+        let weight = self.add(dy_i, dy_j)?;
+        let weighed = self.mul(weight, ep)?;
+        let each = self.mul(weighed, s)?;
+        let sum = self.sum(each, &[3])?;
+        self.reshape(sum, [b * dims, n])
     }
 
     /// Rules read the output y where they can, so that the input need not be kept.

@@ -128,6 +128,11 @@ pub enum Op {
     Conv2dInputGrad(Window),
     /// (x [ci, n, h, w], dy [co, n, oh, ow]) -> [co, ci, kh, kw]; kh and kw are y's shape. The adjoint of Conv2d in w.
     Conv2dWeightGrad(Window),
+    /// How close each sample of a batch is to the others, for x [b dims, n]: y[b, i] = sum over j != i of
+    /// exp(-sum over dims of |x[b, :, i] - x[b, :, j]|).
+    Closeness { dims: usize },
+    /// (x [b dims, n], dy [b, n]) -> [b dims, n]. The adjoint of Closeness.
+    ClosenessGrad { dims: usize },
 }
 
 impl Op {
@@ -179,6 +184,8 @@ impl Op {
             Op::Conv2d(_) => "conv2d",
             Op::Conv2dInputGrad(_) => "conv2d_input_grad",
             Op::Conv2dWeightGrad(_) => "conv2d_weight_grad",
+            Op::Closeness { .. } => "closeness",
+            Op::ClosenessGrad { .. } => "closeness_grad",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The meaning of every operation, as textbook loops in f64 on the CPU: what plans, kernels and gradient rules are tested against.
 use super::{Distribution, Expr, Graph, GraphError, LeafId, Node, Op, Result, Shape, SourceId};
 use super::{Scalar, Window};
-use crate::kernels::random;
+use crate::kernels::{closeness, random};
 use std::collections::HashMap;
 
 /// Evaluates expressions in f64; row-major values, as many as the expression's shape has elements.
@@ -136,6 +136,10 @@ impl Reference {
                     dw[k] += x(0)[i] * x(1)[o]
                 });
                 dw
+            }
+            Op::Closeness { .. } => closeness::reference(to[0], to[1], x(0), None),
+            Op::ClosenessGrad { dims } => {
+                closeness::reference(to[0] / dims, to[1], x(0), Some(x(1)))
             }
         })
     }

@@ -42,6 +42,13 @@ impl Affine {
         }
         .normalised()
     }
+    /// The same number at every index.
+    pub fn constant(value: usize) -> Affine {
+        Affine {
+            terms: vec![],
+            offset: value as i64,
+        }
+    }
     /// Sum of a * factor over all parts.
     pub fn weighted_sum<'a>(parts: impl IntoIterator<Item = (&'a Affine, usize)>) -> Affine {
         let mut sum = Affine::default();

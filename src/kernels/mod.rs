@@ -1,6 +1,7 @@
 //! One file per kernel: parameters, launch, CPU reference in f64, tests. The WGSL is in `shaders/`, under the same names.
 pub mod adam;
 pub mod clip;
+pub mod closeness;
 pub mod copy;
 pub mod counter_value;
 pub mod dataset_batch;

@@ -16,6 +16,8 @@ pub enum Domain {
     AwayFromZero,
     /// 0.3 k + jitter of 0.05 for the first of two operands, 0.3 k + 0.15 + jitter for the second: never near a tie.
     Lattice(f64),
+    /// Any four that follow one another at least 0.3 apart.
+    Apart,
 }
 use Domain::*;
 
@@ -57,6 +59,9 @@ impl Case {
                     .map(|_| {
                         0.3 * values.uniform(-4.0, 4.0).floor() + offset + values.uniform(0.0, 0.05)
                     })
+                    .collect(),
+                Apart => (0..n)
+                    .map(|k| 0.35 * (3 * k % 4) as f64 + values.uniform(0.0, 0.05))
                     .collect(),
             };
             at.bind(&g, leaf, v);
@@ -124,7 +129,9 @@ fn successor(op: &Op) -> Option<Op> {
         Op::Matmul { .. } => Op::Conv2d(window),
         Op::Conv2d(_) => Op::Conv2dInputGrad(window),
         Op::Conv2dInputGrad(_) => Op::Conv2dWeightGrad(window),
-        Op::Conv2dWeightGrad(_) => return None,
+        Op::Conv2dWeightGrad(_) => Op::Closeness { dims: 1 },
+        Op::Closeness { .. } => Op::ClosenessGrad { dims: 1 },
+        Op::ClosenessGrad { .. } => return None,
     })
 }
 
@@ -344,6 +351,22 @@ pub fn cases(op: &Op) -> Vec<Case> {
                 g.conv2d_weight_grad(x[0], x[1], window, kernel)
             })
         }),
+        Op::Closeness { .. } => [(3, 2, 4), (1, 1, 3), (2, 5, 2), (2, 3, 3)]
+            .into_iter()
+            .map(|(kernels, dims, n)| {
+                case(&[(&[kernels * dims, n], Apart)], move |g, x| {
+                    g.closeness(x[0], dims)
+                })
+            })
+            .collect(),
+        Op::ClosenessGrad { .. } => [(3, 2, 4), (1, 1, 3), (2, 5, 2), (2, 3, 3)]
+            .into_iter()
+            .map(|(kernels, dims, n)| {
+                let shapes: [(&[usize], _); 2] =
+                    [(&[kernels * dims, n], Apart), (&[kernels, n], Any)];
+                case(&shapes, move |g, x| g.closeness_grad(x[0], x[1], dims))
+            })
+            .collect(),
     }
 }
 
@@ -428,6 +451,8 @@ pub fn no_derivative(op: &Op) -> Option<(Ask, &'static str)> {
         | Op::Matmul { .. }
         | Op::Conv2d(_)
         | Op::Conv2dInputGrad(_)
-        | Op::Conv2dWeightGrad(_) => return None,
+        | Op::Conv2dWeightGrad(_)
+        | Op::Closeness { .. }
+        | Op::ClosenessGrad { .. } => return None,
     })
 }

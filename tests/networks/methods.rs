@@ -534,7 +534,8 @@ fn features_of_a_pass() {
     assert_eq!(wide.features(), five);
 }
 
-/// Distances between all pairs `[kernels, 1, N, N]` are kept, differences `[kernels, dims, N, N]` are not, in no order.
+/// Nothing of the size N^2 is kept up to the first order; in the second distances `[kernels, 1, N, N]` are, differences
+/// `[kernels, dims, N, N]` are not.
 #[test]
 fn minibatch_discrimination_keeps_no_differences() {
     use gan_gpu::graph::plan::{Environment, Plan, Region, Stage, Target};
@@ -553,11 +554,11 @@ fn minibatch_discrimination_keeps_no_differences() {
     // The differences themselves, to show that a listing would show them.
     let m = g.leaf("m", [3, 5, 64, 64]);
     let stored = g.abs(m);
-    for (outputs, expected) in [
-        (vec![y.output], false),
-        (first.clone(), false),
-        (vec![first[1], second], false),
-        (vec![stored], true),
+    for (outputs, distances, differences) in [
+        (vec![y.output], false, false),
+        (first.clone(), false, false),
+        (vec![first[1], second], true, false),
+        (vec![stored], false, true),
     ] {
         let mut env = Environment::new(Target::of(gpu.caps()), 2, 1, 0);
         for (e, offset) in [(w, 0), (x, 128), (m, 640)] {
@@ -578,6 +579,11 @@ fn minibatch_discrimination_keeps_no_differences() {
         };
         let listing = Plan::compile(&g, &[stage], &env).unwrap().listing();
         println!("{listing}");
-        assert_eq!(listing.contains("[3, 5, 64, 64]"), expected, "{listing}");
+        for (shape, expected) in [
+            ("[3, 1, 64, 64]", distances),
+            ("[3, 5, 64, 64]", differences),
+        ] {
+            assert_eq!(listing.contains(shape), expected, "{shape}: {listing}");
+        }
     }
 }

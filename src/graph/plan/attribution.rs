@@ -1,6 +1,6 @@
 //! Whose work a dispatch is: the layer, the pass and the kind of kernel, for profiles.
 use super::super::{Expr, Graph, Op};
-use super::lower::{KernelNode, Lowering, is_contraction};
+use super::lower::{KernelNode, Lowering};
 use super::memory::Schedule;
 use super::{Effect, Environment};
 use serde::Serialize;
@@ -49,8 +49,7 @@ pub(super) fn of_kernel(graph: &Graph, node: &KernelNode) -> Attribution {
     let op = &graph.node(heart).op;
     let (pass, kind) = match op {
         Op::Random { .. } | Op::Source(_) => (Pass::Data, op.name()),
-        Op::Sum { .. } => (pass_of(graph, heart), op.name()),
-        op if is_contraction(op) => (pass_of(graph, heart), op.name()),
+        _ if node.core.is_some() => (pass_of(graph, heart), op.name()),
         _ => (pass_of(graph, heart), "elementwise"),
     };
     Attribution {

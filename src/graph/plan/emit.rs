@@ -3,8 +3,9 @@
 //! In wide mode a value covers four consecutive elements of one domain. Loads are one vec4 where the four elements lie together
 //! in memory, one scalar where they are the same element (a broadcast), four scalars otherwise.
 use super::super::view::{Affine, Digit, Domain, View};
-use super::super::{Expr, Graph, Op};
+use super::super::{Binary, Expr, Graph, Op};
 use super::functions::{binary, literal, unary};
+use super::lower::terms;
 use std::collections::HashMap;
 use std::fmt::Write;
 
@@ -390,13 +391,7 @@ impl<'a, M: Memory> Emitter<'a, M> {
             Op::Binary(f) => {
                 let a = self.value(input(0), view)?;
                 let b = self.value(input(1), view)?;
-                let wide = a.wide || b.wide;
-                let (ta, tb) = if wide {
-                    (self.promote(&a), self.promote(&b))
-                } else {
-                    (a.text, b.text)
-                };
-                Ok(self.bind(binary(*f, &ta, &tb, wide), wide))
+                Ok(self.combine(*f, &a, &b))
             }
             Op::Select => {
                 let c = self.value(input(0), view)?;
@@ -516,15 +511,73 @@ impl<'a, M: Memory> Emitter<'a, M> {
                 let k = self.slot(source, false, false);
                 Ok(self.load_at(k, ix, ok))
             }
+            Op::Sum { axes } => {
+                let Some(terms) = terms(graph, e) else {
+                    return Err(Materialise(e));
+                };
+                let shape = graph.shape(input(0));
+                self.add_up(terms, |emitter, term| {
+                    let mut inner = view.clone();
+                    let mut rest = term;
+                    for &axis in axes.iter().rev() {
+                        inner.coords[axis] = Affine::constant(rest % shape[axis]);
+                        rest /= shape[axis];
+                    }
+                    emitter.value(input(0), &inner)
+                })
+            }
+            Op::Matmul { trans_a, trans_b } => {
+                let Some(terms) = terms(graph, e) else {
+                    return Err(Materialise(e));
+                };
+                let (row, col) = (view.coords.len() - 2, view.coords.len() - 1);
+                self.add_up(terms, |emitter, term| {
+                    let mut operand = |slot: usize, fixed: usize, other: usize| {
+                        let mut inner = view.clone();
+                        inner.coords[other] = view.coords[[row, col][slot]].clone();
+                        inner.coords[fixed] = Affine::constant(term);
+                        emitter.value(input(slot), &inner)
+                    };
+                    let [a, b] =
+                        [(0, !trans_a), (1, *trans_b)].map(|(slot, k_last)| match k_last {
+                            true => operand(slot, col, row),
+                            false => operand(slot, row, col),
+                        });
+                    let (a, b) = (a?, b?);
+                    Ok(emitter.combine(Binary::Mul, &a, &b))
+                })
+            }
             Op::Leaf(_)
             | Op::Source(_)
             | Op::Random { .. }
-            | Op::Sum { .. }
-            | Op::Matmul { .. }
             | Op::Conv2d(_)
             | Op::Conv2dInputGrad(_)
-            | Op::Conv2dWeightGrad(_) => Err(Materialise(e)),
+            | Op::Conv2dWeightGrad(_)
+            | Op::Closeness { .. }
+            | Op::ClosenessGrad { .. } => Err(Materialise(e)),
         }
+    }
+    /// f(a, b), wide where either is.
+    fn combine(&mut self, f: Binary, a: &Value, b: &Value) -> Value {
+        let wide = a.wide || b.wide;
+        let text = match wide {
+            true => binary(f, &self.promote(a), &self.promote(b), true),
+            false => binary(f, &a.text, &b.text, false),
+        };
+        self.bind(text, wide)
+    }
+    /// The sum of a few terms, in order.
+    fn add_up(
+        &mut self,
+        terms: usize,
+        term: impl Fn(&mut Self, usize) -> Result<Value, Materialise>,
+    ) -> Result<Value, Materialise> {
+        let mut sum = term(self, 0)?;
+        for k in 1..terms {
+            let next = term(self, k)?;
+            sum = self.combine(Binary::Add, &sum, &next);
+        }
+        Ok(sum)
     }
     /// Loads the stored `e` at the row-major position that `view` names in the shape of `seen_as`.
     fn load_as(&mut self, e: Expr, seen_as: Expr, view: &View) -> Value {

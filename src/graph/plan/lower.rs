@@ -58,20 +58,57 @@ impl Memory for Lowering<'_> {
     }
 }
 
-/// True for operations that have a kernel of their own.
-fn has_kernel(op: &Op) -> bool {
-    is_core(op) || matches!(op, Op::Source(_) | Op::Random { .. })
+/// True for expressions that have a kernel of their own.
+fn has_kernel(graph: &Graph, e: Expr) -> bool {
+    is_core(graph, e)
+        || addresses_operands(graph, e)
+        || matches!(graph.node(e).op, Op::Source(_) | Op::Random { .. })
 }
-/// True for operations that an elementwise tree can be fused onto.
-fn is_core(op: &Op) -> bool {
-    is_contraction(op) || matches!(op, Op::Sum { .. })
+/// True where a kernel of its own reads whole operands, which need memory, and not the memory that it writes.
+pub fn addresses_operands(graph: &Graph, e: Expr) -> bool {
+    let closeness = matches!(
+        graph.node(e).op,
+        Op::Closeness { .. } | Op::ClosenessGrad { .. }
+    );
+    closeness || is_contraction(graph, e)
 }
-/// True for matrix products and convolutions.
-pub fn is_contraction(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Matmul { .. } | Op::Conv2d(_) | Op::Conv2dInputGrad(_) | Op::Conv2dWeightGrad(_)
-    )
+/// True for expressions that an elementwise tree can be fused onto.
+fn is_core(graph: &Graph, e: Expr) -> bool {
+    is_contraction(graph, e) || (is_sum(graph, e) && terms(graph, e).is_none())
+}
+/// True for matrix products and convolutions with a kernel of their own.
+pub fn is_contraction(graph: &Graph, e: Expr) -> bool {
+    match graph.node(e).op {
+        Op::Matmul { .. } => terms(graph, e).is_none(),
+        Op::Conv2d(_) | Op::Conv2dInputGrad(_) | Op::Conv2dWeightGrad(_) => true,
+        _ => false,
+    }
+}
+fn is_sum(graph: &Graph, e: Expr) -> bool {
+    matches!(graph.node(e).op, Op::Sum { .. })
+}
+
+/// How many terms each element of a short sum or product has. Those are written out in the trees of their users, like any other
+/// elementwise operation: a kernel of sums or a matrix product does more around so few terms than for them.
+pub fn terms(graph: &Graph, e: Expr) -> Option<usize> {
+    /// Of a sum.
+    const SUMMED: usize = 8;
+    /// Products of a matrix product: the outer products and the coordinates of points in networks for toy sets.
+    const MULTIPLIED: usize = 4;
+    let node = graph.node(e);
+    match &node.op {
+        Op::Sum { axes } => {
+            let summed = graph.shape(node.inputs[0]);
+            let terms = axes.iter().map(|&a| summed[a]).product();
+            (terms <= SUMMED).then_some(terms)
+        }
+        Op::Matmul { trans_a, .. } => {
+            let left = graph.shape(node.inputs[0]);
+            let terms = left[left.rank() - if *trans_a { 2 } else { 1 }];
+            (terms <= MULTIPLIED).then_some(terms)
+        }
+        _ => None,
+    }
 }
 fn is_alias(op: &Op) -> bool {
     matches!(op, Op::Reshape | Op::StopGradient)
@@ -131,7 +168,7 @@ impl<'g> Lowering<'g> {
         roots.sort_unstable();
         let mut kernels = vec![];
         for root in roots {
-            let own = has_kernel(&graph.node(root).op).then_some(root);
+            let own = has_kernel(graph, root).then_some(root);
             let core = fused.get(&root).copied().or(own);
             let reads = match lowering.reads(root, core) {
                 Ok(r) => r,
@@ -183,7 +220,7 @@ impl<'g> Lowering<'g> {
         };
         if let Some(c) = core {
             let node = self.graph.node(c);
-            if is_contraction(&node.op) {
+            if addresses_operands(self.graph, c) {
                 for &x in &node.inputs {
                     let s = self.storage(x);
                     if !self.stored(s) {
@@ -267,7 +304,7 @@ impl<'g> Lowering<'g> {
         let mut roots: Vec<Expr> = self.stored.iter().copied().collect();
         roots.sort_unstable();
         for &root in &roots {
-            let own = has_kernel(&graph.node(root).op).then_some(root);
+            let own = has_kernel(graph, root).then_some(root);
             for r in self.reads(root, own)? {
                 users.entry(r).or_default().insert(root);
             }
@@ -276,7 +313,7 @@ impl<'g> Lowering<'g> {
         let mut work = vec![0; graph.len()];
         for e in graph.exprs() {
             let node = graph.node(e);
-            work[e.index()] = match is_core(&node.op) {
+            work[e.index()] = match is_core(graph, e) {
                 true => e.index(),
                 false => node
                     .inputs
@@ -288,14 +325,13 @@ impl<'g> Lowering<'g> {
         }
         let mut fused = BTreeMap::new();
         for &root in &roots {
-            if has_kernel(&graph.node(root).op) {
+            if has_kernel(graph, root) {
                 continue;
             }
             let mut best: Option<(bool, usize, Expr)> = None;
             for core in self.dry(root, None)?.0 {
-                let op = &graph.node(core).op;
                 let only_user = users.get(&core).is_some_and(|u| u.len() == 1);
-                let fits = is_core(op)
+                let fits = is_core(graph, core)
                     && only_user
                     && !forced.contains(&core)
                     && home[core.index()] == home[root.index()]
@@ -310,7 +346,7 @@ impl<'g> Lowering<'g> {
                     continue;
                 }
                 let work = graph.shape(graph.node(core).inputs[0]).numel();
-                let rank = (is_contraction(op), work, core);
+                let rank = (is_contraction(graph, core), work, core);
                 if best.is_none_or(|b| b < rank) {
                     best = Some(rank);
                 }
@@ -422,7 +458,7 @@ fn decide(graph: &Graph, needed: &[bool], home: &[usize], forced: &HashSet<Expr>
     let mut users: Vec<Vec<Expr>> = vec![vec![]; graph.len()];
     for e in graph.exprs().filter(|e| needed[e.index()]) {
         let node = graph.node(e);
-        if has_kernel(&node.op) {
+        if has_kernel(graph, e) {
             stored.insert(e);
         }
         if is_alias(&node.op) && !stored.contains(&e) {
@@ -432,7 +468,8 @@ fn decide(graph: &Graph, needed: &[bool], home: &[usize], forced: &HashSet<Expr>
             let x = strip(graph, x, |y| stored.contains(&y));
             users[x.index()].push(e);
             // Operands that a kernel addresses itself need memory.
-            let addressed = is_contraction(&node.op)
+            let addressed = matches!(node.op, Op::Matmul { .. })
+                || addresses_operands(graph, e)
                 || (matches!(node.op, Op::Gather { .. })
                     && x == strip(graph, node.inputs[0], |y| stored.contains(&y)));
             if addressed && !matches!(graph.node(x).op, Op::Leaf(_)) {
@@ -499,6 +536,20 @@ fn decide(graph: &Graph, needed: &[bool], home: &[usize], forced: &HashSet<Expr>
             Op::Unary(Unary::Sqrt) => c.operations += 2.0,
             op if is_alias(op) => {}
             _ => c.operations += 0.25,
+        }
+        if let Some(terms) = terms(graph, e) {
+            // Every term is a copy of the tree below.
+            const LONG: f64 = 32.0;
+            if terms as f64 * (c.loads + c.operations) > LONG {
+                let at = strip(graph, node.inputs[0], |y| stored.contains(&y));
+                stored.insert(at);
+                c = Cost {
+                    loads: 1.0,
+                    operations: 0.25,
+                };
+            }
+            c.loads *= terms as f64;
+            c.operations *= terms as f64;
         }
         // Wanted when it can no longer be computed. A later stage that still can does so: keeping every centred and every
         // broadcast tensor of G for its backward pass took 126 MB more for DCGAN 64x64 at batch 128.

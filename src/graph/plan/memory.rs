@@ -1,7 +1,7 @@
 //! Order of execution and the memory plan: outputs go straight to their regions where that is safe, everything else into a few
 //! temporary buffers, whose parts are reused as soon as the last reader has run.
 use super::contraction;
-use super::lower::{Lowering, is_contraction};
+use super::lower::{Lowering, addresses_operands, is_contraction};
 use super::pack::{Lent, Problem, Tensor, pack};
 use super::precision::Storage;
 use super::text::{Place, Region};
@@ -240,7 +240,7 @@ pub fn schedule<'g>(
 fn scratch_len(lowering: &Lowering, k: usize, storage: &Storage, env: &Environment) -> Result<u64> {
     let graph = lowering.graph;
     let core = lowering.kernels[k].core;
-    let Some(core) = core.filter(|&c| is_contraction(&graph.node(c).op)) else {
+    let Some(core) = core.filter(|&c| is_contraction(graph, c)) else {
         return Ok(0);
     };
     let chosen = contraction::choose(lowering, (k, core), storage, env)?;
@@ -281,7 +281,7 @@ struct Indices<'a> {
     cast: &'a HashMap<Expr, usize>,
 }
 
-/// For each tensor those that must lie in other buffers: what a contraction reads is bound beside what it writes, and no buffer may
+/// For each tensor those that must lie in other buffers: what a contraction or another kernel of its own reads is bound beside what it writes, and no buffer may
 /// be bound for both; its scratch memory is written by one pass and read by the next. Elementwise kernels and sums read what lies in
 /// their result's buffer through that binding, as long as it has the result's type.
 fn apart(
@@ -302,14 +302,12 @@ fn apart(
         }
     }
     for (k, kernel) in lowering.kernels.iter().enumerate() {
-        let contraction = kernel
-            .core
-            .is_some_and(|c| is_contraction(&graph.node(c).op));
+        let addresses = kernel.core.is_some_and(|c| addresses_operands(graph, c));
         let scratch = indices.scratch.get(&k);
         for root in kernel.roots() {
             let written = indices.root.get(&root);
             for r in &kernel.reads {
-                let clash = contraction || storage.scalar(*r) != storage.scalar(root);
+                let clash = addresses || storage.scalar(*r) != storage.scalar(root);
                 let copy = storage.copied(k).contains(r).then(|| indices.cast.get(r));
                 let read = [indices.root.get(r), copy.flatten()];
                 for &read in read.into_iter().flatten().filter(|_| clash) {

@@ -196,7 +196,7 @@ impl Plan {
                         });
                     };
                     let bytes = bytes(&lowering, *k, &schedule.storage);
-                    match node.core.filter(|&c| is_contraction(&graph.node(c).op)) {
+                    match node.core.filter(|&c| is_contraction(graph, c)) {
                         Some(core) => {
                             let (contraction, passes) =
                                 contraction::passes(&lowering, (*k, core), &schedule, env)?;
@@ -359,6 +359,26 @@ fn kernel_of(
                 buffers: effect.buffers,
             })
         }
+        Op::Closeness { dims } | Op::ClosenessGrad { dims } => {
+            let inputs = &graph.node(core).inputs;
+            let places: Vec<Place> = inputs.iter().map(|&x| place(lowering.storage(x))).collect();
+            let stored = |place: &Place| (place.region.offset as u32, place.scalar);
+            let shape = graph.shape(inputs[0]);
+            let params = kernels::closeness::Params {
+                kernels: shape[0] / dims,
+                dims: *dims,
+                n: shape[1],
+                x: stored(&places[0]),
+                g: places.get(1).map(stored),
+                y: stored(&place(root)),
+            };
+            let mut buffers: Vec<usize> = places.iter().map(|p| p.region.buffer).collect();
+            buffers.push(place(root).region.buffer);
+            Ok(Bound {
+                kernel: kernels::closeness::kernel(&env.target.caps, env.target.form, &params),
+                buffers,
+            })
+        }
         other => unreachable!("{} has no kernel of its own", other.name()),
     }
 }
@@ -401,9 +421,7 @@ fn bytes(lowering: &Lowering, k: usize, storage: &Storage) -> u64 {
         let node = lowering.graph.node(sum);
         matches!(node.op, Op::Sum { .. }).then(|| lowering.graph.shape(node.inputs[0]).numel())
     });
-    let contracts = node
-        .core
-        .is_some_and(|c| is_contraction(&lowering.graph.node(c).op));
+    let contracts = node.core.is_some_and(|c| is_contraction(lowering.graph, c));
     let most = match contracts {
         true => usize::MAX,
         false => summed

@@ -53,7 +53,7 @@ impl Storage {
             }
         }
         for (k, node) in lowering.kernels.iter().enumerate() {
-            let Some(core) = node.core.filter(|&c| is_contraction(&graph.node(c).op)) else {
+            let Some(core) = node.core.filter(|&c| is_contraction(graph, c)) else {
                 continue;
             };
             if work(graph, core) >= LEAST_FLOPS {

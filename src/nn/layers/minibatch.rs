@@ -1,6 +1,6 @@
 //! Minibatch discrimination.
 use super::Layer;
-use crate::graph::{Expr, Graph, Result as GraphResult};
+use crate::graph::Expr;
 use crate::nn::init::Family;
 use crate::nn::network::{Declare, Pass};
 use crate::nn::{Extent, InitOverride, Result};
@@ -27,28 +27,6 @@ fn dims() -> usize {
     5
 }
 
-impl MinibatchDiscrimination {
-    /// f `[kernels, N]` of M `[kernels dims, N]`. Only the distances `[kernels, 1, N, N]` are as large as N^2; differences are
-    /// folded into the sums over them.
-    fn closeness(&self, g: &mut Graph, m: Expr) -> GraphResult<Expr> {
-        let n = g.shape(m)[1];
-        let (b, c) = (self.kernels, self.dims);
-        let one = g.reshape(m, [b, c, n, 1])?;
-        let other = g.reshape(m, [b, c, 1, n])?;
-        let difference = g.sub(one, other)?;
-        let absolute = g.abs(difference);
-        let distance = g.sum(absolute, &[1])?;
-        let away = g.neg(distance);
-        let close = g.exp(away);
-        let (i, j) = (g.iota([1, 1, n, n], 2)?, g.iota([1, 1, n, n], 3)?);
-        let itself = g.equal(i, j)?;
-        let zero = g.scalar(0.0);
-        let others = g.select(itself, zero, close)?;
-        let sum = g.sum(others, &[3])?;
-        g.reshape(sum, [b, n])
-    }
-}
-
 impl Layer for MinibatchDiscrimination {
     fn declare(&self, d: &mut Declare, input: Extent) -> Result<Extent> {
         let Extent::Features { features } = input else {
@@ -71,7 +49,7 @@ impl Layer for MinibatchDiscrimination {
         let weight = p.param("weight");
         let m = p.g.matmul_t(weight, x, true, false);
         let m = p.at(m)?;
-        let f = self.closeness(p.g, m);
+        let f = p.g.closeness(m, self.dims);
         let f = p.at(f)?;
         let y = p.g.concat(&[x, f], 0);
         p.at(y)
