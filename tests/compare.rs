@@ -14,6 +14,7 @@ samples = 200
 [config]
 method.batch = 8
 report.checkpoint_every = 3
+report.sample_every = 3
 [[variant]]
 name = "plain"
 config.method.regularisers = []
@@ -161,11 +162,23 @@ fn methods_are_trained_measured_and_put_side_by_side() {
         picture.height() > picture.width(),
         "three rows, two columns"
     );
-    for name in ["table.md", "table.json", "table.csv", "picture.png"] {
+    let training = image::open(out.join("training.png")).unwrap();
+    assert!(
+        training.width() > 3 * 220,
+        "before the first step, after three and after six"
+    );
+    for name in [
+        "table.md",
+        "table.json",
+        "table.csv",
+        "picture.png",
+        "training.png",
+    ] {
         std::fs::remove_file(out.join(name)).unwrap();
     }
     assert_eq!(table(&run(&["--report-only"])), whole);
     assert_eq!(read(&out.join("table.md")), markdown);
+    assert_eq!(image::open(out.join("training.png")).unwrap(), training);
     assert!(out.join("picture.png").is_file());
 
     // The folder alone is enough to go on, too; another setting means other runs.

@@ -252,7 +252,7 @@ fn pictures(folder: &RunFolder) -> Result<Vec<(String, PathBuf)>, RunError> {
 }
 
 /// At most `most` of `count` positions: the first, the last, and evenly between.
-fn spread(count: usize, most: usize) -> Vec<usize> {
+pub(crate) fn spread(count: usize, most: usize) -> Vec<usize> {
     if count <= most {
         return (0..count).collect();
     }

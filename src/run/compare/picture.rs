@@ -1,21 +1,27 @@
-//! The comparison seen: one row per variant and one column per seed; with one seed, a square of variants.
+//! The comparison seen: one row per variant and one column per seed; with one seed, a square of variants. And along training: one row
+//! per variant, one column per step.
 use super::results::{self, RunResult};
 use super::{CompareError, Comparison};
 use crate::data::Source;
+use crate::run::folder::{FolderError, RunFolder};
 use crate::run::grid::Picture;
 use crate::run::pictures::reference;
 use crate::run::plot::{Axis, Chart, Figure, Panel};
+use crate::run::report::spread;
 use crate::run::scatter::{histogram_chart, scatter_chart};
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// Pixels of a panel, title included.
 const PANEL: [usize; 2] = [260, 300];
+const PICTURE: &str = "picture.png";
+const TRAINING: &str = "training.png";
 
 /// Draws what there is; `None` if there is nothing to be seen.
 ///
 /// # Errors
 /// If a file of samples is damaged.
-pub fn draw(plan: &Comparison, found: &[RunResult]) -> Result<Option<Picture>, CompareError> {
+fn draw(plan: &Comparison, found: &[RunResult]) -> Result<Option<Picture>, CompareError> {
     let is_single = plan.seeds.len() == 1;
     let mut rows = vec![];
     let mut drawn = 0;
@@ -46,11 +52,14 @@ pub fn draw(plan: &Comparison, found: &[RunResult]) -> Result<Option<Picture>, C
             .rows(plan.variant.iter().map(|v| v.name.clone()))
             .columns(plan.seeds.iter().map(|seed| format!("seed {seed}"))),
     };
-    let picture = figure.draw().map_err(|error| CompareError::File {
-        path: "picture.png".into(),
+    rendered(&figure, PICTURE).map(Some)
+}
+
+fn rendered(figure: &Figure, name: &str) -> Result<Picture, CompareError> {
+    figure.draw().map_err(|error| CompareError::File {
+        path: name.into(),
         problem: error.to_string(),
-    })?;
-    Ok(Some(picture))
+    })
 }
 
 /// What a run scored, in few words.
@@ -81,22 +90,81 @@ fn panel(result: &RunResult, title: &str) -> Result<Panel, CompareError> {
 
 /// A run's last grid of samples.
 fn images(result: &RunResult, title: &str) -> Result<Panel, CompareError> {
-    let folder = result.planned.folder.join("samples");
-    let names = std::fs::read_dir(&folder).into_iter().flatten().flatten();
-    // Steps have leading zeros.
-    let last = names
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|e| e == "png"))
-        .max();
-    let Some(path) = last else {
+    let samples = sample_files(result)?;
+    let Some((_, path)) = samples.last() else {
         return Ok(Panel::Blank);
     };
-    let picture = Picture::read(&path).map_err(|error| CompareError::File {
-        path: path.clone(),
-        problem: error.to_string(),
-    })?;
+    let picture = read(path)?;
     let title = title.to_string();
     Ok(Panel::Picture { title, picture })
+}
+
+/// A run's pictures of samples, by step; none before it is begun.
+fn sample_files(result: &RunResult) -> Result<Vec<(u64, PathBuf)>, CompareError> {
+    let files = match RunFolder::open(&result.planned.folder) {
+        Err(FolderError::NoRun { .. }) => return Ok(vec![]),
+        folder => folder.and_then(|folder| folder.sample_files()),
+    };
+    files.map_err(|error| CompareError::File {
+        path: result.planned.folder.clone(),
+        problem: error.to_string(),
+    })
+}
+
+fn read(path: &Path) -> Result<Picture, CompareError> {
+    Picture::read(path).map_err(|error| CompareError::File {
+        path: path.into(),
+        problem: error.to_string(),
+    })
+}
+
+/// The same along training: one row per variant under its first seed, one column per step that has samples, `STEPS` at most.
+/// `None` if there are no two steps to be seen.
+///
+/// # Errors
+/// If a picture of samples is damaged.
+fn along_training(plan: &Comparison, found: &[RunResult]) -> Result<Option<Picture>, CompareError> {
+    const STEPS: usize = 6;
+    const CELL: [usize; 2] = [220, 220];
+    let first = |name: &str| found.iter().find(|r| r.planned.variant == name);
+    let rows = plan.variant.iter().filter_map(|v| first(&v.name));
+    let rows: Vec<(&RunResult, Vec<(u64, PathBuf)>)> = rows
+        .map(|run| Ok((run, sample_files(run)?)))
+        .collect::<Result<_, CompareError>>()?;
+    let rows: Vec<_> = rows
+        .into_iter()
+        .filter(|(_, files)| !files.is_empty())
+        .collect();
+    // Steps that half of the runs have: an interrupted one has others besides, one that stopped early has fewer.
+    let mut having: BTreeMap<u64, usize> = BTreeMap::new();
+    for (step, _) in rows.iter().flat_map(|(_, files)| files) {
+        *having.entry(*step).or_default() += 1;
+    }
+    let common = having
+        .into_iter()
+        .filter(|(_, runs)| 2 * runs >= rows.len());
+    let common: Vec<u64> = common.map(|(step, _)| step).collect();
+    let shown = spread(common.len(), STEPS).into_iter();
+    let steps: Vec<u64> = shown.map(|k| common[k]).collect();
+    if steps.len() < 2 {
+        return Ok(None);
+    }
+    let cell = |files: &[(u64, PathBuf)], step: u64| -> Result<Panel, CompareError> {
+        let Some((_, path)) = files.iter().find(|(s, _)| *s == step) else {
+            return Ok(Panel::Blank);
+        };
+        Ok(Panel::Picture {
+            title: String::new(),
+            picture: read(path)?,
+        })
+    };
+    let panels = rows.iter();
+    let panels = panels.map(|(_, files)| steps.iter().map(|&step| cell(files, step)).collect());
+    let panels = panels.collect::<Result<Vec<Vec<Panel>>, CompareError>>()?;
+    let figure = Figure::grid(panels, CELL)
+        .rows(rows.iter().map(|(run, _)| run.planned.variant.clone()))
+        .columns(steps.iter().map(|step| format!("step {step}")));
+    rendered(&figure, TRAINING).map(Some)
 }
 
 /// Without ticks: the real points are the scale.
@@ -109,22 +177,28 @@ fn bare(mut chart: Chart) -> Chart {
     chart
 }
 
-/// Writes `picture.png`, if there is anything to be seen.
+/// Writes `picture.png` and `training.png`, where there is anything to be seen.
 ///
 /// # Errors
-/// As [`draw`]; if the file cannot be written.
+/// If a file of samples is damaged, or a picture cannot be written.
 pub fn write(
     plan: &Comparison,
     found: &[RunResult],
     out: &Path,
-) -> Result<Option<std::path::PathBuf>, CompareError> {
-    let Some(picture) = draw(plan, found)? else {
-        return Ok(None);
-    };
-    let path = out.join("picture.png");
-    picture.write(&path).map_err(|error| CompareError::File {
-        path: path.clone(),
-        problem: error.to_string(),
-    })?;
-    Ok(Some(path))
+) -> Result<Vec<PathBuf>, CompareError> {
+    let pictures = [
+        (PICTURE, draw(plan, found)?),
+        (TRAINING, along_training(plan, found)?),
+    ];
+    let mut written = vec![];
+    for (name, picture) in pictures {
+        let Some(picture) = picture else { continue };
+        let path = out.join(name);
+        picture.write(&path).map_err(|error| CompareError::File {
+            path: path.clone(),
+            problem: error.to_string(),
+        })?;
+        written.push(path);
+    }
+    Ok(written)
 }
