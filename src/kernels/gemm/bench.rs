@@ -135,6 +135,26 @@ pub fn bench_cases(caps: &Caps) -> Vec<BenchCase> {
         matmul("linear 6272->1 input grad", [6272, 64, 1], trans_a),
         matmul("linear 6272->1 weight grad", [1, 6272, 64], trans_b),
         matmul("linear 128->128 batch 512", [128, 512, 128], plain),
+        matmul(
+            "linear 128->128 batch 512 input grad",
+            [128, 512, 128],
+            trans_a,
+        ),
+        matmul(
+            "linear 128->128 batch 512 weight grad",
+            [128, 128, 512],
+            trans_b,
+        ),
+        matmul(
+            "linear 400->400 batch 100 input grad",
+            [400, 100, 400],
+            trans_a,
+        ),
+        matmul(
+            "linear 200->1000 batch 200 input grad",
+            [200, 200, 1000],
+            trans_a,
+        ),
         matmul("linear 2->128 batch 512", [128, 512, 2], plain),
         matmul("linear 128->2 batch 512", [2, 512, 128], plain),
     ]);

@@ -139,6 +139,8 @@ impl Unroll {
 
     /// Lane l holds A[row..row+4, k0 + 32 s + 4 l + j] for each slot s and j of 0..4, and picks a row of it.
     /// Picking costs 3 selects per element, a quarter of what scalar loads of a column of A cost.
+    /// Turning A into scratch memory first gains what its dispatch costs: 128x512x128 1.02 instead of 1.1 ms, steps of pacgan2d (400x100x400,
+    /// 200x200x1000) 1.05 times as long.
     fn broadcast_turned(self, text: &mut String) {
         line(
             text,
@@ -182,7 +184,7 @@ impl Unroll {
 
     /// One row: two rows or eight columns in flight are slower. With eight columns, which halve the reads of A, LLVM moves the second half's
     /// multiplications ahead of its additions and spills them: 0.8x, for K tiles of 32 and 64, whichever half comes first. Loading the
-    /// next row of A ahead: 0.95x. Even and odd k in sums of their own: 1.0x. Sums in a private array instead of workgroup memory: 0.55x,
+    /// next row of A ahead: 0.95x. A from a uniform buffer (64 KiB at most): 1.1x at best. Even and odd k in sums of their own: 1.0x. Sums in a private array instead of workgroup memory: 0.55x,
     /// in four workgroup arrays of f32: 0.55x. Of a 1024^3 product 44 % goes into reading A (ten instructions for every element), 56 % into multiplying.
     fn broadcast_row(self, text: &mut String, indent: &str) {
         line(text, format_args!("{indent}let at = r * LANES + lane;"));
