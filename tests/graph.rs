@@ -237,6 +237,22 @@ fn shapes_that_do_not_fit_are_errors_with_both_shapes() {
             "conv2d_weight_grad",
             &["[1, 2, 4, 4]", "[1, 1, 3, 3]"],
         ),
+        (
+            |g| {
+                let x = leaf(g, &[7, 4]);
+                g.closeness(x, 3)
+            },
+            "closeness",
+            &["kernels * 3", "[7, 4]"],
+        ),
+        (
+            |g| {
+                let (x, y) = (leaf(g, &[6, 4]), leaf(g, &[3, 4]));
+                g.closeness_grad(x, y, 3)
+            },
+            "closeness_grad",
+            &["[6, 4]", "[3, 4]"],
+        ),
         (|g| g.concat(&[], 0), "concat", &["at least one", "none"]),
         (
             |g| {

@@ -140,6 +140,9 @@ fn sums() {
         [17, 1, 64],
         [2, 3, 1500],
         [2, 5, 901],
+        // A kept axis on either side of the summed one.
+        [4, 9, 12],
+        [3, 11, 13],
     ];
     for shape in shapes {
         check("sums over every choice of axes", &[&shape], |g, x| {
@@ -278,7 +281,7 @@ fn sums_that_cannot_share_a_kernel_do_not() {
     check_count("other axes", 2, &[shape], |g, x| {
         Ok(vec![g.sum(x[0], axes)?, g.sum(x[0], &[2, 3])?])
     });
-    check_count("a tree that mixes totals", 2, &[&[6, 6, 4]], |g, x| {
+    check_count("a tree that mixes totals", 2, &[&[6, 6, 12]], |g, x| {
         let total = g.sum(x[0], &[2])?;
         let turned = g.transpose(total, &[1, 0, 2])?;
         let both = g.add(total, turned)?;
@@ -286,12 +289,36 @@ fn sums_that_cannot_share_a_kernel_do_not() {
     });
 }
 
+/// Checks the values, then what the dispatches are called: `elementwise`, `sum` or what multiplies.
+fn check_kinds(
+    name: &str,
+    kinds: &[&str],
+    shapes: &[&[usize]],
+    build: impl Fn(&mut Graph, &[Expr]) -> Result<Vec<Expr>>,
+) {
+    check(name, shapes, &build);
+    let mut g = Graph::new();
+    let leaf = |(k, s): (usize, &&[usize])| g.leaf(&format!("x{k}"), s.to_vec());
+    let leaves: Vec<Expr> = shapes.iter().enumerate().map(leaf).collect();
+    let outputs = build(&mut g, &leaves).unwrap();
+    for form in [Form::Cpu, Form::Gpu] {
+        let found = dispatches(&g, &leaves, &outputs, form);
+        let found: Vec<String> = found.into_iter().map(|(label, _)| label).collect();
+        let fits = found.len() == kinds.len()
+            && found
+                .iter()
+                .zip(kinds)
+                .all(|(label, kind)| label.starts_with(kind));
+        assert!(fits, "{name} ({form:?}): {found:#?}");
+    }
+}
+
 /// Up to eight terms of a sum and up to four of a product: no kernel of their own.
 #[test]
 fn short_sums_and_products_are_written_out_where_they_are_used() {
-    check_count(
+    check_kinds(
         "points through a layer",
-        1,
+        &["elementwise"],
         &[&[9, 2], &[2, 12], &[9, 1]],
         |g, x| {
             let y = g.matmul(x[0], x[1])?;
@@ -304,19 +331,19 @@ fn short_sums_and_products_are_written_out_where_they_are_used() {
             for (m, n) in [(5, 12), (8, 7)] {
                 let turn = |t: bool, [a, b]: [usize; 2]| if t { [b, a] } else { [a, b] };
                 let (a, b) = (turn(trans_a, [m, k]), turn(trans_b, [k, n]));
-                check_count("every layout of a product", 1, &[&a, &b], |g, x| {
-                    Ok(vec![g.matmul_t(x[0], x[1], trans_a, trans_b)?])
-                });
+                let product =
+                    |g: &mut Graph, x: &[Expr]| Ok(vec![g.matmul_t(x[0], x[1], trans_a, trans_b)?]);
+                let name = "every layout of a product";
+                check_kinds(name, &["elementwise"], &[&a, &b], product);
                 let batch = |[a, b]: [usize; 2]| [3, a, b];
-                check_count("and in batches", 1, &[&batch(a), &batch(b)], |g, x| {
-                    Ok(vec![g.matmul_t(x[0], x[1], trans_a, trans_b)?])
-                });
+                let shapes: [&[usize]; 2] = [&batch(a), &batch(b)];
+                check_kinds("and in batches", &["elementwise"], &shapes, product);
             }
         }
     }
-    check_count(
+    check_kinds(
         "a sum over two axes, padded",
-        1,
+        &["elementwise"],
         &[&[2, 7, 4, 5]],
         |g, x| {
             let squares = g.square(x[0])?;
@@ -325,32 +352,34 @@ fn short_sums_and_products_are_written_out_where_they_are_used() {
             Ok(vec![g.pad(s, &[0, 2, 0, 1], &[0, 1, 0, 3])?])
         },
     );
-    check_count(
+    check_kinds(
         "more terms are a kernel",
-        2,
+        &["sum", "gemm"],
         &[&[9, 6], &[9, 5], &[5, 8]],
         |g, x| Ok(vec![g.sum(x[0], &[0])?, g.matmul(x[1], x[2])?]),
     );
-    // Distances of five terms inside a sum over all columns, as minibatch discrimination takes them; and its gradient.
-    let closeness = |g: &mut Graph, x: Expr| -> Result<Expr> {
-        let one = g.reshape(x, [3, 5, 24, 1])?;
-        let other = g.reshape(x, [3, 5, 1, 24])?;
+    check_kinds(
+        "eight copies of a long tree are not written out",
+        &["elementwise", "elementwise"],
+        &[&[8, 24]],
+        |g, x| {
+            let mut tree = x[0];
+            for _ in 0..3 {
+                tree = g.tanh(tree);
+                tree = g.exp(tree);
+            }
+            Ok(vec![g.sum(tree, &[0])?])
+        },
+    );
+    check_kinds("distances inside a sum", &["sum"], &[&[15, 24]], |g, x| {
+        let one = g.reshape(x[0], [3, 5, 24, 1])?;
+        let other = g.reshape(x[0], [3, 5, 1, 24])?;
         let difference = g.sub(one, other)?;
         let absolute = g.abs(difference);
         let distance = g.sum(absolute, &[1])?;
         let away = g.neg(distance);
         let close = g.exp(away);
-        let sum = g.sum(close, &[3])?;
-        g.reshape(sum, [3, 24])
-    };
-    check_count("distances", 1, &[&[15, 24]], |g, x| {
-        Ok(vec![closeness(g, x[0])?])
-    });
-    check("and their gradient", &[&[15, 24], &[3, 24]], |g, x| {
-        let f = closeness(g, x[0])?;
-        let weighed = g.mul(f, x[1])?;
-        let loss = g.sum_all(weighed)?;
-        g.gradients(loss, x)
+        Ok(vec![g.sum(close, &[3])?])
     });
     check(
         "first and second order",
@@ -368,6 +397,91 @@ fn short_sums_and_products_are_written_out_where_they_are_used() {
             Ok([vec![dx, penalty], grads].concat())
         },
     );
+}
+
+/// What a written-out product reads may be overwritten before its user comes: then it is stored in time.
+#[test]
+fn a_short_product_of_old_weights_outlives_them() {
+    let gpu = testing::gpu();
+    for form in [Form::Cpu, Form::Gpu] {
+        let mut g = Graph::new();
+        let old = g.leaf_during("w", [9, 2], 0..1);
+        let (x, new) = (
+            g.leaf("x", [2, 12]),
+            g.leaf_during("w'", [9, 2], 1..usize::MAX),
+        );
+        let product = g.matmul(old, x).unwrap();
+        let doubled = g.scale(old, 2.0).unwrap();
+        let next = g.matmul(new, x).unwrap();
+        let difference = g.sub(next, product).unwrap();
+        let mut env = Environment::new(Target::with_form(gpu.caps(), form), 3, 2, 0);
+        let region = |buffer, offset| Region { buffer, offset };
+        for (leaf, place) in [(old, region(0, 0)), (new, region(0, 0)), (x, region(1, 0))] {
+            env.leaves.insert(g.leaf_id(leaf).unwrap(), place);
+        }
+        let stage = |e, place| Stage {
+            outputs: vec![(e, place)],
+            effects: vec![],
+        };
+        let stages = [
+            stage(doubled, region(0, 0)),
+            stage(difference, region(1, 24)),
+        ];
+        let plan = Plan::compile(&g, &stages, &env).unwrap();
+        let (w, v) = (values(1, 18), values(2, 24));
+        let tail = [vec![f32::NAN; 108]].concat();
+        let mut table: Vec<_> = [w.clone(), [v.clone(), tail].concat(), vec![0.0; 4]]
+            .iter()
+            .map(|data| testing::buffer_of(&gpu, "t", data))
+            .collect();
+        for &bytes in &plan.slots {
+            table.push(testing::buffer_of(
+                &gpu,
+                "slot",
+                &vec![f32::NAN; bytes as usize / 4],
+            ));
+        }
+        let dispatches = plan.prepare(&gpu, &table).unwrap();
+        gpu.submit(&dispatches).unwrap();
+        let got = testing::read_f32(&gpu, &table[1]);
+        // w' x - w x with w' = 2 w.
+        let want: Vec<f64> = (0..108)
+            .map(|i| {
+                (0..2)
+                    .map(|k| f64::from(w[i / 12 * 2 + k]) * f64::from(v[k * 12 + i % 12]))
+                    .sum()
+            })
+            .collect();
+        testing::assert_close(&format!("{form:?}"), &got[24..132], &want, 1e-6, 1e-5);
+    }
+}
+
+/// Minibatch discrimination's primitive behind reshapes, with what differentiates it twice; one sample alone, more dims than are unrolled.
+#[test]
+fn closeness_and_its_derivatives() {
+    for [kernels, dims, n] in [[3usize, 5, 24], [2, 9, 33], [2, 17, 9], [1, 2, 1]] {
+        let shape = [kernels * dims, n];
+        check(
+            "closeness",
+            &[&[kernels * dims * n], &[kernels, n]],
+            |g, x| {
+                let flat = g.scale(x[0], 0.3)?;
+                let samples = g.reshape(flat, shape)?;
+                let f = g.closeness(samples, dims)?;
+                let y = g.tanh(f);
+                let y = g.mul(y, x[1])?;
+                let loss = g.sum_all(y)?;
+                let dx = g.gradients(loss, &[x[0]])?[0];
+                let squares = g.square(dx)?;
+                let penalty = g.mean_all(squares)?;
+                let second = g.gradients(penalty, x)?;
+                // With a constant for an adjoint.
+                let total = g.sum_all(f)?;
+                let plain = g.gradients(total, &[x[0]])?;
+                Ok([vec![f, dx, penalty], second, plain].concat())
+            },
+        );
+    }
 }
 
 /// Statistics, application; two sums of the gradient, its application: each of them one pass over whole tensors.

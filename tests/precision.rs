@@ -206,6 +206,34 @@ fn a_network_with_gradients_is_as_exact_as_f16() {
     }
 }
 
+/// Kernels that read and write whole tensors of their own: operands and results in f16.
+#[test]
+fn closeness_is_as_exact_as_f16() {
+    let story = Story::new(&[&[32, 80], &[32, 64], &[16, 64]], |g, x| {
+        let m = g.matmul_t(x[0], x[1], true, false)?;
+        let m = g.scale(m, 0.0625)?;
+        let f = g.closeness(m, 5)?;
+        let f = g.mul(f, x[2])?;
+        let loss = g.sum_all(f)?;
+        let gradient = g.gradients(loss, &x[..1])?;
+        Ok([vec![f], gradient].concat())
+    });
+    // f16 holds the samples exactly: the sign of a difference is the same in both.
+    let data = story.data(exact);
+    let want = story.reference(&data);
+    for form in [Form::Cpu, Form::Gpu] {
+        let Some(got) = story.run(&data, form, Precision::F16) else {
+            continue;
+        };
+        for (k, want) in want.iter().enumerate() {
+            let off = distance(&got[k], want);
+            println!("{form:?} output {k}: {off:.1e}");
+            assert!(off < 2e-3, "{form:?} output {k}: {off:.1e}");
+        }
+        assert!(distance(&got[1], &want[1]) > 1e-6, "something is f16");
+    }
+}
+
 /// The temporaries of dcgan64's critic on its usual batch, forward and backward. Half of it, but for what
 /// contractions ask for beside their operands: f16 copies of weights, and f32 scratch memory.
 #[test]

@@ -12,7 +12,7 @@ use gan_gpu::graph::plan::{Form, Precision, Target};
 use gan_gpu::kernels::gemm::{self, Body, Call, ConvShape, GemmOp, Variant};
 use gan_gpu::kernels::label_batch::{self, Labels};
 use gan_gpu::kernels::random_source::RandomSource;
-use gan_gpu::kernels::{Scalar, counter_value, density};
+use gan_gpu::kernels::{Scalar, closeness, counter_value, density};
 use gan_gpu::nn::models::MODELS;
 use gan_gpu::nn::{Extent, model_by_name_or_file};
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,7 +98,12 @@ fn method(model: &str) -> Vec<GanConfig> {
             ),
             write("objective = \"least_squares\"\nbatch = 33", ADAM, ADAM, ""),
         ],
-        "ebgan28" | "ebgan2d" => vec![write("objective = \"energy\"\nbatch = 16", ADAM, ADAM, "")],
+        "ebgan28" | "ebgan2d" => vec![write(
+            "objective = \"energy\"\nbatch = 64\npulling_away = 0.1",
+            ADAM,
+            ADAM,
+            "",
+        )],
         _ => vec![plain],
     }
 }
@@ -181,6 +186,22 @@ fn sources(target: &Target) -> BTreeMap<String, String> {
         };
         let kernel = label_batch::kernel(&target.caps, &params).unwrap();
         all.insert(kernel.source.to_string(), format!("{labels:?}"));
+    }
+    for gradient in [false, true] {
+        let scalar = match target.precision {
+            Precision::F32 => Scalar::F32,
+            Precision::F16 => Scalar::F16,
+        };
+        let params = closeness::Params {
+            kernels: 16,
+            dims: 5,
+            n: 64,
+            x: (0, scalar),
+            g: gradient.then_some((4, scalar)),
+            y: (8, scalar),
+        };
+        let kernel = closeness::kernel(&target.caps, target.form, &params);
+        all.insert(kernel.source.to_string(), kernel.label);
     }
     let kernel = counter_value::kernel(&counter_value::Params {
         index: 2,

@@ -1,4 +1,4 @@
-//! `gan-gpu compare`: several methods under one budget, in one table and one picture.
+//! `gan-gpu compare`: several methods under one budget, in one table, side by side and along training.
 use super::{CliError, print_json, print_line};
 use crate::gpu::CacheFolder;
 use crate::run::classifier::Classifier;
@@ -24,7 +24,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(30);
 /// Where comparisons go unless `--out` names a folder.
 const COMPARISONS_FOLDER: &str = "comparisons";
 
-/// Train several methods under one budget, and put them side by side in a table and a picture
+/// Train several methods under one budget, and put them side by side in a table and pictures
 ///
 /// What is compared stands in a file (`gan-gpu compare --list`, `--show NAME`), or is given by --presets. Calling it again goes on where it
 /// stopped: finished runs are not repeated, an interrupted one goes on from its checkpoint.
@@ -72,7 +72,7 @@ pub struct Args {
     /// Runs at once, each in a process of its own
     #[arg(short, long, value_name = "J", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
-    /// Make table and picture from what is there, and train nothing
+    /// Make table and pictures from what is there, and train nothing
     #[arg(long)]
     report_only: bool,
     /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name
@@ -432,7 +432,7 @@ fn figures_of(planned: &Planned) -> Option<String> {
     Some(values.collect::<Vec<_>>().join(", "))
 }
 
-/// Table and picture of what is there.
+/// Table and pictures of what is there.
 fn report(args: &Args, plan: &Comparison, out: &Path) -> Result<(), CliError> {
     let found = results::gather(plan, out)?;
     if found.iter().all(|run| run.record.is_none()) {
@@ -447,11 +447,15 @@ fn report(args: &Args, plan: &Comparison, out: &Path) -> Result<(), CliError> {
     }
     let table = Table::new(plan, &found);
     let mut written = table.write(out)?.to_vec();
+    // The figures first: a damaged picture of samples costs the pictures alone.
+    match args.json {
+        true => print_json(&table, false)?,
+        false => print_line(&table.markdown())?,
+    }
     written.extend(picture::write(plan, &found, out)?);
     if args.json {
-        return print_json(&table, false);
+        return Ok(());
     }
-    print_line(&table.markdown())?;
     for path in written {
         eprintln!("{}", path.display());
     }

@@ -135,6 +135,12 @@ pub struct Caps {
 }
 
 impl Caps {
+    /// Whether a workgroup of so many invocations is exactly one subgroup, so that broadcasts and shuffles reach all of it and a lane's
+    /// number is its local index.
+    pub fn subgroups_of(&self, lanes: u32) -> bool {
+        self.subgroups && self.subgroup_size == Some(lanes)
+    }
+
     /// The least that any adapter offers which this program runs on (WebGPU's default limits, 128 bytes of immediates,
     /// no optional feature). For shader tests on a machine without any adapter.
     pub fn baseline(class: AdapterClass) -> Self {

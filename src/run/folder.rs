@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 pub const RUNS: &str = "runs";
 /// What `--resume` and `sample` take for the newest run under [`RUNS`].
 pub const LATEST: &str = "latest";
+/// The folder of a run's pictures of samples.
+const SAMPLES: &str = "samples";
 
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
@@ -145,7 +147,7 @@ impl RunFolder {
     }
 
     pub fn samples(&self) -> PathBuf {
-        self.path.join("samples")
+        self.path.join(SAMPLES)
     }
 
     pub fn sample(&self, step: u64) -> PathBuf {
@@ -175,12 +177,20 @@ impl RunFolder {
 
     /// The pictures of samples with their steps, in order.
     pub fn sample_files(&self) -> Result<Vec<(u64, PathBuf)>, FolderError> {
-        pictures(&self.samples())
+        samples_of(&self.path)
     }
 
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")
     }
+}
+
+/// The pictures of samples of the run in `path` with their steps, in order; none where there is no run.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub fn samples_of(path: &Path) -> Result<Vec<(u64, PathBuf)>, FolderError> {
+    pictures(&path.join(SAMPLES))
 }
 
 /// The files `step-NNNNNNNN.png` in `folder`, if there is one, with their steps and in their order.

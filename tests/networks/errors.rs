@@ -108,6 +108,10 @@ fn a_layer_that_does_not_fit_is_named() {
             "layer 0 (minibatch_discrimination): expected dims of at least 1, got 0",
         ),
         (
+            format!("{VECTOR}type = \"minibatch_discrimination\"\nkernels = 3\ndims = 257"),
+            "layer 0 (minibatch_discrimination): expected dims of at most 256, got 257",
+        ),
+        (
             format!("{IMAGE}type = \"minibatch_discrimination\"\nkernels = 3"),
             "layer 0 (minibatch_discrimination): expected a vector of features (put a flatten layer before it), got 3 channels of 5x4",
         ),

@@ -25,7 +25,8 @@ pub struct Holding {
 pub struct Footprint {
     /// Every buffer that lives as long as the trainer.
     pub holdings: Vec<Holding>,
-    /// Floating-point operations of the matrix products and convolutions of one round.
+    /// Floating-point operations of the matrix products and convolutions of one round; products over up to four terms, which are written
+    /// out elsewhere, not among them.
     pub flops_per_step: u64,
 }
 

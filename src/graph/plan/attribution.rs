@@ -32,7 +32,7 @@ impl Pass {
     }
 }
 
-/// Whose work a dispatch is. A kernel that computes several fused expressions belongs to the heaviest: its contraction or sum, or
+/// Whose work a dispatch is. A kernel that computes several fused expressions belongs to the heaviest: its contraction, sum or closeness, or
 /// else its result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Attribution {

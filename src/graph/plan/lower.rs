@@ -1,6 +1,7 @@
 //! Which expressions get memory and which are recomputed inside their users; which kernel computes what, in which order.
 //!
-//! Contractions, sums, random numbers and sources have kernels of their own. Elementwise operations and views are folded into the
+//! Contractions, sums, the closeness of samples, random numbers and sources have kernels of their own, sums and products of a few
+//! terms (`terms`) have not. Elementwise operations and views are folded into the
 //! kernels that use them unless recomputing costs more than storing. A contraction or sum whose only user is one elementwise
 //! tree is folded into that tree's kernel as its core (an epilogue). Sums of the same elements share one kernel (`join`).
 use super::super::view::{Domain, View};
@@ -14,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 pub struct KernelNode {
     /// The expression whose memory the kernel writes.
     pub root: Expr,
-    /// The contraction, sum, source or random node at its heart; None for a purely elementwise kernel.
+    /// The contraction, sum, closeness, source or random node at its heart; None for a purely elementwise kernel.
     pub core: Option<Expr>,
     /// What a kernel of sums computes besides, each after what it reads of the others.
     pub beside: Vec<Output>,
@@ -309,11 +310,11 @@ impl<'g> Lowering<'g> {
                 users.entry(r).or_default().insert(root);
             }
         }
-        // The last contraction or sum that each expression depends on.
+        // The last contraction, sum or closeness that each expression depends on.
         let mut work = vec![0; graph.len()];
         for e in graph.exprs() {
             let node = graph.node(e);
-            work[e.index()] = match is_core(graph, e) {
+            work[e.index()] = match is_core(graph, e) || addresses_operands(graph, e) {
                 true => e.index(),
                 false => node
                     .inputs
@@ -379,6 +380,27 @@ impl<'g> Lowering<'g> {
         seen.into_iter()
             .filter(|&e| !matches!(self.graph.node(e).op, Op::Constant(_) | Op::Iota { .. }))
             .max_by_key(|&e| (self.leaves_below(e), std::cmp::Reverse(e)))
+    }
+    /// The most elements that anything in a kernel is computed from at once: its results, what it sums, and operands of what is written
+    /// out in it.
+    pub fn elements(&self, node: &KernelNode) -> usize {
+        let graph = self.graph;
+        let size = |e: Expr| graph.shape(e).numel();
+        let mut stack: Vec<Expr> = node.roots().chain(node.sums()).collect();
+        let (mut seen, mut most) = (HashSet::new(), 0);
+        while let Some(e) = stack.pop() {
+            if !seen.insert(e) {
+                continue;
+            }
+            most = most.max(size(e));
+            let inputs = graph.node(e).inputs.iter().copied();
+            let summed = node.sums().contains(&e) || terms(graph, e).is_some();
+            if summed {
+                most = inputs.clone().map(size).fold(most, usize::max);
+            }
+            stack.extend(inputs.filter(|&x| !self.stored(x)));
+        }
+        most
     }
     fn leaves_below(&self, e: Expr) -> usize {
         let (mut seen, mut stack, mut count) = (HashSet::new(), vec![e], 0);
@@ -467,7 +489,7 @@ fn decide(graph: &Graph, needed: &[bool], home: &[usize], forced: &HashSet<Expr>
         for &x in &node.inputs {
             let x = strip(graph, x, |y| stored.contains(&y));
             users[x.index()].push(e);
-            // Operands that a kernel addresses itself need memory.
+            // Operands that a kernel addresses itself need memory, and those of a product that is written out are read for each row.
             let addressed = matches!(node.op, Op::Matmul { .. })
                 || addresses_operands(graph, e)
                 || (matches!(node.op, Op::Gather { .. })
@@ -488,6 +510,19 @@ fn decide(graph: &Graph, needed: &[bool], home: &[usize], forced: &HashSet<Expr>
         let node = graph.node(e);
         if let Op::Leaf(id) = node.op {
             until[e.index()] = graph.leaf_info(id).valid.end - 1;
+        }
+        if let Some(terms) = terms(graph, e) {
+            // Every term is a copy of the tree below.
+            const LONG: f64 = 32.0;
+            let below = node.inputs[0];
+            let tree = cost[below.index()];
+            if terms as f64 * (tree.loads + tree.operations) > LONG {
+                stored.insert(strip(graph, below, |y| stored.contains(&y)));
+                cost[below.index()] = Cost {
+                    loads: 1.0,
+                    operations: 0.0,
+                };
+            }
         }
         if matches!(node.op, Op::Leaf(_)) || stored.contains(&e) {
             cost[e.index()] = Cost {
@@ -538,16 +573,6 @@ fn decide(graph: &Graph, needed: &[bool], home: &[usize], forced: &HashSet<Expr>
             _ => c.operations += 0.25,
         }
         if let Some(terms) = terms(graph, e) {
-            // Every term is a copy of the tree below.
-            const LONG: f64 = 32.0;
-            if terms as f64 * (c.loads + c.operations) > LONG {
-                let at = strip(graph, node.inputs[0], |y| stored.contains(&y));
-                stored.insert(at);
-                c = Cost {
-                    loads: 1.0,
-                    operations: 0.25,
-                };
-            }
             c.loads *= terms as f64;
             c.operations *= terms as f64;
         }

@@ -24,7 +24,7 @@ pub use crate::kernels::Form;
 use crate::kernels::Scalar;
 use crate::kernels::gemm::{Choices, GemmOp, Variant};
 pub use attribution::{Attribution, Pass};
-use lower::{KernelNode, Lowering, is_contraction};
+use lower::{KernelNode, Lowering, addresses_operands, is_contraction};
 pub use precision::Precision;
 use precision::Storage;
 use std::collections::HashMap;
@@ -125,7 +125,7 @@ pub struct Step {
     pub kernel: Kernel,
     /// Buffers of the table, in binding order.
     pub buffers: Vec<usize>,
-    /// Floating point operations: 2 per multiply-add of contractions, 0 for the rest.
+    /// Floating point operations: 2 per multiply-add of contractions with a kernel of their own, 0 for the rest.
     pub flops: u64,
     /// Bytes read and written if every operand moves once.
     pub bytes: u64,
@@ -145,7 +145,7 @@ pub struct Contraction {
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     pub steps: Vec<Step>,
-    /// One per product, in order of execution.
+    /// One per product with a kernel of its own, in order of execution.
     pub contractions: Vec<Contraction>,
     /// Bytes of each temporary slot, largest first; slot k is buffer `bound_buffers + k` of the table.
     pub slots: Vec<u64>,
@@ -417,17 +417,10 @@ fn bytes(lowering: &Lowering, k: usize, storage: &Storage) -> u64 {
     let node = &lowering.kernels[k];
     let of = |e: Expr, scalar: Scalar| lowering.graph.shape(e).numel() as u64 * scalar.bytes();
     // A kernel of expressions may read a part of a tensor: not more than it computes elements from.
-    let summed = node.sums().into_iter().filter_map(|sum| {
-        let node = lowering.graph.node(sum);
-        matches!(node.op, Op::Sum { .. }).then(|| lowering.graph.shape(node.inputs[0]).numel())
-    });
-    let contracts = node.core.is_some_and(|c| is_contraction(lowering.graph, c));
-    let most = match contracts {
+    let whole = |c: Expr| addresses_operands(lowering.graph, c);
+    let most = match node.core.is_some_and(whole) {
         true => usize::MAX,
-        false => summed
-            .chain(node.roots().map(|e| lowering.graph.shape(e).numel()))
-            .max()
-            .unwrap_or(0),
+        false => lowering.elements(node),
     };
     let reads = node.reads.iter().map(|&r| {
         let (whole, scalar) = (of(r, storage.operand(k, r)), storage.operand(k, r));

@@ -338,7 +338,7 @@ pub fn reduce(
     // Lanes run along whichever domain holds the last axis in memory; few outputs leave nothing else to share out.
     let last = (0..shape.rank()).rev().find(|&a| shape[a] > 1);
     let along_reduced = last.is_none_or(|a| axes.contains(&a)) || extents.out < 32;
-    let subgroups = form == Form::Cpu && caps.subgroups && caps.subgroup_size == Some(8);
+    let subgroups = form == Form::Cpu && caps.subgroups_of(8);
     let (wide, lanes) = if along_reduced {
         let lanes = match form {
             Form::Cpu => 8,

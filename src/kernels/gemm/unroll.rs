@@ -24,11 +24,6 @@ pub const WORKGROUPS_PER_CORE: u32 = 4;
 /// Columns of C per workgroup.
 pub const COLS: u32 = LANES * 4;
 
-/// A workgroup must be exactly one subgroup, or the broadcasts are wrong.
-fn broadcasts(caps: &Caps) -> bool {
-    caps.subgroups && caps.subgroup_size == Some(LANES)
-}
-
 /// Cores of this machine.
 pub fn cores() -> u32 {
     std::thread::available_parallelism().map_or(4, |n| n.get() as u32)
@@ -62,7 +57,7 @@ impl Unroll {
         const LARGE: u64 = 1 << 28;
         const DEEP: u32 = 512;
         let k = problem.k;
-        let broadcast = broadcasts(caps);
+        let broadcast = caps.subgroups_of(LANES);
         let old_mesa = old_mesa(caps);
         let largest = if !broadcast {
             16
@@ -87,7 +82,7 @@ impl Unroll {
     pub fn of(caps: &Caps, k_tile: u32) -> Self {
         Self {
             k_tile,
-            broadcast: broadcasts(caps),
+            broadcast: caps.subgroups_of(LANES),
         }
     }
 

@@ -23,6 +23,8 @@ pub struct MinibatchDiscrimination {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<InitOverride>,
 }
+/// The kernel is written out over dims; the paper has 5.
+const MOST_DIMS: usize = 256;
 fn dims() -> usize {
     5
 }
@@ -37,6 +39,9 @@ impl Layer for MinibatchDiscrimination {
         };
         d.at_least_one("kernels", self.kernels)?;
         d.at_least_one("dims", self.dims)?;
+        if self.dims > MOST_DIMS {
+            return d.mismatch(format!("dims of at most {MOST_DIMS}"), self.dims);
+        }
         let columns = self.kernels * self.dims;
         let [weight, _] = d.init(Family::Linear, Some(features), self.init.as_ref())?;
         d.param("weight", [features, columns], weight);

@@ -1,8 +1,8 @@
-//! Several methods under one budget: trained for each seed, measured by the protocol of `eval`, in one table and one picture.
+//! Several methods under one budget: trained for each seed, measured by the protocol of `eval`, in one table, side by side and along training.
 //!
 //! A comparison is a plan ([`file`]): variants, each a preset and what is changed of it, seeds, a budget. Its folder holds the plan
 //! complete (`comparison.toml`), one run folder for each variant and seed, and the results (`table.md`, `.json`, `.csv`,
-//! `picture.png`). A run's folder is named by the hash of everything that determines its result, and [`record`] keeps what became of
+//! `picture.png`, `training.png`). A run's folder is named by the hash of everything that determines its result, and [`record`] keeps what became of
 //! it: so a comparison goes on where it stopped, and a changed setting means new runs, never mixed ones.
 pub mod budget;
 pub mod builtin;

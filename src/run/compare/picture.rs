@@ -3,7 +3,7 @@
 use super::results::{self, RunResult};
 use super::{CompareError, Comparison};
 use crate::data::Source;
-use crate::run::folder::{FolderError, RunFolder};
+use crate::run::folder;
 use crate::run::grid::Picture;
 use crate::run::pictures::reference;
 use crate::run::plot::{Axis, Chart, Figure, Panel};
@@ -101,10 +101,7 @@ fn images(result: &RunResult, title: &str) -> Result<Panel, CompareError> {
 
 /// A run's pictures of samples, by step; none before it is begun.
 fn sample_files(result: &RunResult) -> Result<Vec<(u64, PathBuf)>, CompareError> {
-    let files = match RunFolder::open(&result.planned.folder) {
-        Err(FolderError::NoRun { .. }) => return Ok(vec![]),
-        folder => folder.and_then(|folder| folder.sample_files()),
-    };
+    let files = folder::samples_of(&result.planned.folder);
     files.map_err(|error| CompareError::File {
         path: result.planned.folder.clone(),
         problem: error.to_string(),
@@ -135,14 +132,12 @@ fn along_training(plan: &Comparison, found: &[RunResult]) -> Result<Option<Pictu
         .into_iter()
         .filter(|(_, files)| !files.is_empty())
         .collect();
-    // Steps that half of the runs have: an interrupted one has others besides, one that stopped early has fewer.
+    // Steps that most of the runs have: an interrupted one has others besides, one that stopped early has fewer.
     let mut having: BTreeMap<u64, usize> = BTreeMap::new();
     for (step, _) in rows.iter().flat_map(|(_, files)| files) {
         *having.entry(*step).or_default() += 1;
     }
-    let common = having
-        .into_iter()
-        .filter(|(_, runs)| 2 * runs >= rows.len());
+    let common = having.into_iter().filter(|(_, runs)| 2 * runs > rows.len());
     let common: Vec<u64> = common.map(|(step, _)| step).collect();
     let shown = spread(common.len(), STEPS).into_iter();
     let steps: Vec<u64> = shown.map(|k| common[k]).collect();
@@ -186,19 +181,20 @@ pub fn write(
     found: &[RunResult],
     out: &Path,
 ) -> Result<Vec<PathBuf>, CompareError> {
-    let pictures = [
-        (PICTURE, draw(plan, found)?),
-        (TRAINING, along_training(plan, found)?),
-    ];
     let mut written = vec![];
-    for (name, picture) in pictures {
-        let Some(picture) = picture else { continue };
+    let mut write = |name: &str, picture: Option<Picture>| -> Result<(), CompareError> {
+        let Some(picture) = picture else {
+            return Ok(());
+        };
         let path = out.join(name);
         picture.write(&path).map_err(|error| CompareError::File {
             path: path.clone(),
             problem: error.to_string(),
         })?;
         written.push(path);
-    }
+        Ok(())
+    };
+    write(PICTURE, draw(plan, found)?)?;
+    write(TRAINING, along_training(plan, found)?)?;
     Ok(written)
 }

@@ -213,7 +213,7 @@ mod tests {
     fn every_kernel_that_is_not_large_passes_its_check() {
         let gpu = gpu();
         for name in [
-            "linear 2->128",
+            "linear 128->2",
             "adam",
             "ema",
             "pack_u8",
