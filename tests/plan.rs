@@ -210,15 +210,26 @@ fn check_count(
     shapes: &[&[usize]],
     build: impl Fn(&mut Graph, &[Expr]) -> Result<Vec<Expr>>,
 ) {
+    for (form, found) in checked(name, shapes, build) {
+        assert_eq!(found.len(), count, "{name} ({form:?}): {found:#?}");
+    }
+}
+
+/// Checks the values; the labels of what is dispatched, in both forms.
+fn checked(
+    name: &str,
+    shapes: &[&[usize]],
+    build: impl Fn(&mut Graph, &[Expr]) -> Result<Vec<Expr>>,
+) -> [(Form, Vec<String>); 2] {
     check(name, shapes, &build);
     let mut g = Graph::new();
     let leaf = |(k, s): (usize, &&[usize])| g.leaf(&format!("x{k}"), s.to_vec());
     let leaves: Vec<Expr> = shapes.iter().enumerate().map(leaf).collect();
     let outputs = build(&mut g, &leaves).unwrap();
-    for form in [Form::Cpu, Form::Gpu] {
-        let found = dispatches(&g, &leaves, &outputs, form);
-        assert_eq!(found.len(), count, "{name} ({form:?}): {found:#?}");
-    }
+    [Form::Cpu, Form::Gpu].map(|form| {
+        let found = dispatches(&g, &leaves, &outputs, form).into_iter();
+        (form, found.map(|(label, _)| label).collect())
+    })
 }
 
 #[test]
@@ -296,14 +307,7 @@ fn check_kinds(
     shapes: &[&[usize]],
     build: impl Fn(&mut Graph, &[Expr]) -> Result<Vec<Expr>>,
 ) {
-    check(name, shapes, &build);
-    let mut g = Graph::new();
-    let leaf = |(k, s): (usize, &&[usize])| g.leaf(&format!("x{k}"), s.to_vec());
-    let leaves: Vec<Expr> = shapes.iter().enumerate().map(leaf).collect();
-    let outputs = build(&mut g, &leaves).unwrap();
-    for form in [Form::Cpu, Form::Gpu] {
-        let found = dispatches(&g, &leaves, &outputs, form);
-        let found: Vec<String> = found.into_iter().map(|(label, _)| label).collect();
+    for (form, found) in checked(name, shapes, build) {
         let fits = found.len() == kinds.len()
             && found
                 .iter()

@@ -1,5 +1,5 @@
-//! Kernels that are made from expressions: elementwise trees, sums, a batch norm forward and backward, checked with the f64
-//! interpreter of graphs.
+//! Kernels that are made from expressions: elementwise trees, sums, the closeness of samples, a batch norm forward and backward, checked
+//! with the f64 interpreter of graphs.
 use super::{Builder, Case, Checked, Operand, values};
 use crate::gpu::{AdapterClass, Gpu};
 use crate::graph::plan::{Environment, Form, Plan, Region, Stage, Target};
@@ -16,10 +16,14 @@ pub fn builders(gpu: &Gpu, all_variants: bool) -> Vec<Builder> {
         forms.extend([Form::Cpu, Form::Gpu].into_iter().filter(|f| *f != own));
     }
     type Make = fn() -> Result<Program, String>;
-    let programs: [(&str, Make); 5] = [
+    let programs: [(&str, Make); 7] = [
         ("elementwise leaky_relu 64x32x14x14", leaky_relu),
         ("sum of channels 64x32x14x14", channel_sums),
         ("sum of columns 128x512", column_sums),
+        ("closeness 16 kernels of 5, batch 512", || closeness(false)),
+        ("closeness gradient 16 kernels of 5, batch 512", || {
+            closeness(true)
+        }),
         ("batch_norm forward 64x16x14x14", || batch_norm(false)),
         ("batch_norm forward and backward 64x16x14x14", || {
             batch_norm(true)
@@ -61,6 +65,22 @@ fn column_sums() -> Result<Program, String> {
     let x = g.leaf("x", [128, 512]);
     let y = g.sum(x, &[0]).map_err(words)?;
     Ok((g, vec![(x, [-1.0, 1.0])], y))
+}
+
+/// What minibatch discrimination adds, or its gradient.
+fn closeness(backward: bool) -> Result<Program, String> {
+    let mut g = Graph::new();
+    let x = g.leaf("x", [80, 512]);
+    let mut inputs = vec![(x, [-1.0, 1.0])];
+    let y = match backward {
+        false => g.closeness(x, 5),
+        true => {
+            let dy = g.leaf("dy", [16, 512]);
+            inputs.push((dy, [-1.0, 1.0]));
+            g.closeness_grad(x, dy, 5)
+        }
+    };
+    Ok((g, inputs, y.map_err(words)?))
 }
 
 /// y, or the gradient of sum(y r) with respect to x.
