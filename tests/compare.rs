@@ -76,6 +76,7 @@ fn methods_are_trained_measured_and_put_side_by_side() {
 
     // A part first; the table says what is missing.
     let part = table(&run(&["--only", "plain"]));
+    let part_picture = image::open(out.join("picture.png")).unwrap();
     let row = |table: &Value, i: usize| table["rows"][i].clone();
     let counts = |row: Value| ["finished", "missing"].map(|name| row[name].as_u64().unwrap());
     assert_eq!(counts(row(&part, 0)), [2, 0]);
@@ -161,6 +162,10 @@ fn methods_are_trained_measured_and_put_side_by_side() {
     assert!(
         picture.height() > picture.width(),
         "three rows, two columns"
+    );
+    assert!(
+        part_picture.height() < picture.height() / 2,
+        "what was not begun took no room"
     );
     let training = image::open(out.join("training.png")).unwrap();
     assert!(

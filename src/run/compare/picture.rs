@@ -23,11 +23,16 @@ const TRAINING: &str = "training.png";
 /// If a file of samples is damaged.
 fn draw(plan: &Comparison, found: &[RunResult]) -> Result<Option<Picture>, CompareError> {
     let is_single = plan.seeds.len() == 1;
-    let mut rows = vec![];
+    let (mut rows, mut names) = (vec![], vec![]);
     let mut drawn = 0;
     for variant in &plan.variant {
+        let of_variant = |r: &&RunResult| r.planned.variant == variant.name;
+        // What is not begun takes no room; what came to a bad end does.
+        if found.iter().filter(of_variant).all(|r| r.record.is_none()) {
+            continue;
+        }
         let mut row = vec![];
-        for result in found.iter().filter(|r| r.planned.variant == variant.name) {
+        for result in found.iter().filter(of_variant) {
             let caption = caption(result);
             let title = match is_single {
                 true => format!("{}\n{caption}", variant.name),
@@ -38,6 +43,7 @@ fn draw(plan: &Comparison, found: &[RunResult]) -> Result<Option<Picture>, Compa
             row.push(panel);
         }
         rows.push(row);
+        names.push(variant.name.clone());
     }
     if drawn == 0 {
         return Ok(None);
@@ -49,7 +55,7 @@ fn draw(plan: &Comparison, found: &[RunResult]) -> Result<Option<Picture>, Compa
             Figure::grid(all.chunks(side).map(<[Panel]>::to_vec).collect(), PANEL)
         }
         false => Figure::grid(rows, PANEL)
-            .rows(plan.variant.iter().map(|v| v.name.clone()))
+            .rows(names)
             .columns(plan.seeds.iter().map(|seed| format!("seed {seed}"))),
     };
     rendered(&figure, PICTURE).map(Some)
