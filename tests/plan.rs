@@ -433,7 +433,7 @@ fn a_short_product_of_old_weights_outlives_them() {
         ];
         let plan = Plan::compile(&g, &stages, &env).unwrap();
         let (w, v) = (values(1, 18), values(2, 24));
-        let tail = [vec![f32::NAN; 108]].concat();
+        let tail = vec![f32::NAN; 108];
         let mut table: Vec<_> = [w.clone(), [v.clone(), tail].concat(), vec![0.0; 4]]
             .iter()
             .map(|data| testing::buffer_of(&gpu, "t", data))

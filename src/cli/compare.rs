@@ -453,11 +453,10 @@ fn report(args: &Args, plan: &Comparison, out: &Path) -> Result<(), CliError> {
         false => print_line(&table.markdown())?,
     }
     written.extend(picture::write(plan, &found, out)?);
-    if args.json {
-        return Ok(());
-    }
-    for path in written {
-        eprintln!("{}", path.display());
+    if !args.json {
+        for path in written {
+            eprintln!("{}", path.display());
+        }
     }
     Ok(())
 }

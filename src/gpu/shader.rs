@@ -64,6 +64,13 @@ pub struct Reflection {
     pub cooperative_matrix: bool,
 }
 
+/// Adds a line to generated text.
+pub fn line(text: &mut String, line: std::fmt::Arguments) {
+    use std::fmt::Write;
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{line}");
+}
+
 /// Joins the parts of a shader (prelude, libraries, epilogue, body) into one text, in order.
 ///
 /// WGSL declarations may stand in any order, but `enable`, `requires` and `diagnostic` directives must come first: those lines

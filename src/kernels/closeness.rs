@@ -2,8 +2,8 @@
 //! to a layer, without a tensor of the size N^2.
 use super::walk;
 use super::{Form, Scalar};
-use crate::gpu::{Caps, Kernel, shader};
-use std::fmt::Write;
+use crate::gpu::shader::{self, line};
+use crate::gpu::{Caps, Kernel};
 
 const SOURCE: &str = include_str!("../../shaders/closeness.wgsl");
 
@@ -75,21 +75,14 @@ impl Layout {
     }
 
     fn prelude(&self, p: &Params) -> String {
-        let Self {
-            lanes,
-            width,
-            block: _,
-        } = self;
+        let Self { lanes, width, .. } = self;
         let g = p.g.map(|g| g.1);
         let scalars = [Some(p.x.1), g, Some(p.y.1)];
         let mut text = String::new();
         if scalars.contains(&Some(Scalar::F16)) {
             text += "enable f16;\n";
         }
-        let mut add = |line: std::fmt::Arguments| {
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{line}");
-        };
+        let mut add = |new: std::fmt::Arguments| line(&mut text, new);
         let bound = ["x", "g", "y"].into_iter().zip(scalars);
         let bound = bound.filter_map(|(name, scalar)| Some((name, scalar?)));
         for (binding, (name, scalar)) in bound.enumerate() {

@@ -32,8 +32,8 @@ impl Pass {
     }
 }
 
-/// Whose work a dispatch is. A kernel that computes several fused expressions belongs to the heaviest: its contraction, sum or closeness, or
-/// else its result.
+/// Whose work a dispatch is. A kernel that computes several fused expressions belongs to the heaviest: its contraction, sum or
+/// closeness, or else its result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Attribution {
     /// The scope of the graph, e.g. `d.2 conv2d`.

@@ -531,19 +531,18 @@ impl<'a, M: Memory> Emitter<'a, M> {
                     return Err(Materialise(e));
                 };
                 let (row, col) = (view.coords.len() - 2, view.coords.len() - 1);
+                // Along which axis of a and of b the terms lie; the other one is y's row or column.
+                let along_a = if *trans_a { row } else { col };
+                let along_b = if *trans_b { col } else { row };
+                let at = |along: usize, kept: usize, term: usize| {
+                    let mut inner = view.clone();
+                    inner.coords[row + col - along] = view.coords[kept].clone();
+                    inner.coords[along] = Affine::constant(term);
+                    inner
+                };
                 self.add_up(terms, |emitter, term| {
-                    let mut operand = |slot: usize, fixed: usize, other: usize| {
-                        let mut inner = view.clone();
-                        inner.coords[other] = view.coords[[row, col][slot]].clone();
-                        inner.coords[fixed] = Affine::constant(term);
-                        emitter.value(input(slot), &inner)
-                    };
-                    let [a, b] =
-                        [(0, !trans_a), (1, *trans_b)].map(|(slot, k_last)| match k_last {
-                            true => operand(slot, col, row),
-                            false => operand(slot, row, col),
-                        });
-                    let (a, b) = (a?, b?);
+                    let a = emitter.value(input(0), &at(along_a, row, term))?;
+                    let b = emitter.value(input(1), &at(along_b, col, term))?;
                     Ok(emitter.combine(Binary::Mul, &a, &b))
                 })
             }

@@ -1,7 +1,7 @@
 //! Sums over the same axes that read the same tensors become one kernel with several results: batch norm's two statistics, the two
 //! sums of its backward pass. What is computed from those totals alone, element by element, is computed there as well.
 use super::super::{Expr, Op};
-use super::lower::{KernelNode, Lowering, Output};
+use super::lower::{KernelNode, Lowering, Output, is_sum};
 use super::text::{finish_emitter, finish_trees};
 use std::collections::{BTreeSet, HashMap};
 
@@ -109,9 +109,7 @@ impl Joining<'_, '_> {
     fn is_tree_over(&self, sums: &KernelNode, k: &KernelNode) -> bool {
         let graph = self.lowering.graph;
         let size = |e: Expr| graph.shape(e).numel();
-        let is_sums = sums
-            .core
-            .is_some_and(|c| matches!(graph.node(c).op, Op::Sum { .. }));
+        let is_sums = sums.core.is_some_and(|c| is_sum(graph, c));
         let elementwise = !matches!(graph.node(k.root).op, Op::Random { .. } | Op::Source(_));
         let own = |r: &Expr| sums.roots().any(|root| root == *r);
         let known = |r: &Expr| match self.made.get(r) {

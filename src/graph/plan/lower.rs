@@ -85,7 +85,8 @@ pub fn is_contraction(graph: &Graph, e: Expr) -> bool {
         _ => false,
     }
 }
-fn is_sum(graph: &Graph, e: Expr) -> bool {
+/// True for sums, short ones too.
+pub fn is_sum(graph: &Graph, e: Expr) -> bool {
     matches!(graph.node(e).op, Op::Sum { .. })
 }
 
@@ -362,7 +363,7 @@ impl<'g> Lowering<'g> {
     /// The folded expression below `root` with the most distinct reads, to be stored when a kernel has too many bindings.
     fn heaviest_inline(&self, root: Expr, core: Option<Expr>) -> Option<Expr> {
         let start = match core {
-            Some(c) if matches!(self.graph.node(c).op, Op::Sum { .. }) => {
+            Some(c) if is_sum(self.graph, c) => {
                 vec![root, self.graph.node(c).inputs[0]]
             }
             _ => vec![root],
@@ -386,7 +387,8 @@ impl<'g> Lowering<'g> {
     pub fn elements(&self, node: &KernelNode) -> usize {
         let graph = self.graph;
         let size = |e: Expr| graph.shape(e).numel();
-        let mut stack: Vec<Expr> = node.roots().chain(node.sums()).collect();
+        let sums = node.sums();
+        let mut stack: Vec<Expr> = node.roots().chain(sums.iter().copied()).collect();
         let (mut seen, mut most) = (HashSet::new(), 0);
         while let Some(e) = stack.pop() {
             if !seen.insert(e) {
@@ -394,8 +396,7 @@ impl<'g> Lowering<'g> {
             }
             most = most.max(size(e));
             let inputs = graph.node(e).inputs.iter().copied();
-            let summed = node.sums().contains(&e) || terms(graph, e).is_some();
-            if summed {
+            if sums.contains(&e) || terms(graph, e).is_some() {
                 most = inputs.clone().map(size).fold(most, usize::max);
             }
             stack.extend(inputs.filter(|&x| !self.stored(x)));

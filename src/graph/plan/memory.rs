@@ -281,8 +281,8 @@ struct Indices<'a> {
     cast: &'a HashMap<Expr, usize>,
 }
 
-/// For each tensor those that must lie in other buffers: what a contraction or closeness reads is bound beside what it writes, and no buffer may
-/// be bound for both; its scratch memory is written by one pass and read by the next. Elementwise kernels and sums read what lies in
+/// For each tensor those that must lie in other buffers: what a contraction or closeness reads is bound beside what it writes, and no
+/// buffer may be bound for both; its scratch memory is written by one pass and read by the next. Elementwise kernels and sums read what lies in
 /// their result's buffer through that binding, as long as it has the result's type.
 fn apart(
     lowering: &Lowering,

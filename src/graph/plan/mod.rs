@@ -203,11 +203,10 @@ impl Plan {
                             // What a small pass moves is the scratch memory.
                             let moved = 8 * contraction.variant.scratch(&contraction.op);
                             let products = passes.iter().filter(|p| p.1).count() as u64;
+                            let flops = contraction.op.flops();
                             for (bound, multiplies) in passes {
                                 match multiplies {
-                                    true => {
-                                        step(bound, flops(graph, core) / products, bytes / products)
-                                    }
+                                    true => step(bound, flops / products, bytes / products),
                                     false => step(bound, 0, moved),
                                 }
                             }
@@ -390,27 +389,6 @@ fn too_large(what: &str, shape: &Shape, limit: u64) -> GraphError {
         bytes: shape.numel() as u64 * 4,
         limit,
     }
-}
-
-/// 2 x multiply-adds of a contraction.
-fn flops(graph: &Graph, core: Expr) -> u64 {
-    let node = graph.node(core);
-    let out = node.shape.numel() as u64;
-    let of = |k: usize| graph.shape(node.inputs[k]);
-    let inner = match &node.op {
-        Op::Matmul { trans_a, .. } => {
-            let s = of(0);
-            s[s.rank() - if *trans_a { 2 } else { 1 }]
-        }
-        // Every output of the forward pass takes ci * kh * kw products; the adjoints do the same products.
-        Op::Conv2d(_) => of(1)[1] * of(1)[2] * of(1)[3],
-        Op::Conv2dInputGrad(_) => {
-            return 2 * of(1).numel() as u64 * (of(0)[1] * of(0)[2] * of(0)[3]) as u64;
-        }
-        Op::Conv2dWeightGrad(_) => of(1)[1] * of(1)[2] * of(1)[3],
-        _ => return 0,
-    };
-    2 * out * inner as u64
 }
 
 fn bytes(lowering: &Lowering, k: usize, storage: &Storage) -> u64 {

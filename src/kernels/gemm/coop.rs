@@ -1,8 +1,9 @@
 //! The tiles of gemm_coop.wgsl, and its generated part: everything that names a cooperative matrix.
 use super::stages;
+use crate::gpu::shader::line;
 use crate::gpu::{Caps, MatrixScalar};
 use crate::kernels::Scalar;
-use std::fmt::{self, Write};
+use std::fmt;
 
 /// How gemm_coop.wgsl cuts a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -293,9 +294,4 @@ pub fn coop_tiles(caps: &Caps, [a, b, _]: [Scalar; 3]) -> Vec<(CoopTile, f64)> {
     }
     tiles.retain(|(tile, _)| caps.subgroups && wide(tile.side) && tile.fits(caps));
     tiles
-}
-
-fn line(text: &mut String, line: fmt::Arguments) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "{line}");
 }

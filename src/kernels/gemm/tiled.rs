@@ -1,7 +1,8 @@
 //! The tiles of gemm_tiled.wgsl, and its generated inner loop.
 use super::stages;
 use crate::gpu::Caps;
-use std::fmt::{self, Write};
+use crate::gpu::shader::line;
+use std::fmt;
 
 /// How gemm_tiled.wgsl cuts a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -121,11 +122,6 @@ impl Tile {
         }
         text + "        default: { return sum0; }\n    }\n}\n"
     }
-}
-
-fn line(text: &mut String, line: fmt::Arguments) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "{line}");
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The generated inner loop of gemm_cpu.wgsl, and how far it is unrolled for which driver.
 use super::problem::Problem;
 use crate::gpu::Caps;
-use std::fmt::Write;
+use crate::gpu::shader::line;
 
 /// Invocations of a workgroup: one subgroup of 256-bit vector units. Without subgroups any number would do.
 pub const LANES: u32 = 8;
@@ -179,8 +179,8 @@ impl Unroll {
 
     /// One row: two rows or eight columns in flight are slower. With eight columns, which halve the reads of A, LLVM moves the second half's
     /// multiplications ahead of its additions and spills them: 0.8x, for K tiles of 32 and 64, whichever half comes first. Loading the
-    /// next row of A ahead: 0.95x. A from a uniform buffer (64 KiB at most): 1.1x at best. Even and odd k in sums of their own: 1.0x. Sums in a private array instead of workgroup memory: 0.55x,
-    /// in four workgroup arrays of f32: 0.55x. Of a 1024^3 product 44 % goes into reading A (ten instructions for every element), 56 % into multiplying.
+    /// next row of A ahead: 0.95x. A from a uniform buffer (64 KiB at most): 1.1x at best. Even and odd k in sums of their own: 1.0x.
+    /// Sums in a private array instead of workgroup memory: 0.55x, in four workgroup arrays of f32: 0.55x. Of a 1024^3 product 44 % goes into reading A (ten instructions for every element), 56 % into multiplying.
     fn broadcast_row(self, text: &mut String, indent: &str) {
         line(text, format_args!("{indent}let at = r * LANES + lane;"));
         line(
@@ -265,11 +265,6 @@ impl Unroll {
         }
         line(text, format_args!("    }}"));
     }
-}
-
-fn line(text: &mut String, line: std::fmt::Arguments) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "{line}");
 }
 
 /// 22 of "llvmpipe Mesa 22.3.6 (LLVM 15.0.6)".

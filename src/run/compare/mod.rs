@@ -1,4 +1,5 @@
-//! Several methods under one budget: trained for each seed, measured by the protocol of `eval`, in one table, side by side and along training.
+//! Several methods under one budget: trained for each seed, measured by the protocol of `eval`, in one table, side by side and along
+//! training.
 //!
 //! A comparison is a plan ([`file`]): variants, each a preset and what is changed of it, seeds, a budget. Its folder holds the plan
 //! complete (`comparison.toml`), one run folder for each variant and seed, and the results (`table.md`, `.json`, `.csv`,
@@ -52,6 +53,17 @@ pub enum CompareError {
         seed: u64,
         status: String,
     },
+}
+
+impl CompareError {
+    /// Of a file, in the words of the error that it met.
+    fn at<E: std::fmt::Display>(path: &Path) -> impl FnOnce(E) -> Self {
+        let path = path.into();
+        move |error| Self::File {
+            path,
+            problem: error.to_string(),
+        }
+    }
 }
 
 /// A comparison, complete: what `comparison.toml` holds.

@@ -62,10 +62,7 @@ fn draw(plan: &Comparison, found: &[RunResult]) -> Result<Option<Picture>, Compa
 }
 
 fn rendered(figure: &Figure, name: &str) -> Result<Picture, CompareError> {
-    figure.draw().map_err(|error| CompareError::File {
-        path: name.into(),
-        problem: error.to_string(),
-    })
+    figure.draw().map_err(CompareError::at(Path::new(name)))
 }
 
 /// What a run scored, in few words.
@@ -107,18 +104,12 @@ fn images(result: &RunResult, title: &str) -> Result<Panel, CompareError> {
 
 /// A run's pictures of samples, by step; none before it is begun.
 fn sample_files(result: &RunResult) -> Result<Vec<(u64, PathBuf)>, CompareError> {
-    let files = folder::samples_of(&result.planned.folder);
-    files.map_err(|error| CompareError::File {
-        path: result.planned.folder.clone(),
-        problem: error.to_string(),
-    })
+    let folder = &result.planned.folder;
+    folder::samples_of(folder).map_err(CompareError::at(folder))
 }
 
 fn read(path: &Path) -> Result<Picture, CompareError> {
-    Picture::read(path).map_err(|error| CompareError::File {
-        path: path.into(),
-        problem: error.to_string(),
-    })
+    Picture::read(path).map_err(CompareError::at(path))
 }
 
 /// The same along training: one row per variant under its first seed, one column per step that has samples, `STEPS` at most.
@@ -193,10 +184,7 @@ pub fn write(
             return Ok(());
         };
         let path = out.join(name);
-        picture.write(&path).map_err(|error| CompareError::File {
-            path: path.clone(),
-            problem: error.to_string(),
-        })?;
+        picture.write(&path).map_err(CompareError::at(&path))?;
         written.push(path);
         Ok(())
     };

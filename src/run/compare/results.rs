@@ -118,10 +118,7 @@ pub fn points(folder: &Path) -> Result<Option<(usize, Vec<f32>)>, CompareError> 
     if !path.is_file() {
         return Ok(None);
     }
-    let file = TensorFile::read(&path).map_err(|error| CompareError::File {
-        path: path.clone(),
-        problem: error.to_string(),
-    })?;
+    let file = TensorFile::read(&path).map_err(CompareError::at(&path))?;
     match file.tensors.into_iter().find(|(name, _)| name == "points") {
         Some((_, tensor)) if tensor.shape.len() == 2 => Ok(Some((tensor.shape[1], tensor.values))),
         _ => Err(CompareError::File {

@@ -249,10 +249,7 @@ impl Table {
     /// If one cannot be written.
     pub fn write(&self, out: &Path) -> Result<[PathBuf; 3], CompareError> {
         let paths = ["table.md", "table.json", "table.csv"].map(|name| out.join(name));
-        let json = serde_json::to_string_pretty(self).map_err(|error| CompareError::File {
-            path: paths[1].clone(),
-            problem: error.to_string(),
-        })?;
+        let json = serde_json::to_string_pretty(self).map_err(CompareError::at(&paths[1]))?;
         let texts = [self.markdown() + "\n", json + "\n", self.csv()];
         for (path, text) in paths.iter().zip(texts) {
             write_atomic(path, text.as_bytes()).map_err(|source| CompareError::Io {
