@@ -13,3 +13,8 @@ struct Gather {
     k_count_h: u32, k_count_w: u32, k_step_h: i32, k_step_w: i32, k_outer: i32,
 }
 var<private> gather: Gather;
+
+// Columns in a row, where lib/slide.wgsl wants them in fours.
+fn columns_in_row(count: u32) -> u32 {
+    return select(count, (count + 3u) / 4u * 4u, WHOLE_FOURS);
+}

@@ -4,9 +4,10 @@ fn b_vec(k: u32, col: u32) -> vec4<f32> {
 }
 
 fn fill_b_tile(k0: u32, col: u32) {
-    // The bound is an immediate (it is K_TILE) so that no compiler unrolls this loop.
+    // Not to the end of the tile: beyond k are zeros of A. And no compiler unrolls a loop whose bound is not a constant.
+    let end = min(im.k_tile, gemm.k_end - k0);
     if B_ALONG_K {
-        for (var u = 0u; u < im.k_tile; u += 4u) {
+        for (var u = 0u; u < end; u += 4u) {
             let k = k0 + u;
             let block = transpose(mat4x4<f32>(b_vec(k, col), b_vec(k, col + 1u), b_vec(k, col + 2u), b_vec(k, col + 3u)));
             b_tile[u] = block[0];
@@ -16,7 +17,7 @@ fn fill_b_tile(k0: u32, col: u32) {
         }
     } else {
         b_seek(k0);
-        for (var u = 0u; u < im.k_tile; u++) {
+        for (var u = 0u; u < end; u++) {
             b_tile[u] = b_vec(k0 + u, col);
             b_next();
         }

@@ -3,8 +3,9 @@
 alias work = f32;
 
 fn fill_b_tile(k0: u32, col: u32) {
+    let end = min(im.k_tile, gemm.k_end - k0);
     b_seek(k0);
-    for (var u = 0u; u < im.k_tile; u += 4u) {
+    for (var u = 0u; u < end; u += 4u) {
         let k = k0 + u;
         let block = block_b(b_fetch(k), k, col);
         b_tile[u] = block[0];

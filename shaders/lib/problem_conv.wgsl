@@ -3,7 +3,8 @@
 // One pipeline serves both: they differ in the immediates only.
 fn gemm_begin(z: u32) {
     gemm.m = select(0u, im.m, z < im.depth);
-    gemm.n = select(0u, im.n, z < im.depth);
+    let columns = columns_in_row(im.col_count_w);
+    gemm.n = select(0u, im.n / im.col_count_w * columns, z < im.depth);
     gemm.k = im.k;
     gemm.a_row = im.k;
     gemm.a = im.a_offset;
@@ -12,7 +13,7 @@ fn gemm_begin(z: u32) {
     gemm.c = im.c_offset;
     gather = Gather(
         im.height, im.width,
-        im.col_count_h, im.col_count_w, im.col_step_h, im.col_step_w, im.col_start_h, im.col_start_w, im.col_outer,
+        im.col_count_h, columns, im.col_step_h, im.col_step_w, im.col_start_h, im.col_start_w, im.col_outer,
         im.k_count_h, im.k_count_w, im.k_step_h, im.k_step_w, im.k_outer,
     );
 }

@@ -8,7 +8,7 @@
 // gemm_pack_phases.wgsl has put each phase's weights together: A is [phase, ci, a_row], of which (co, jh, jw) fill the first K.
 // A phase may have no tap (stride > kernel): K = 0, and its part of dx is epilogue(0). Rows of x that no window reaches
 // ((h + 2 pad - kh) % stride != 0) fall out of the bound on oh.
-struct Phase { h: u32, w: u32, first_h: u32, first_w: u32 }
+struct Phase { h: u32, w: u32, first_h: u32, first_w: u32, count_w: u32 }
 var<private> phase: Phase;
 
 // The smallest t with phase + t * stride >= pad.
@@ -29,9 +29,10 @@ fn gemm_begin(z: u32) {
     phase.first_h = phase.h + start_h * im.stride_h - im.pad_h;
     phase.first_w = phase.w + start_w * im.stride_w - im.pad_w;
     let count_h = phase_count(im.h, phase.first_h, im.stride_h);
-    let count_w = phase_count(im.w, phase.first_w, im.stride_w);
+    phase.count_w = phase_count(im.w, phase.first_w, im.stride_w);
+    let columns = columns_in_row(phase.count_w);
     gemm.m = select(0u, im.m, z < im.depth);
-    gemm.n = select(0u, im.batch * count_h * count_w, z < im.depth);
+    gemm.n = select(0u, im.batch * count_h * columns, z < im.depth);
     gemm.k = im.co * taps_h * taps_w;
     gemm.a_row = im.a_row;
     gemm.a = im.a_offset + z * im.m * im.a_row;
@@ -41,7 +42,7 @@ fn gemm_begin(z: u32) {
     let plane = im.oh * im.ow;
     gather = Gather(
         im.oh, im.ow,
-        max(1u, count_h), max(1u, count_w), 1i, 1i, i32(start_h), i32(start_w), i32(plane),
+        max(1u, count_h), max(1u, columns), 1i, 1i, i32(start_h), i32(start_w), i32(plane),
         max(1u, taps_h), max(1u, taps_w), -1i, -1i, i32(im.batch * plane),
     );
 }

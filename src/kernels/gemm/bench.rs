@@ -64,6 +64,21 @@ pub fn dcgan_conv(n: u32, ci: u32, co: u32, size: u32) -> ConvShape {
     }
 }
 
+/// 3x3 windows with a padding of 1 over n images of [`ci`, `co`] channels and `size` pixels squared.
+fn conv3(n: u32, [ci, co]: [u32; 2], size: u32, stride: u32) -> ConvShape {
+    ConvShape {
+        n,
+        ci,
+        h: size,
+        w: size,
+        co,
+        kh: 3,
+        kw: 3,
+        stride: [stride; 2],
+        pad: [1, 1],
+    }
+}
+
 /// What one case took.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct BenchResult {
@@ -128,6 +143,10 @@ pub fn bench_cases(caps: &Caps) -> Vec<BenchCase> {
     ]);
     all.extend(conv("conv 64->128 14->7", dcgan_conv(64, 64, 128, 14)));
     all.extend(conv("conv 1->64 28->14", dcgan_conv(64, 1, 64, 28)));
+    // Of the tiny networks for Stacked-MNIST and of a residual one.
+    all.extend(conv("conv 3x3 8->3 28", conv3(128, [8, 3], 28, 1)));
+    all.extend(conv("conv 3x3 8->16 28->14", conv3(128, [8, 16], 28, 2)));
+    all.extend(conv("conv 3x3 64->64 14", conv3(64, [64, 64], 14, 1)));
     all.extend([
         matmul("linear 100->6272", [6272, 64, 100], plain),
         matmul("linear 100->6272 weight grad", [6272, 100, 64], trans_b),

@@ -214,21 +214,45 @@ fn multiply(caps: &Caps, body: Body, product: Product) -> Result<Kernel, KernelE
     }
 }
 
+/// How the body for CPUs reads its tiles of B.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fill {
+    Vectors,
+    Blocks,
+    Slide,
+}
+
 fn cpu(caps: &Caps, k_tile: u32, rows: u32, mut product: Product) -> Result<Kernel, KernelError> {
     let unroll = Unroll::of(caps, k_tile);
-    let window = product.problem.window;
-    let window = window.filter(|_| unroll::reads_windows(caps));
-    product.problem.b = window.unwrap_or(product.problem.b);
+    let (problem, fill) = match product.problem {
+        problem if !unroll::reads_windows(caps) => (problem, Fill::Vectors),
+        mut problem => match problem.window {
+            Some(window) => {
+                problem.b = window;
+                (problem, Fill::Blocks)
+            }
+            None => match problem.slid() {
+                Ok(problem) => (problem, Fill::Slide),
+                Err(problem) => (problem, Fill::Vectors),
+            },
+        },
+    };
+    product.problem = problem;
     let (a, b) = (product.problem.a, product.problem.b);
     let constants = format!(
         "const LANES = {}u;\nconst K_TILE = {}u;\nconst B_TILE_LEN = {}u;\nconst ROWS_MAX = {}u;\n",
         unroll::LANES,
         unroll.k_tile,
-        unroll.b_tile_len(b.along_k() || window.is_some()),
+        unroll.b_tile_len(b.along_k() || fill == Fill::Blocks),
         unroll::rows_max(caps)
     );
     let generated = unroll.multiply_tile(a.along_m());
-    let fill = if window.is_some() { FILL_BLOCKS } else { FILL };
+    let filling = match fill {
+        Fill::Vectors => FILL,
+        Fill::Blocks => FILL_BLOCKS,
+        // With its loader.
+        Fill::Slide => "",
+    };
     assemble(
         caps,
         "gemm_cpu",
@@ -236,7 +260,7 @@ fn cpu(caps: &Caps, k_tile: u32, rows: u32, mut product: Product) -> Result<Kern
         product,
         [rows, unroll::COLS],
         &[("rows", rows), ("k_tile", unroll.k_tile)],
-        &[&constants, CPU_BODY, fill, &generated],
+        &[&constants, CPU_BODY, filling, &generated],
     )
 }
 
@@ -329,9 +353,10 @@ fn assemble(
     im.check(problem.name)?;
 
     let axes = format!(
-        "const A_ALONG_M = {};\nconst B_ALONG_K = {};\nconst E_BINDING = 3u;\n",
+        "const A_ALONG_M = {};\nconst B_ALONG_K = {};\nconst WHOLE_FOURS = {};\nconst E_BINDING = 3u;\n",
         problem.a.along_m(),
-        problem.b.along_k()
+        problem.b.along_k(),
+        problem.b.slides(),
     );
     let types = element_types(
         ["a_elem", "b_elem", "c_elem"].into_iter().zip(formats),

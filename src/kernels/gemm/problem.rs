@@ -29,8 +29,14 @@ pub enum Loader {
     BWindow,
     BWindowTaps,
     BWindowPhase,
+    /// For the body for CPUs alone: see [`Problem::slide`].
+    BSlide,
+    BSlideTwo,
+    BSlideTaps,
+    BSlideBack,
     CPlain4,
     CPlain1,
+    CRows,
     CPhase,
 }
 
@@ -43,6 +49,14 @@ impl Loader {
     /// Whether one `b_raw` is four k of one column, rather than four columns at one k.
     pub fn along_k(self) -> bool {
         matches!(self, Self::BTrans4 | Self::BTrans1)
+    }
+
+    /// Whether it is of lib/slide.wgsl, which wants rows of columns in fours.
+    pub fn slides(self) -> bool {
+        matches!(
+            self,
+            Self::BSlide | Self::BSlideTwo | Self::BSlideTaps | Self::BSlideBack
+        )
     }
 
     pub fn name(self) -> &'static str {
@@ -78,8 +92,13 @@ impl Loader {
             Self::BWindow => file!("b_window", "window"),
             Self::BWindowTaps => file!("b_window_taps", "window"),
             Self::BWindowPhase => file!("b_window_phase"),
+            Self::BSlide => file!("b_slide", "slide"),
+            Self::BSlideTwo => file!("b_slide_two", "slide"),
+            Self::BSlideTaps => file!("b_slide_taps", "slide"),
+            Self::BSlideBack => file!("b_slide_back", "slide"),
             Self::CPlain4 => file!("c_plain4"),
             Self::CPlain1 => file!("c_plain1"),
+            Self::CRows => file!("c_rows"),
             Self::CPhase => file!("c_phase"),
         }
     }
@@ -94,19 +113,58 @@ pub struct Problem {
     pub n: u32,
     /// Of the largest z.
     pub k: u32,
+    /// k of every z.
+    pub ks: Vec<u32>,
     /// Products in the dispatch: batch, or stride phases.
     pub depth: u32,
     pub a: Loader,
     pub b: Loader,
     /// A faster way to load blocks of 4 x 4 of B.
     pub window: Option<Loader>,
+    /// A way for the body for CPUs to read less of B.
+    pub slide: Option<Slide>,
     pub c: Loader,
     /// Files of shaders/lib that define `gemm_begin` and what the loaders share.
     pub libraries: &'static [&'static str],
     pub immediates: Immediates,
 }
 
+/// lib/slide.wgsl: columns lie in rows of `columns`, of which there are as many as in `n`, rounded up to fours.
+#[derive(Debug, Clone, Copy)]
+pub struct Slide {
+    b: Loader,
+    c: Loader,
+    columns: u32,
+}
+
+impl Slide {
+    /// `b` for a product of m rows whose columns lie in rows of `columns`, where it pays: rounding up is arithmetic for nothing, which
+    /// only products of few rows, that spend their time in reading B, have to spare.
+    fn new(m: u32, columns: u32, b: Loader, c: Loader) -> Option<Self> {
+        const FEW_ROWS: u32 = 16;
+        let waste = columns.next_multiple_of(4) - columns;
+        let pays = waste == 0 || (m <= FEW_ROWS && 3 * waste <= columns);
+        let c = match c {
+            Loader::CPhase => c,
+            _ if waste > 0 => Loader::CRows,
+            _ => c,
+        };
+        pays.then_some(Self { b, c, columns })
+    }
+}
+
 impl Problem {
+    /// The same with columns as its slide wants them, if it has one.
+    pub fn slid(mut self) -> Result<Self, Self> {
+        let Some(slide) = self.slide else {
+            return Err(self);
+        };
+        self.b = slide.b;
+        self.c = slide.c;
+        self.n = self.n / slide.columns * slide.columns.next_multiple_of(4);
+        Ok(self)
+    }
+
     pub fn new(op: &GemmOp, offsets: [u32; 3]) -> Result<Self, KernelError> {
         let name = op.name();
         match op {
@@ -172,6 +230,7 @@ fn matmul(
         m,
         n,
         k,
+        ks: vec![k; batch as usize],
         depth: batch,
         a: if trans_a {
             aligned(m, offsets[0], Loader::ATrans4, Loader::ATrans1)
@@ -184,6 +243,7 @@ fn matmul(
             aligned(n, offsets[1], Loader::BPlain4, Loader::BPlain1)
         },
         window: None,
+        slide: None,
         c: aligned(n, offsets[2], Loader::CPlain4, Loader::CPlain1),
         libraries: &[PROBLEM_MATMUL],
         immediates,
@@ -204,8 +264,9 @@ fn conv_product(
     col: &Axis,
     along_k: &Axis,
     offsets: [u32; 3],
-    window: Loader,
+    (window, slide): (Loader, Option<Loader>),
 ) -> Problem {
+    let c = aligned(n, offsets[2], Loader::CPlain4, Loader::CPlain1);
     let mut immediates = offsets_of(offsets);
     immediates
         .u32("m", m)
@@ -230,11 +291,13 @@ fn conv_product(
         m,
         n,
         k,
+        ks: vec![k],
         depth: 1,
         a: aligned(k, offsets[0], Loader::APlain4, Loader::APlain1),
         b: Loader::BGather,
         window: (windows_lie_in_rows(s) && offsets[1].is_multiple_of(4)).then_some(window),
-        c: aligned(n, offsets[2], Loader::CPlain4, Loader::CPlain1),
+        slide: slide.and_then(|b| Slide::new(m, col.count[1], b, c)),
+        c,
         libraries: &[PROBLEM_CONV, GATHER],
         immediates,
     }
@@ -267,11 +330,23 @@ fn taps(s: &ConvShape) -> Axis {
 fn conv2d(s: &ConvShape, offsets: [u32; 3]) -> Problem {
     let size = [s.co, s.n * s.oh() * s.ow(), s.ci * s.kh * s.kw];
     let [cols, k] = [&windows(s), &taps(s)];
-    conv_product("conv2d", s, size, cols, k, offsets, Loader::BWindow)
+    // Up to its stride a window shares nothing with its neighbour.
+    let slide = match s.stride[1] {
+        1 if s.kw > 1 => Some(Loader::BSlide),
+        2 if s.kw > 2 => Some(Loader::BSlideTwo),
+        _ => None,
+    };
+    let loaders = (Loader::BWindow, slide);
+    conv_product("conv2d", s, size, cols, k, offsets, loaders)
 }
 
 fn conv2d_weight_grad(s: &ConvShape, offsets: [u32; 3]) -> Problem {
     let size = [s.co, s.ci * s.kh * s.kw, s.n * s.oh() * s.ow()];
+    let slide = match s.stride[1] {
+        1 => Some(Loader::BSlide),
+        2 => Some(Loader::BSlideTaps),
+        _ => None,
+    };
     conv_product(
         "conv2d_weight_grad",
         s,
@@ -279,7 +354,7 @@ fn conv2d_weight_grad(s: &ConvShape, offsets: [u32; 3]) -> Problem {
         &taps(s),
         &windows(s),
         offsets,
-        Loader::BWindowTaps,
+        (Loader::BWindowTaps, slide),
     )
 }
 
@@ -287,6 +362,13 @@ fn conv2d_weight_grad(s: &ConvShape, offsets: [u32; 3]) -> Problem {
 pub fn packed_row(s: &ConvShape) -> u32 {
     let [stride_h, stride_w] = s.stride;
     s.co * s.kh.div_ceil(stride_h) * s.kw.div_ceil(stride_w)
+}
+
+/// k of a stride phase: (co, jh, jw).
+fn phase_k(s: &ConvShape, phase: u32) -> u32 {
+    let [stride_h, stride_w] = s.stride;
+    let taps = |kernel: u32, stride: u32, phase: u32| kernel.saturating_sub(phase).div_ceil(stride);
+    s.co * taps(s.kh, stride_h, phase / stride_w) * taps(s.kw, stride_w, phase % stride_w)
 }
 
 /// Stride phases.
@@ -316,6 +398,11 @@ pub fn conv2d_input_grad(s: &ConvShape, range: Range<u32>, offsets: [u32; 3]) ->
         && (s.kh, stride_h, s.pad[0]) == (4, 2, 1)
         && s.h.is_multiple_of(2)
         && offsets[1].is_multiple_of(4);
+    // Where every phase has rows of one length, and some phase more than one tap.
+    let slide = match s.kw > stride_w && s.w.is_multiple_of(stride_w) {
+        true => Slide::new(s.ci, s.w / stride_w, Loader::BSlideBack, Loader::CPhase),
+        false => None,
+    };
     let mut immediates = offsets_of(offsets);
     immediates
         .u32("m", s.ci)
@@ -338,11 +425,13 @@ pub fn conv2d_input_grad(s: &ConvShape, range: Range<u32>, offsets: [u32; 3]) ->
         m: s.ci,
         n: s.n * s.h.div_ceil(stride_h) * s.w.div_ceil(stride_w),
         k: packed_row(s),
+        ks: range.clone().map(|phase| phase_k(s, phase)).collect(),
         depth: range.end - range.start,
         // Then every phase's k is a multiple of 4.
         a: aligned(s.co, 0, Loader::APlain4, Loader::APlain1),
         b: Loader::BGather,
         window: phase.then_some(Loader::BWindowPhase),
+        slide,
         c: Loader::CPhase,
         libraries: &[PHASE_TAPS, PROBLEM_PHASE, GATHER],
         immediates,

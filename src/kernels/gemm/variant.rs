@@ -22,7 +22,7 @@ pub struct Variant {
 pub enum Body {
     /// For adapters that run on the CPU: no barriers, B stationary in registers and cache (gemm_cpu.wgsl).
     Cpu {
-        /// How many k are unrolled: 16, 32, 64 or 128.
+        /// How many k are unrolled: a multiple of 8 up to 104, or 128; 16, 32, 64 or 128 where k is split.
         k_tile: u32,
         /// Rows of C per workgroup, a multiple of 4.
         rows: u32,
@@ -111,7 +111,7 @@ impl Variant {
             Scheme::Whole
         };
         let multiplied = Problem::new(&product(op, scheme), [0; 3])?;
-        let k_tile = Unroll::choose(caps, &multiplied, op.flops()).k_tile;
+        let k_tile = Unroll::choose(caps, &multiplied, op.flops(), scheme.parts()).k_tile;
         let rows = rows_by_rule(caps, &multiplied, scheme.parts());
         Ok(Self {
             body: Body::Cpu { k_tile, rows },
@@ -136,8 +136,8 @@ impl Variant {
         let mut all = vec![first];
         for scheme in schemes(op) {
             let problem = Problem::new(&product(op, scheme), [0; 3])?;
-            let unroll = Unroll::choose(caps, &problem, op.flops());
             let parts = scheme.parts();
+            let unroll = Unroll::choose(caps, &problem, op.flops(), parts);
             // Parts pay where there are few workgroups, as long as each has a few tiles.
             let [rows, cols] = [unroll::rows_max(caps), unroll::COLS];
             let blocks = problem.m.div_ceil(rows) * problem.n.div_ceil(cols) * problem.depth;
