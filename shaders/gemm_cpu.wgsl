@@ -1,7 +1,7 @@
 // C[m,n] = epilogue(A[m,k] B[k,n]) on an adapter that runs on the CPU. No barrier: there they cost more than they save.
 //
-// A workgroup is LANES invocations, one subgroup of the CPU's vector units, and computes im.rows rows x LANES * 4 columns of
-// C; each invocation has 4 columns to itself. For each K tile it fills a private array with its K_TILE x 4 elements of B
+// A workgroup is LANES invocations, one subgroup of the CPU's vector units, and computes im.rows rows x STRIPES stripes of LANES * 4
+// columns of C; each invocation has 4 columns of each to itself. For each K tile it fills a private array with its K_TILE x 4 elements of B
 // and then streams the rows of A past it (B-stationary): with constant indices the array becomes a memory operand of the
 // multiply. Sums wait for the next K tile in workgroup memory, of which each invocation uses its own slots only, and go
 // through the epilogue once, at the end. Each sum runs over k in order, whatever K_TILE and im.rows are.
@@ -14,38 +14,59 @@
 // lib/gemm_fill_blocks.wgsl in blocks of four k, where a loader has those, lib/slide.wgsl from one k to the next. Beyond k the tile keeps
 // what it had, zeros or elements of the same columns, which zeros of A meet.
 //
-// The prelude gives LANES, K_TILE, B_TILE_LEN (>= K_TILE), ROWS_MAX (im.rows is at most that), B_ALONG_K.
-var<private> b_tile: array<vec4<f32>, B_TILE_LEN>;
-var<workgroup> c_stash: array<vec4<f32>, ROWS_MAX * LANES>;
+// The prelude gives LANES, STRIPES, K_TILE, B_TILE_LEN (>= K_TILE), ROWS_MAX (im.rows is at most that), B_ALONG_K.
+var<private> b_tile: array<vec4<f32>, B_TILE_LEN * STRIPES>;
+// Where the stripe at hand begins in b_tile.
+var<private> b_tile_at: u32;
+var<workgroup> c_stash: array<vec4<f32>, ROWS_MAX * STRIPES * LANES>;
 
 // One vector of A, zero where it is not inside.
 fn a_vec(row: u32, k: u32) -> vec4<f32> {
     return select(vec4<f32>(), vec4<f32>(a_raw(row, k)), a_inside(row, k));
 }
 
+// A number that no compiler knows for the constant it is: loops over stripes are not to be unrolled, and what is read of A is to look
+// like something else to each. im.rows is a multiple of 4.
+fn opaque(number: u32) -> u32 {
+    return number + (im.rows & 3u);
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let block = gemm_block(group);
     gemm_start(block.z);
-    let col0 = block.col * (LANES * 4u);
+    let col0 = block.col * (STRIPES * LANES * 4u);
     let row0 = block.row * im.rows;
     if (col0 >= gemm.n) | (row0 >= gemm.m) {
         return;
     }
     let rows = min(im.rows, gemm.m - row0);
     let col = col0 + lane * 4u;
-    b_begin(col);
+    if STRIPES == 1u {
+        b_begin(col);
+    }
     var k0 = gemm.k_begin;
     loop {
-        fill_b_tile(k0, col);
+        if STRIPES == 1u {
+            fill_b_tile(k0, col);
+        } else {
+            for (var s = 0u; s < opaque(STRIPES); s++) {
+                b_tile_at = s * B_TILE_LEN;
+                b_begin(col + s * (LANES * 4u));
+                fill_b_tile(k0, col + s * (LANES * 4u));
+            }
+        }
         multiply_tile(row0, rows, k0, lane);
         k0 += K_TILE;
         if k0 >= gemm.k_end {
             break;
         }
     }
-    c_begin(col);
-    for (var r = 0u; r < rows; r++) {
-        c_store(row0 + r, col, c_stash[r * LANES + lane]);
+    for (var s = 0u; s < opaque(STRIPES); s++) {
+        let at = col + s * (LANES * 4u);
+        c_begin(at);
+        for (var r = 0u; r < rows; r++) {
+            c_store(row0 + r, at, c_stash[(r * STRIPES + s) * LANES + lane]);
+        }
     }
 }

@@ -10,15 +10,15 @@ fn fill_b_tile(k0: u32, col: u32) {
         for (var u = 0u; u < end; u += 4u) {
             let k = k0 + u;
             let block = transpose(mat4x4<f32>(b_vec(k, col), b_vec(k, col + 1u), b_vec(k, col + 2u), b_vec(k, col + 3u)));
-            b_tile[u] = block[0];
-            b_tile[u + 1u] = block[1];
-            b_tile[u + 2u] = block[2];
-            b_tile[u + 3u] = block[3];
+            b_tile[b_tile_at + u] = block[0];
+            b_tile[b_tile_at + u + 1u] = block[1];
+            b_tile[b_tile_at + u + 2u] = block[2];
+            b_tile[b_tile_at + u + 3u] = block[3];
         }
     } else {
         b_seek(k0);
         for (var u = 0u; u < end; u++) {
-            b_tile[u] = b_vec(k0 + u, col);
+            b_tile[b_tile_at + u] = b_vec(k0 + u, col);
             b_next();
         }
     }

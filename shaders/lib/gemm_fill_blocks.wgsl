@@ -8,10 +8,10 @@ fn fill_b_tile(k0: u32, col: u32) {
     for (var u = 0u; u < end; u += 4u) {
         let k = k0 + u;
         let block = block_b(b_fetch(k), k, col);
-        b_tile[u] = block[0];
-        b_tile[u + 1u] = block[1];
-        b_tile[u + 2u] = block[2];
-        b_tile[u + 3u] = block[3];
+        b_tile[b_tile_at + u] = block[0];
+        b_tile[b_tile_at + u + 1u] = block[1];
+        b_tile[b_tile_at + u + 2u] = block[2];
+        b_tile[b_tile_at + u + 3u] = block[3];
         b_next();
     }
 }

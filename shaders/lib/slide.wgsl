@@ -70,7 +70,7 @@ fn fill_b_tile(k0: u32, col: u32) {
         if SLIDE_COL == 2i {
             then = slide_first(w + 1i);
         }
-        b_tile[u] = now;
+        b_tile[b_tile_at + u] = now;
         for (u++; u < run; u++) {
             w += SLIDE_K;
             if SLIDE_COL == 2i {
@@ -80,7 +80,7 @@ fn fill_b_tile(k0: u32, col: u32) {
             } else {
                 now = slide_on(now, w);
             }
-            b_tile[u] = now;
+            b_tile[b_tile_at + u] = now;
         }
         j = 0u;
         i++;

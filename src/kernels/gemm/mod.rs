@@ -55,7 +55,7 @@ const GATHER_BLOCK: &str = include_str!("../../../shaders/lib/gather_block.wgsl"
 const FILL: &str = include_str!("../../../shaders/lib/gemm_fill.wgsl");
 const FILL_BLOCKS: &str = include_str!("../../../shaders/lib/gemm_fill_blocks.wgsl");
 
-/// Parts of a split k begin at multiples of this, the largest K tile of any body.
+/// Parts of a split k begin at multiples of this, or of the next number above that K tiles divide.
 const SPLIT_UNIT: u32 = 128;
 
 /// One use of an operation: where its operands lie and what happens to its result.
@@ -162,6 +162,7 @@ pub fn lower(caps: &Caps, variant: Variant, call: &Call) -> Result<Vec<Pass>, Ke
         Scheme::SplitK(parts) => Some(Parts {
             count: parts,
             stride: call.op.lens()[2].next_multiple_of(4) as u32,
+            unit: SPLIT_UNIT,
         }),
         _ => None,
     };
@@ -196,6 +197,8 @@ struct Parts {
     count: u32,
     /// Elements from one part's C to the next.
     stride: u32,
+    /// Parts begin at multiples of this, which K tiles divide.
+    unit: u32,
 }
 
 /// What one dispatch multiplies.
@@ -208,7 +211,11 @@ struct Product<'a> {
 
 fn multiply(caps: &Caps, body: Body, product: Product) -> Result<Kernel, KernelError> {
     match body {
-        Body::Cpu { k_tile, rows } => cpu(caps, k_tile, rows, product),
+        Body::Cpu {
+            k_tile,
+            rows,
+            stripes,
+        } => cpu(caps, Unroll::of(caps, k_tile, stripes), rows, product),
         Body::Tiled(tile) => tiled(caps, tile, product),
         Body::Coop(tile) => coop(caps, tile, product),
     }
@@ -222,8 +229,12 @@ enum Fill {
     Slide,
 }
 
-fn cpu(caps: &Caps, k_tile: u32, rows: u32, mut product: Product) -> Result<Kernel, KernelError> {
-    let unroll = Unroll::of(caps, k_tile);
+fn cpu(
+    caps: &Caps,
+    unroll: Unroll,
+    rows: u32,
+    mut product: Product,
+) -> Result<Kernel, KernelError> {
     let (problem, fill) = match product.problem {
         problem if !unroll::reads_windows(caps) => (problem, Fill::Vectors),
         mut problem => match problem.window {
@@ -238,13 +249,17 @@ fn cpu(caps: &Caps, k_tile: u32, rows: u32, mut product: Product) -> Result<Kern
         },
     };
     product.problem = problem;
+    if let Some(parts) = &mut product.parts {
+        parts.unit = SPLIT_UNIT.next_multiple_of(unroll.k_tile);
+    }
     let (a, b) = (product.problem.a, product.problem.b);
     let constants = format!(
-        "const LANES = {}u;\nconst K_TILE = {}u;\nconst B_TILE_LEN = {}u;\nconst ROWS_MAX = {}u;\n",
+        "const LANES = {}u;\nconst STRIPES = {}u;\nconst K_TILE = {}u;\nconst B_TILE_LEN = {}u;\nconst ROWS_MAX = {}u;\n",
         unroll::LANES,
+        unroll.stripes,
         unroll.k_tile,
         unroll.b_tile_len(b.along_k() || fill == Fill::Blocks),
-        unroll::rows_max(caps)
+        unroll::rows_max(caps, unroll.stripes)
     );
     let generated = unroll.multiply_tile(a.along_m());
     let filling = match fill {
@@ -256,9 +271,12 @@ fn cpu(caps: &Caps, k_tile: u32, rows: u32, mut product: Product) -> Result<Kern
     assemble(
         caps,
         "gemm_cpu",
-        &format!("k{}", unroll.k_tile),
+        &match unroll.stripes {
+            1 => format!("k{}", unroll.k_tile),
+            stripes => format!("k{}x{stripes}", unroll.k_tile),
+        },
         product,
-        [rows, unroll::COLS],
+        [rows, unroll::COLS * unroll.stripes],
         &[("rows", rows), ("k_tile", unroll.k_tile)],
         &[&constants, CPU_BODY, filling, &generated],
     )
@@ -344,7 +362,7 @@ fn assemble(
         im.u32(name, value);
     }
     if let Some(parts) = parts {
-        let part_k = problem.k.div_ceil(parts.count).next_multiple_of(SPLIT_UNIT);
+        let part_k = problem.k.div_ceil(parts.count).next_multiple_of(parts.unit);
         im.u32("parts", parts.count)
             .u32("part_k", part_k)
             .u32("part_len", parts.stride);

@@ -600,7 +600,7 @@ fn the_epilogue_sees_row_index_and_constants() {
 #[test]
 fn mutations_are_caught() {
     let gpu = gpu();
-    let shape = conv(2, [3, 5], [7, 9], [3, 4], [2, 1], [1, 2]);
+    let shape = conv(2, [3, 5], [7, 10], [3, 4], [2, 3], [1, 2]);
     let mutations: [(GemmOp, &str, &str); 4] = [
         (
             matmul([17, 33, 65], 1, [false, false]),

@@ -1,18 +1,19 @@
 //! The generated inner loop of gemm_cpu.wgsl, and how far it is unrolled for which driver.
-use super::problem::Problem;
+use super::problem::{Loader, Problem};
 use crate::gpu::Caps;
 use crate::gpu::shader::line;
 
 /// Invocations of a workgroup: one subgroup of 256-bit vector units. Without subgroups any number would do.
 pub const LANES: u32 = 8;
 
-/// Rows of C that one workgroup keeps in workgroup memory, at most: 16 KiB of it, or 32 where there is as much.
-pub fn rows_max(caps: &Caps) -> u32 {
-    if caps.workgroup_storage_bytes >= 32 << 10 {
+/// Rows of C that one workgroup of so many stripes keeps in workgroup memory, at most: 16 KiB of it, or 32 where there is as much.
+pub fn rows_max(caps: &Caps, stripes: u32) -> u32 {
+    let one = if caps.workgroup_storage_bytes >= 32 << 10 {
         256
     } else {
         128
-    }
+    };
+    one / stripes
 }
 
 /// Elements of A that the lanes of a subgroup hold in one vec4 each.
@@ -21,7 +22,7 @@ const SEGMENT: u32 = 4 * LANES;
 /// Enough for cores to finish together.
 pub const WORKGROUPS_PER_CORE: u32 = 4;
 
-/// Columns of C per workgroup.
+/// Columns of C in a stripe.
 pub const COLS: u32 = LANES * 4;
 
 /// Cores of this machine.
@@ -46,11 +47,13 @@ pub struct Unroll {
     pub k_tile: u32,
     /// Hand A round by `subgroupBroadcast`; otherwise each invocation loads it from the same address.
     pub broadcast: bool,
+    /// How many times [`COLS`] columns a workgroup has, 1 or 2: what it reads of A serves them all. More than 1 only with `broadcast`.
+    pub stripes: u32,
 }
 
 impl Unroll {
-    /// The form for an adapter and a product of `flops` multiplications and additions whose k is cut into `parts`.
-    pub fn choose(caps: &Caps, problem: &Problem, flops: u64, parts: u32) -> Self {
+    /// The form for an adapter and a product of `flops` multiplications and additions.
+    pub fn choose(caps: &Caps, problem: &Problem, flops: u64) -> Self {
         /// Below this a dispatch takes so little time that a training run does not win back a longer compilation.
         const SMALL: u64 = 1 << 26;
         /// From here on, and with tiles to fill, 128 wins back its second of compilation.
@@ -59,6 +62,10 @@ impl Unroll {
         let k = problem.k;
         let broadcast = caps.subgroups_of(LANES);
         let old_mesa = old_mesa(caps);
+        let stripes = match broadcast && !old_mesa && flops >= SMALL {
+            true => stripes(problem),
+            false => 1,
+        };
         let largest = if !broadcast {
             16
         } else if old_mesa && flops < SMALL {
@@ -66,7 +73,7 @@ impl Unroll {
             // fast on both, which pays for itself within some hundred dispatches. 128: another 1.1 times where A is
             // contiguous along k (0.8 times where it is turned), but 13 s on 22.3.6. 256: no faster than 128.
             32
-        } else if !old_mesa && flops >= LARGE && k >= DEEP && !problem.a.along_m() {
+        } else if !old_mesa && stripes == 1 && flops >= LARGE && k >= DEEP && !problem.a.along_m() {
             128
         } else {
             64
@@ -75,7 +82,7 @@ impl Unroll {
             .into_iter()
             .find(|&tile| k <= tile)
             .map_or(largest, |tile| tile.min(largest));
-        let fits = broadcast && !old_mesa && parts == 1;
+        let fits = broadcast && !old_mesa;
         Self {
             k_tile: if fits {
                 fitting(&problem.ks, k_tile)
@@ -83,14 +90,17 @@ impl Unroll {
                 k_tile
             },
             broadcast,
+            stripes,
         }
     }
 
-    /// The form with this K tile.
-    pub fn of(caps: &Caps, k_tile: u32) -> Self {
+    /// The form with this K tile and so many stripes, or one where no elements of A can be handed round.
+    pub fn of(caps: &Caps, k_tile: u32, stripes: u32) -> Self {
+        let broadcast = caps.subgroups_of(LANES);
         Self {
             k_tile,
-            broadcast: caps.subgroups_of(LANES),
+            broadcast,
+            stripes: if broadcast { stripes } else { 1 },
         }
     }
 
@@ -136,7 +146,7 @@ impl Unroll {
                 ),
             );
         }
-        self.broadcast_row(text, "        ");
+        self.broadcast_stripes(text, "        ");
         line(text, format_args!("    }}"));
     }
 
@@ -181,19 +191,46 @@ impl Unroll {
                 ),
             );
         }
-        self.broadcast_row(text, "            ");
+        self.broadcast_stripes(text, "            ");
         line(text, format_args!("        }}\n    }}"));
     }
 
-    /// One row: two rows or eight columns in flight are slower. With eight columns, which halve the reads of A, LLVM moves the second half's
-    /// multiplications ahead of its additions and spills them: 0.8x, for K tiles of 32 and 64, whichever half comes first. Loading the
-    /// next row of A ahead: 0.95x. A from a uniform buffer (64 KiB at most): 1.1x at best. Even and odd k in sums of their own: 1.0x.
+    /// One row of every stripe. The second stripe multiplies what looks like another A: where LLVM sees that both broadcast the same
+    /// elements it broadcasts once, moves the second half's multiplications ahead of its additions and spills them (0.8x, for K tiles of
+    /// 32 and 64, whichever half comes first; stripes in loops of their own: 0.6x). 1024^3: 1.1x of one stripe.
+    fn broadcast_stripes(self, text: &mut String, indent: &str) {
+        self.broadcast_row(text, indent, 0, 'a');
+        for stripe in 1..self.stripes {
+            let name = char::from(b'a' + stripe as u8);
+            for slot in 0..self.a_slots() {
+                line(
+                    text,
+                    format_args!(
+                        "{indent}let {name}{slot} = bitcast<vec4<f32>>(bitcast<vec4<u32>>(a{slot}) ^ vec4<u32>(opaque(0u)));"
+                    ),
+                );
+            }
+            self.broadcast_row(text, indent, stripe, name);
+        }
+    }
+
+    /// One row of a stripe: two rows or eight columns in flight are slower. Loading the next row of A ahead: 0.95x. A from a uniform buffer (64 KiB at most): 1.1x at best. Even and odd k in sums of their own: 1.0x.
     /// Sums in a private array instead of workgroup memory: 0.55x, in four workgroup arrays of f32: 0.55x. Of a 1024^3 product 44 % goes into reading A (ten instructions for every element), 56 % into multiplying.
-    fn broadcast_row(self, text: &mut String, indent: &str) {
-        line(text, format_args!("{indent}let at = r * LANES + lane;"));
+    fn broadcast_row(self, text: &mut String, indent: &str, stripe: u32, a: char) {
+        // Whole numbers for naga, which a product of constants is.
+        let first = match stripe {
+            0 => String::new(),
+            stripe => format!("B_TILE_LEN * {stripe}u + "),
+        };
         line(
             text,
-            format_args!("{indent}var t = select(c_stash[at], vec4<f32>(), k0 == gemm.k_begin);"),
+            format_args!("{indent}let at{stripe} = (r * STRIPES + {stripe}u) * LANES + lane;"),
+        );
+        line(
+            text,
+            format_args!(
+                "{indent}var t{stripe} = select(c_stash[at{stripe}], vec4<f32>(), k0 == gemm.k_begin);"
+            ),
         );
         for k in 0..self.k_tile {
             let (slot, lane, element) = (
@@ -204,11 +241,14 @@ impl Unroll {
             line(
                 text,
                 format_args!(
-                    "{indent}t = fma(vec4<f32>(subgroupBroadcast(a{slot}.{element}, {lane}u)), b_tile[{k}], t);"
+                    "{indent}t{stripe} = fma(vec4<f32>(subgroupBroadcast({a}{slot}.{element}, {lane}u)), b_tile[{first}{k}], t{stripe});"
                 ),
             );
         }
-        line(text, format_args!("{indent}c_stash[at] = t;"));
+        line(
+            text,
+            format_args!("{indent}c_stash[at{stripe}] = t{stripe};"),
+        );
     }
 
     fn uniform_rows(self, text: &mut String) {
@@ -275,6 +315,20 @@ impl Unroll {
     }
 }
 
+/// Two stripes of columns read A once for both (64 -> 128 channels, 14 -> 7, batch 64: 33 -> 28 ms, its gradients 43 -> 38 and 35 -> 31;
+/// 1024^3: 80 -> 74), compile in 1.2 s where one takes 0.5, and halve the rows that share a tile of B. Where that is dear to fill (256 -> 512
+/// channels: 0.9x), k is short (0.9x) or columns are missing they lose.
+fn stripes(problem: &Problem) -> u32 {
+    const LEAST_K: u32 = 128;
+    const MOST_ROWS: u32 = 128;
+    let [one, two] = [COLS, 2 * COLS].map(|cols| u64::from(problem.n.next_multiple_of(cols)));
+    let filled = problem.m <= MOST_ROWS || problem.b != Loader::BGather;
+    match filled && problem.k >= LEAST_K && 10 * two <= 11 * one {
+        true => 2,
+        false => 1,
+    }
+}
+
 /// The K tile that multiplies the fewest zeros behind every k of `ks`, or `usual` where that gains little: 72 or 144 = 16 * 3 * 3 in
 /// tiles of 64 are 1.8 and 1.3 times the work (64x12544x72: 11.8 ms, in a tile of 72 6.7). Each further tile costs its compilation, 0.3 to 0.9 s on
 /// 25.0.7, which 22.3.6 takes several times as long for.
@@ -307,6 +361,8 @@ pub fn rows_per_workgroup(m: u32, other_blocks: u32, cores: u32, rows_max: u32) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::gemm::GemmOp;
+    use crate::kernels::gemm::bench::dcgan_conv;
 
     #[test]
     fn mesa_versions_are_read() {
@@ -335,6 +391,31 @@ mod tests {
         }
         // The phases of a 3x3 input gradient at stride 2 with 16 channels.
         assert_eq!(fitting(&[64, 32, 32, 16], 64), 32);
+    }
+
+    #[test]
+    fn stripes_are_two_where_that_pays() {
+        let of = |m, n, k| {
+            let op = GemmOp::Matmul {
+                m,
+                n,
+                k,
+                batch: 1,
+                trans_a: false,
+                trans_b: false,
+            };
+            stripes(&Problem::new(&op, [0; 3]).unwrap())
+        };
+        assert_eq!(of(1024, 1024, 1024), 2);
+        // A short k; columns for one; for three.
+        assert_eq!(of(1024, 1024, 64), 1);
+        assert_eq!(of(1024, 32, 1024), 1);
+        assert_eq!(of(1024, 96, 1024), 1);
+        let conv = |co| {
+            let shape = dcgan_conv(32, 128, co, 16);
+            stripes(&Problem::new(&GemmOp::Conv2d(shape), [0; 3]).unwrap())
+        };
+        assert_eq!([conv(128), conv(256)], [2, 1]);
     }
 
     #[test]

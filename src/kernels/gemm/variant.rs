@@ -22,10 +22,12 @@ pub struct Variant {
 pub enum Body {
     /// For adapters that run on the CPU: no barriers, B stationary in registers and cache (gemm_cpu.wgsl).
     Cpu {
-        /// How many k are unrolled: a multiple of 8 up to 104, or 128; 16, 32, 64 or 128 where k is split.
+        /// How many k are unrolled: a multiple of 8 up to 104, or 128.
         k_tile: u32,
         /// Rows of C per workgroup, a multiple of 4.
         rows: u32,
+        /// Stripes of 32 columns of C per workgroup: 1 or 2.
+        stripes: u32,
     },
     /// For GPUs: tiles in workgroup memory, blocks of sums in registers (gemm_tiled.wgsl).
     Tiled(Tile),
@@ -61,7 +63,16 @@ impl Scheme {
 impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self.body {
-            Body::Cpu { k_tile, rows } => write!(f, "cpu-k{k_tile}-r{rows}")?,
+            Body::Cpu {
+                k_tile,
+                rows,
+                stripes: 1,
+            } => write!(f, "cpu-k{k_tile}-r{rows}")?,
+            Body::Cpu {
+                k_tile,
+                rows,
+                stripes,
+            } => write!(f, "cpu-k{k_tile}-r{rows}-x{stripes}")?,
             Body::Tiled(tile) => write!(f, "tiled-{tile}")?,
             Body::Coop(tile) => write!(f, "coop-{tile}")?,
         }
@@ -111,10 +122,14 @@ impl Variant {
             Scheme::Whole
         };
         let multiplied = Problem::new(&product(op, scheme), [0; 3])?;
-        let k_tile = Unroll::choose(caps, &multiplied, op.flops(), scheme.parts()).k_tile;
-        let rows = rows_by_rule(caps, &multiplied, scheme.parts());
+        let parts = scheme.parts();
+        let unroll = Unroll::choose(caps, &multiplied, op.flops());
         Ok(Self {
-            body: Body::Cpu { k_tile, rows },
+            body: Body::Cpu {
+                k_tile: unroll.k_tile,
+                rows: rows_by_rule(caps, &multiplied, parts, unroll.stripes),
+                stripes: unroll.stripes,
+            },
             scheme,
         })
     }
@@ -137,25 +152,28 @@ impl Variant {
         for scheme in schemes(op) {
             let problem = Problem::new(&product(op, scheme), [0; 3])?;
             let parts = scheme.parts();
-            let unroll = Unroll::choose(caps, &problem, op.flops(), parts);
+            let unroll = Unroll::choose(caps, &problem, op.flops());
             // Parts pay where there are few workgroups, as long as each has a few tiles.
-            let [rows, cols] = [unroll::rows_max(caps), unroll::COLS];
-            let blocks = problem.m.div_ceil(rows) * problem.n.div_ceil(cols) * problem.depth;
+            let stripes = unroll.stripes;
+            let rows_max = unroll::rows_max(caps, stripes);
+            let col_blocks = problem.n.div_ceil(unroll::COLS * stripes);
+            let blocks = problem.m.div_ceil(rows_max) * col_blocks * problem.depth;
             let wanted = 2 * unroll::WORKGROUPS_PER_CORE * unroll::cores();
             if parts > 1 && (blocks * parts > wanted || problem.k / parts < 256) {
                 continue;
             }
-            let by_rule = rows_by_rule(caps, &problem, parts);
+            let by_rule = rows_by_rule(caps, &problem, parts, stripes);
             for rows in [by_rule, by_rule / 2, by_rule * 2] {
                 let rows = rows.next_multiple_of(4);
                 let variant = Self {
                     body: Body::Cpu {
                         k_tile: unroll.k_tile,
                         rows,
+                        stripes,
                     },
                     scheme,
                 };
-                if rows <= unroll::rows_max(caps)
+                if rows <= rows_max
                     && rows < problem.m.next_multiple_of(4) + 32
                     && !all.contains(&variant)
                 {
@@ -245,7 +263,7 @@ fn split_on_cores(caps: &Caps, p: &Problem) -> Scheme {
     // The k that a part is worth. And with a few rows, all that a part does is to read its share of B.
     const LEAST_K: u32 = 512;
     const LEAST_ROWS: u32 = 8;
-    let [rows, cols] = [unroll::rows_max(caps), unroll::COLS];
+    let [rows, cols] = [unroll::rows_max(caps, 1), unroll::COLS];
     let blocks = p.m.div_ceil(rows).saturating_mul(p.n.div_ceil(cols));
     let wanted = unroll::WORKGROUPS_PER_CORE * unroll::cores();
     match (wanted / blocks).min(p.k / LEAST_K).min(32) {
@@ -255,9 +273,10 @@ fn split_on_cores(caps: &Caps, p: &Problem) -> Scheme {
     }
 }
 
-fn rows_by_rule(caps: &Caps, problem: &Problem, parts: u32) -> u32 {
-    let others = problem.n.div_ceil(unroll::COLS) * problem.depth * parts;
-    unroll::rows_per_workgroup(problem.m, others, unroll::cores(), unroll::rows_max(caps))
+fn rows_by_rule(caps: &Caps, problem: &Problem, parts: u32, stripes: u32) -> u32 {
+    let others = problem.n.div_ceil(unroll::COLS * stripes) * problem.depth * parts;
+    let rows_max = unroll::rows_max(caps, stripes);
+    unroll::rows_per_workgroup(problem.m, others, unroll::cores(), rows_max)
 }
 
 /// Measured choices; what is not in it is chosen by rule.

@@ -240,6 +240,7 @@ fn windows_in_rows_compute_the_same() {
     let cpu = Body::Cpu {
         k_tile: 16,
         rows: 36,
+        stripes: 1,
     };
     let whole = |body| Variant {
         body,
@@ -272,7 +273,7 @@ fn windows_in_rows_compute_the_same() {
     }
     // The processor's body counts from block to block.
     for (op, text, mutant) in [
-        (0, "b_tile[u + 2u] = block[2]", "b_tile[u + 2u] = block[1]"),
+        (0, "u + 2u] = block[2]", "u + 2u] = block[1]"),
         (0, "i >= gather.k_count_h", "i > gather.k_count_h"),
         (1, "j >= gather.k_count_w", "j > gather.k_count_w"),
         (1, "select(j, 0u, wrap_j)", "j"),
@@ -312,6 +313,55 @@ fn windows_in_rows_compute_the_same() {
     }
 }
 
+/// Two stripes of columns: with A along k and along m, every way to fill a tile, columns up to the middle of either stripe, sums over
+/// several tiles, parts of k, phases.
+#[test]
+fn stripes_compute_the_same() {
+    let gpu = gpu();
+    let caps = Caps {
+        driver: String::new(),
+        ..gpu.caps().clone()
+    };
+    let of = |scheme| Variant {
+        body: Body::Cpu {
+            k_tile: 40,
+            rows: 8,
+            stripes: 2,
+        },
+        scheme,
+    };
+    let mut ops = Vec::new();
+    for [trans_a, trans_b] in TRANSPOSES {
+        for size in [[9, 81, 100], [12, 100, 84], [8, 20, 41], [21, 33, 12]] {
+            ops.push(matmul(size, 2, [trans_a, trans_b]));
+        }
+    }
+    let slides = slides().map(|(op, _)| op);
+    ops.extend(windows().into_iter().chain(slides));
+    for op in ops {
+        check_variant(&caps, of(Scheme::Whole), &op, [0; 3]);
+        check_variant(&caps, of(Scheme::Whole), &op, [3, 1, 5]);
+    }
+    let deep = matmul([9, 70, 300], 1, [false, false]);
+    // Parts begin where tiles of 40 do.
+    check_variant(&caps, of(Scheme::SplitK(2)), &deep, [0; 3]);
+    // There is a second stripe where elements of A can be handed round.
+    if caps.subgroups_of(unroll::LANES) {
+        for (text, mutant) in [
+            ("b_tile[B_TILE_LEN * 1u + 7]", "b_tile[7]"),
+            ("at1 = (r * STRIPES + 1u)", "at1 = (r * STRIPES)"),
+            ("b_tile_at = s * B_TILE_LEN", "b_tile_at = 0u"),
+            ("b_begin(col + s * (LANES * 4u))", "b_begin(col)"),
+            ("c_begin(at)", "c_begin(col)"),
+            ("(r * STRIPES + s) * LANES", "(r * STRIPES) * LANES"),
+        ] {
+            // Whose loaders remember their columns.
+            let op = GemmOp::Conv2d(conv(3, [3, 5], [5, 9], [3, 5], [1, 1], [1, 1]));
+            assert_caught_with((&gpu, &caps), of(Scheme::Whole), &op, [text, mutant]);
+        }
+    }
+}
+
 /// The products that lib/slide.wgsl reads B for: each of its loaders with rows of columns of whole fours and with others, runs of k
 /// that K tiles cut, windows in the padding, and columns beyond n.
 fn slides() -> [(GemmOp, &'static str); 8] {
@@ -341,6 +391,7 @@ fn sliding_windows_compute_the_same() {
         body: Body::Cpu {
             k_tile: 16,
             rows: 4,
+            stripes: 1,
         },
         scheme,
     };
