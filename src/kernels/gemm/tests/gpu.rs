@@ -322,42 +322,39 @@ fn stripes_compute_the_same() {
         driver: String::new(),
         ..gpu.caps().clone()
     };
-    let of = |scheme| Variant {
+    // Few and small: Mesa 22.3 takes six seconds for each, and two minutes for some of 64.
+    let of = |k_tile, scheme| Variant {
         body: Body::Cpu {
-            k_tile: 40,
+            k_tile,
             rows: 8,
             stripes: 2,
         },
         scheme,
     };
-    let mut ops = Vec::new();
-    for [trans_a, trans_b] in TRANSPOSES {
-        for size in [[9, 81, 100], [12, 100, 84], [8, 20, 41], [21, 33, 12]] {
-            ops.push(matmul(size, 2, [trans_a, trans_b]));
+    let whole = of(16, Scheme::Whole);
+    for transposes in [[false, false], [true, true]] {
+        for size in [[9, 81, 50], [12, 100, 84]] {
+            check_variant(&caps, whole, &matmul(size, 2, transposes), [0; 3]);
         }
     }
-    let slides = slides().map(|(op, _)| op);
-    ops.extend(windows().into_iter().chain(slides));
-    for op in ops {
-        check_variant(&caps, of(Scheme::Whole), &op, [0; 3]);
-        check_variant(&caps, of(Scheme::Whole), &op, [3, 1, 5]);
+    let [sliding, .., back] = slides().map(|(op, _)| op);
+    let [window, .., phase] = windows();
+    for op in [sliding, back, window, phase] {
+        check_variant(&caps, whole, &op, [0; 3]);
     }
+    // Parts begin where tiles of 40 do, which take two reads of A.
     let deep = matmul([9, 70, 300], 1, [false, false]);
-    // Parts begin where tiles of 40 do.
-    check_variant(&caps, of(Scheme::SplitK(2)), &deep, [0; 3]);
+    check_variant(&caps, of(40, Scheme::SplitK(2)), &deep, [0; 3]);
     // There is a second stripe where elements of A can be handed round.
     if caps.subgroups_of(unroll::LANES) {
         for (text, mutant) in [
             ("b_tile[B_TILE_LEN * 1u + 7]", "b_tile[7]"),
-            ("at1 = (r * STRIPES + 1u)", "at1 = (r * STRIPES)"),
-            ("b_tile_at = s * B_TILE_LEN", "b_tile_at = 0u"),
             ("b_begin(col + s * (LANES * 4u))", "b_begin(col)"),
-            ("c_begin(at)", "c_begin(col)"),
             ("(r * STRIPES + s) * LANES", "(r * STRIPES) * LANES"),
         ] {
             // Whose loaders remember their columns.
             let op = GemmOp::Conv2d(conv(3, [3, 5], [5, 9], [3, 5], [1, 1], [1, 1]));
-            assert_caught_with((&gpu, &caps), of(Scheme::Whole), &op, [text, mutant]);
+            assert_caught_with((&gpu, &caps), whole, &op, [text, mutant]);
         }
     }
 }
