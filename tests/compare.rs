@@ -199,6 +199,51 @@ fn methods_are_trained_measured_and_put_side_by_side() {
     );
 }
 
+/// Several processes share the work on one folder: each leaves the others' runs to them and goes on.
+#[test]
+fn a_run_of_another_process_is_left_to_it() {
+    let here = tempfile::tempdir().unwrap();
+    let at = here.path();
+    let args = "compare --presets ring8 --budget 2steps --seeds 2 --out out --samples 50 --set method.batch=8 \
+                --set report.sample_every=0 --jobs";
+    let compare = |jobs| {
+        let args = args.split_whitespace().chain([jobs]);
+        let output = command(at, &args.collect::<Vec<_>>()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        said
+    };
+    compare("1");
+    let run = std::fs::read_dir(at.join("out/runs")).unwrap();
+    let mut runs: Vec<_> = run.map(|run| run.unwrap().path()).collect();
+    runs.sort();
+    let [first, second] = &runs[..] else {
+        panic!("{runs:?}");
+    };
+    let mut lock = first.clone().into_os_string();
+    lock.push(".lock");
+    for jobs in ["1", "2"] {
+        for run in &runs {
+            std::fs::remove_dir_all(run).unwrap();
+        }
+        let held = std::fs::File::create(&lock).unwrap();
+        held.lock().unwrap();
+        let said = compare(jobs);
+        assert_eq!(
+            said.matches("another process is at work on it").count(),
+            1,
+            "{said}"
+        );
+        assert!(
+            !first.exists() && second.join("eval.json").is_file(),
+            "{said}"
+        );
+        drop(held);
+        compare(jobs);
+        assert!(first.join("eval.json").is_file());
+    }
+}
+
 /// Ctrl-C in the middle of a run: exit code 130, and the second call goes on from the checkpoint, in this process or in a child.
 #[cfg(unix)]
 #[test]

@@ -323,12 +323,16 @@ fn train(args: &Args, plan: &Comparison, out: &Path) -> Result<bool, CliError> {
         say(format!("{done} of {count} runs are there already"));
     }
     let mut number_of = done;
-    let mut told = |planned: &Planned, record: &Record| {
+    let mut told = |planned: &Planned, record: Option<&Record>| {
         number_of += 1;
-        say(format!(
-            "[{number_of}/{count}] {}",
-            describe(planned, record)
-        ));
+        let what = match record {
+            Some(record) => describe(planned, record),
+            None => format!(
+                "{}, seed {}: another process is at work on it, which the table waits for (--report-only makes it anew)",
+                planned.variant, planned.seed
+            ),
+        };
+        say(format!("[{number_of}/{count}] {what}"));
     };
     if args.jobs == 1 {
         let json = args.json;
@@ -403,7 +407,7 @@ fn child(plan: &Comparison, out: &Path, run: &str) -> Result<ExitCode, CliError>
             clock: &SystemClock::start(),
         };
         let record = work::run(plan, planned, engines, around)?;
-        Ok(ExitCode::from(children::exit_code(&record)))
+        Ok(ExitCode::from(children::exit_code(record.as_ref())))
     })
 }
 

@@ -22,7 +22,7 @@ pub struct Variant {
 pub enum Body {
     /// For adapters that run on the CPU: no barriers, B stationary in registers and cache (gemm_cpu.wgsl).
     Cpu {
-        /// How many k are unrolled: a multiple of 8 up to 104, or 128.
+        /// How many k are unrolled: a multiple of 8 up to 104.
         k_tile: u32,
         /// Rows of C per workgroup, a multiple of 4.
         rows: u32,

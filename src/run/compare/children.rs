@@ -3,6 +3,7 @@
 //! A software adapter spends every core on one small network and gains little by it: two processes on a core each get more done.
 //! A child that loses its standard input stops with a checkpoint: so do all of them when the parent is interrupted or killed.
 use super::record::{Record, Status};
+use super::work::Told;
 use super::{CompareError, Planned};
 use crate::run::interrupt::{EXIT_CODE, Interrupt};
 use std::io::Read;
@@ -11,6 +12,9 @@ use std::time::Duration;
 
 /// How often children are looked at.
 const POLL: Duration = Duration::from_millis(50);
+
+/// The exit code of a child whose run another process is at work on.
+const BUSY: u8 = 5;
 
 /// Threads of Mesa's software rasteriser, in the environment of a process.
 const SOFTWARE_THREADS: &str = "LP_NUM_THREADS";
@@ -29,8 +33,7 @@ struct Working<'a> {
     child: Child,
 }
 
-/// Runs up to `jobs` children at once: `command` makes the one for a run. `told` hears of each that ends. `false` if an interrupt
-/// ended it.
+/// Runs up to `jobs` children at once: `command` makes the one for a run. `false` if an interrupt ended it.
 ///
 /// # Errors
 /// [`CompareError::Child`] for the first that fails; the others are stopped, with checkpoints.
@@ -39,7 +42,7 @@ pub fn run(
     jobs: usize,
     command: &dyn Fn(&Planned) -> Command,
     interrupt: &Interrupt,
-    told: &mut dyn FnMut(&Planned, &Record),
+    told: Told,
 ) -> Result<bool, CompareError> {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     let mut waiting = runs.iter();
@@ -78,12 +81,15 @@ pub fn run(
         for mut work in working {
             match work.child.try_wait() {
                 Ok(None) => still.push(work),
+                Ok(Some(status)) if status.code() == Some(i32::from(BUSY)) => {
+                    told(work.planned, None);
+                }
                 Ok(Some(status)) => {
                     let code = status.code();
                     let known = [Some(0), Some(4), Some(i32::from(EXIT_CODE))].contains(&code);
                     let record = Record::read(work.planned)?;
                     match record.filter(|_| known) {
-                        Some(record) => told(work.planned, &record),
+                        Some(record) => told(work.planned, Some(&record)),
                         // Interrupted before its first step.
                         None if code == Some(i32::from(EXIT_CODE)) => {}
                         None => {
@@ -125,12 +131,13 @@ pub fn stop_with_parent(interrupt: &Interrupt) {
     });
 }
 
-/// The exit code of a child that did what `record` says.
-pub fn exit_code(record: &Record) -> u8 {
-    match record.status {
-        Status::Finished => 0,
-        Status::Diverged { .. } => 4,
-        Status::Interrupted | Status::Started => EXIT_CODE,
+/// The exit code of a child that did what `record` says, or nothing, because another process is at work on its run.
+pub fn exit_code(record: Option<&Record>) -> u8 {
+    match record.map(|record| &record.status) {
+        Some(Status::Finished) => 0,
+        Some(Status::Diverged { .. }) => 4,
+        Some(Status::Interrupted | Status::Started) => EXIT_CODE,
+        None => BUSY,
     }
 }
 

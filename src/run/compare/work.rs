@@ -33,7 +33,7 @@ pub struct Engines<'a> {
 }
 
 /// Trains a planned run as far as its budget goes and measures it. A run that is over is only measured, where that is missing. Divergence
-/// and interruption are no errors: the record says so.
+/// and interruption are no errors: the record says so. `None`: another process is at work on the run.
 ///
 /// # Errors
 /// What the engine, the disk or the configuration refuses; the variant and the seed are named.
@@ -42,8 +42,10 @@ pub fn run(
     planned: &Planned,
     engines: &Engines,
     around: Surroundings,
-) -> Result<Record, CompareError> {
-    let _held = Held::new(&planned.folder)?;
+) -> Result<Option<Record>, CompareError> {
+    let Some(_held) = Held::new(&planned.folder)? else {
+        return Ok(None);
+    };
     let before = Record::read(planned)?;
     let record = match before {
         Some(record) if record.is_over() => record,
@@ -52,7 +54,7 @@ pub fn run(
     if record.status == Status::Finished && !results::is_measured(plan, planned)? {
         measure(plan, planned, engines).map_err(|source| of_run(planned, source))?;
     }
-    Ok(record)
+    Ok(Some(record))
 }
 
 /// Keeps other processes from a run's folder: a locked file beside it, which goes with the lock.
@@ -62,7 +64,8 @@ struct Held {
 }
 
 impl Held {
-    fn new(folder: &Path) -> Result<Self, CompareError> {
+    /// `None` where another process has it.
+    fn new(folder: &Path) -> Result<Option<Self>, CompareError> {
         let mut path = folder.as_os_str().to_owned();
         path.push(".lock");
         let path = PathBuf::from(path);
@@ -80,13 +83,8 @@ impl Held {
             .open(&path);
         let file = open.map_err(io)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { path, _file: file }),
-            Err(TryLockError::WouldBlock) => Err(CompareError::File {
-                path: folder.into(),
-                problem:
-                    "another process is at work on this run; wait for it, or give another --out"
-                        .into(),
-            }),
+            Ok(()) => Ok(Some(Self { path, _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(source)) => Err(io(source)),
         }
     }
@@ -308,7 +306,10 @@ fn points_file(samples: Samples) -> Option<TensorFile> {
     Some(file)
 }
 
-/// Trains and measures the runs one after another in this process. `told` hears of each that was worked on. `false` if an interrupt
+/// Hears of each run that ends, with `None` of one that another process is at work on.
+pub type Told<'a> = &'a mut dyn FnMut(&Planned, Option<&Record>);
+
+/// Trains and measures the runs one after another in this process, but for those that another one is at work on. `false` if an interrupt
 /// ended it.
 ///
 /// # Errors
@@ -319,7 +320,7 @@ pub fn one_by_one(
     engines: &Engines,
     (reporter, interrupt): (&mut dyn FnMut() -> Box<dyn Reporter>, &Interrupt),
     clock: &dyn Clock,
-    told: &mut dyn FnMut(&Planned, &Record),
+    told: Told,
 ) -> Result<bool, CompareError> {
     for planned in runs {
         if interrupt.requested() {
@@ -331,8 +332,8 @@ pub fn one_by_one(
             clock,
         };
         let record = run(plan, planned, engines, around)?;
-        told(planned, &record);
-        if record.status == Status::Interrupted {
+        told(planned, record.as_ref());
+        if record.is_some_and(|record| record.status == Status::Interrupted) {
             return Ok(false);
         }
     }
@@ -348,11 +349,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run = folder.path().join("runs").join("GAN-seed0");
         let held = Held::new(&run).unwrap();
-        let refused = Held::new(&run).err().unwrap().to_string();
-        assert!(refused.contains("another process is at work"), "{refused}");
-        assert!(refused.contains("GAN-seed0"), "{refused}");
+        assert!(held.is_some() && Held::new(&run).unwrap().is_none());
         drop(held);
-        drop(Held::new(&run).unwrap());
+        assert!(Held::new(&run).unwrap().is_some());
         let left = std::fs::read_dir(folder.path().join("runs")).unwrap();
         assert_eq!(left.count(), 0);
     }
