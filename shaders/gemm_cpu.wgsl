@@ -12,7 +12,7 @@
 //
 // fill_b_tile(k0, col) reads B[k0.., col..col+4], as far as there are k, into b_tile: lib/gemm_fill.wgsl vector by vector,
 // lib/gemm_fill_blocks.wgsl in blocks of four k, where a loader has those, lib/slide.wgsl from one k to the next. Beyond k the tile keeps
-// what it had, zeros or elements of the same columns, which zeros of A meet.
+// what it had, zeros or elements of the same columns, which zeros of A meet: a sum that an infinite one of them was in may become NaN.
 //
 // The prelude gives LANES, STRIPES, K_TILE, B_TILE_LEN (>= K_TILE), ROWS_MAX (im.rows is at most that), B_ALONG_K.
 var<private> b_tile: array<vec4<f32>, B_TILE_LEN * STRIPES>;

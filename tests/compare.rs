@@ -220,8 +220,7 @@ fn a_run_of_another_process_is_left_to_it() {
     let [first, second] = &runs[..] else {
         panic!("{runs:?}");
     };
-    let mut lock = first.clone().into_os_string();
-    lock.push(".lock");
+    let lock = at.join("out/locks").join(first.file_name().unwrap());
     for jobs in ["1", "2"] {
         for run in &runs {
             std::fs::remove_dir_all(run).unwrap();

@@ -1,6 +1,6 @@
 // conv2d:              y[co, (n,oh,ow)] = w[co, (ci,kh,kw)] x gathered
 // conv2d_weight_grad:  dw[co, (ci,kh,kw)] = dy[co, (n,oh,ow)] x gathered
-// One pipeline serves both: they differ in the immediates only.
+// With the gather one pipeline serves both: they differ in the immediates only.
 fn gemm_begin(z: u32) {
     gemm.m = select(0u, im.m, z < im.depth);
     let columns = columns_in_row(im.col_count_w);

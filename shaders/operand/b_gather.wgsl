@@ -1,6 +1,6 @@
 // B[k, col] gathered from an image batch (lib/gather.wgsl): no im2col buffer exists. One b_raw: B[k, col..col+4] at the k
 // of the last b_seek and the b_next since, and at the columns of b_begin; something else in the padding and outside (b_inside).
-// Divisions happen in b_begin (once) and b_seek (once per K tile); b_next counts.
+// Divisions happen in b_begin and b_seek (once per K tile at most); b_next counts.
 @group(0) @binding(1) var<storage, read> gemm_b: array<b_elem>;
 
 // A row so far outside that no k brings it back: marks columns beyond n.

@@ -328,7 +328,7 @@ fn train(args: &Args, plan: &Comparison, out: &Path) -> Result<bool, CliError> {
         let what = match record {
             Some(record) => describe(planned, record),
             None => format!(
-                "{}, seed {}: another process is at work on it, which the table waits for (--report-only makes it anew)",
+                "{}, seed {}: another process is at work on it; the table lacks it until it is made anew (--report-only)",
                 planned.variant, planned.seed
             ),
         };

@@ -208,11 +208,12 @@ fn promised_bytes(bytes: &[u8]) -> Option<u64> {
     Some(ends.max().unwrap_or(0).saturating_add(8 + length))
 }
 
-/// Replaces `path` by `bytes`: a reader, and a machine that loses power, sees the old file or the new one.
+/// Replaces `path` by `bytes`: a reader, another process that does the same, and a machine that loses power, see the old file or the
+/// new one.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
-    name.push(TEMPORARY_SUFFIX);
+    name.push(format!(".{}{TEMPORARY_SUFFIX}", std::process::id()));
     let temporary = path.with_file_name(name);
     let written = (|| {
         let mut file = fs::File::create(&temporary)?;

@@ -9,7 +9,7 @@
 //!
 //! Activations are [channel, batch, height, width], so a convolution's output is a plain matrix of channels by pixels and no
 //! im2col buffer exists: the loader of B computes the addresses. All sizes, strides and offsets are immediates; one pipeline
-//! serves every shape of one (loaders, alignment, K tile, epilogue).
+//! serves every shape of one (loaders, alignment, K tile, stripes, epilogue).
 //!
 //! Files: `op` what can be asked for, `variant` the ways to compute it and the choice among them, `rule` that choice for GPUs,
 //! `problem` what an operation means for loaders and immediates, `unroll`, `tiled` and `coop` the generated inner loops of the

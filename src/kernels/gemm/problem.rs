@@ -113,7 +113,7 @@ pub struct Problem {
     pub n: u32,
     /// Of the largest z.
     pub k: u32,
-    /// k of every z.
+    /// k of every stride phase, or the one that all z have.
     pub ks: Vec<u32>,
     /// Products in the dispatch: batch, or stride phases.
     pub depth: u32,
@@ -230,7 +230,7 @@ fn matmul(
         m,
         n,
         k,
-        ks: vec![k; batch as usize],
+        ks: vec![k],
         depth: batch,
         a: if trans_a {
             aligned(m, offsets[0], Loader::ATrans4, Loader::ATrans1)

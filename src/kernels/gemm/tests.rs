@@ -215,7 +215,7 @@ fn assert_caught_with(
 
 const TRANSPOSES: [[bool; 2]; 4] = [[false, false], [false, true], [true, false], [true, true]];
 
-/// Around the tiles: 4 elements, 8 lanes, 32 columns, K tiles of 16, 32 and 64, 64 x 64 blocks. Odd sizes take the scalar
+/// Around the tiles: 4 elements, 8 lanes, 32 columns, K tiles, 64 x 64 blocks. Odd sizes take the scalar
 /// loaders, multiples of four the vec4 ones.
 const ODD: [[u32; 3]; 6] = [
     [1, 1, 33],
@@ -656,7 +656,14 @@ fn every_shader_is_portable() {
     ops.push(matmul([16, 20, 16], 1, [false, false]));
     for shape in [shapes()[0], shapes()[8]] {
         ops.extend([GemmOp::Conv2d(shape), GemmOp::Conv2dInputGrad(shape)]);
+        ops.push(GemmOp::Conv2dWeightGrad(shape));
     }
+    // Large enough for two stripes.
+    for transposes in TRANSPOSES {
+        ops.push(matmul([1024, 1024, 1024], 1, transposes));
+    }
+    let large = conv(64, [64, 128], [16, 16], [4, 4], [2, 2], [1, 1]);
+    ops.extend([GemmOp::Conv2d(large), GemmOp::Conv2dInputGrad(large)]);
     let mut sources = std::collections::BTreeMap::new();
     let mut add = |caps: &Caps, variant: Variant, op: &GemmOp| {
         for Pass { kernel, .. } in lower(caps, variant, &Call::plain(op)).unwrap() {
@@ -692,7 +699,7 @@ fn one_pipeline_serves_all_shapes_of_a_class() {
             ..Variant::by_rule(&caps, Form::Cpu, op, F32).unwrap()
         };
         let passes = lower(&caps, variant, &Call::plain(op)).unwrap();
-        passes[0].kernel.source.clone()
+        passes.last().unwrap().kernel.source.clone()
     };
     assert_eq!(
         source(&matmul([64, 64, 64], 1, [true, false])),
@@ -704,9 +711,12 @@ fn one_pipeline_serves_all_shapes_of_a_class() {
         source(&GemmOp::Conv2d(shape)),
         source(&GemmOp::Conv2dWeightGrad(shape))
     );
+    // Where rows of columns are no multiple of the stride, of channels that are no multiple of 4.
+    let [one, other] =
+        [[9, 11], [7, 10]].map(|size| conv(3, [5, 33], size, [5, 4], [2, 3], [2, 0]));
     assert_eq!(
-        source(&GemmOp::Conv2dInputGrad(shapes()[2])),
-        source(&GemmOp::Conv2dInputGrad(shapes()[7]))
+        source(&GemmOp::Conv2dInputGrad(one)),
+        source(&GemmOp::Conv2dInputGrad(other))
     );
 }
 

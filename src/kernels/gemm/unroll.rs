@@ -332,8 +332,8 @@ fn stripes(problem: &Problem) -> u32 {
 fn fitting(ks: &[u32], usual: u32) -> u32 {
     /// What a pass over a tile costs besides, in k.
     const PASS: u32 = 8;
-    let passes = |tile: u32| ks.iter().map(|k| k.div_ceil(tile).max(1)).sum::<u32>();
-    let cost = |tile: u32| passes(tile) * (tile + PASS);
+    let passes = |tile: u32| -> u64 { ks.iter().map(|k| u64::from(k.div_ceil(tile).max(1))).sum() };
+    let cost = |tile: u32| passes(tile) * u64::from(tile + PASS);
     let best = (16..=104).step_by(8).min_by_key(|&tile| (cost(tile), tile));
     best.filter(|&tile| 10 * cost(tile) <= 9 * cost(usual))
         .unwrap_or(usual)

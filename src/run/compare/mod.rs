@@ -2,9 +2,9 @@
 //! training.
 //!
 //! A comparison is a plan ([`file`]): variants, each a preset and what is changed of it, seeds, a budget. Its folder holds the plan
-//! complete (`comparison.toml`), one run folder for each variant and seed, and the results (`table.md`, `.json`, `.csv`,
-//! `picture.png`, `training.png`). A run's folder is named by the hash of everything that determines its result, and [`record`] keeps what became of
-//! it: so a comparison goes on where it stopped, and a changed setting means new runs, never mixed ones.
+//! complete (`comparison.toml`), one run folder for each variant and seed, the results (`table.md`, `.json`, `.csv`, `picture.png`,
+//! `training.png`), and `locks`, by which several processes share the work. A run's folder is named by the hash of everything that
+//! determines its result, and [`record`] keeps what became of it: so a comparison goes on where it stopped, and a changed setting means new runs, never mixed ones.
 pub mod budget;
 pub mod builtin;
 pub mod children;

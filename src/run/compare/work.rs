@@ -57,24 +57,22 @@ pub fn run(
     Ok(Some(record))
 }
 
-/// Keeps other processes from a run's folder: a locked file beside it, which goes with the lock.
+/// Keeps other processes from a run's folder: a locked file in a folder of locks beside the runs. The file stays: a process that removed
+/// it could lock what another has already opened.
 struct Held {
-    path: PathBuf,
     _file: File,
 }
 
 impl Held {
     /// `None` where another process has it.
     fn new(folder: &Path) -> Result<Option<Self>, CompareError> {
-        let mut path = folder.as_os_str().to_owned();
-        path.push(".lock");
-        let path = PathBuf::from(path);
+        let path = lock_path(folder);
         let io = |source| CompareError::Io {
             path: path.clone(),
             source,
         };
-        if let Some(runs) = path.parent() {
-            std::fs::create_dir_all(runs).map_err(io)?;
+        if let Some(locks) = path.parent() {
+            std::fs::create_dir_all(locks).map_err(io)?;
         }
         let open = File::options()
             .create(true)
@@ -83,18 +81,18 @@ impl Held {
             .open(&path);
         let file = open.map_err(io)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self { path, _file: file })),
+            Ok(()) => Ok(Some(Self { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(source)) => Err(io(source)),
         }
     }
 }
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        // If it stays, it is in nobody's way.
-        let _ = std::fs::remove_file(&self.path);
-    }
+/// `locks/NAME` beside the folder of runs that `folder` is in.
+fn lock_path(folder: &Path) -> PathBuf {
+    let out = folder.parent().and_then(Path::parent);
+    let locks = out.unwrap_or(Path::new("")).join("locks");
+    locks.join(folder.file_name().unwrap_or_default())
 }
 
 fn of_run(planned: &Planned, source: RunError) -> CompareError {
@@ -352,8 +350,7 @@ mod tests {
         assert!(held.is_some() && Held::new(&run).unwrap().is_none());
         drop(held);
         assert!(Held::new(&run).unwrap().is_some());
-        let left = std::fs::read_dir(folder.path().join("runs")).unwrap();
-        assert_eq!(left.count(), 0);
+        assert!(folder.path().join("locks/GAN-seed0").is_file());
     }
 
     #[test]
