@@ -14,6 +14,22 @@ struct Gather {
 }
 var<private> gather: Gather;
 
+// A row so far outside that no k brings it back: marks columns beyond n.
+const FAR_ROW = -0x40000000i;
+
+// (outer, i, j) of a column, and of a k.
+fn column_place(col: u32) -> vec3<u32> {
+    return gather_place(col, gather.col_count_h, gather.col_count_w);
+}
+fn k_place(k: u32) -> vec3<u32> {
+    return gather_place(k, gather.k_count_h, gather.k_count_w);
+}
+fn gather_place(index: u32, count_h: u32, count_w: u32) -> vec3<u32> {
+    let rest = index / count_w;
+    let outer = rest / count_h;
+    return vec3<u32>(outer, rest - outer * count_h, index - rest * count_w);
+}
+
 // Columns in a row, where lib/slide.wgsl wants them in fours.
 fn columns_in_row(count: u32) -> u32 {
     return select(count, (count + 3u) / 4u * 4u, WHOLE_FOURS);

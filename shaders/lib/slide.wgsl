@@ -19,12 +19,11 @@ var<private> slide_row: i32;
 var<private> slide_inside: bool;
 
 fn b_begin(col: u32) {
-    let rest = col / gather.col_count_w;
-    let outer = rest / gather.col_count_h;
-    let h = i32(rest - outer * gather.col_count_h) * gather.col_step_h + gather.col_start_h;
-    slide_h = select(-0x40000000i, h, col < gemm.n);
-    slide_w = i32(col - rest * gather.col_count_w) * SLIDE_COL + gather.col_start_w;
-    slide_image = i32(gemm.b) + i32(outer) * gather.col_outer;
+    let place = column_place(col);
+    let h = i32(place.y) * gather.col_step_h + gather.col_start_h;
+    slide_h = select(FAR_ROW, h, col < gemm.n);
+    slide_w = i32(place.z) * SLIDE_COL + gather.col_start_w;
+    slide_image = i32(gemm.b) + i32(place.x) * gather.col_outer;
 }
 
 fn slide_to_row(outer: u32, i: u32) {
@@ -56,10 +55,10 @@ fn slide_on(before: vec4<f32>, w: i32) -> vec4<f32> {
 
 fn fill_b_tile(k0: u32, col: u32) {
     let end = min(im.k_tile, gemm.k_end - k0);
-    let rest = k0 / gather.k_count_w;
-    var outer = rest / gather.k_count_h;
-    var i = rest - outer * gather.k_count_h;
-    var j = k0 - rest * gather.k_count_w;
+    let first = k_place(k0);
+    var outer = first.x;
+    var i = first.y;
+    var j = first.z;
     var u = 0u;
     while u < end {
         slide_to_row(outer, i);

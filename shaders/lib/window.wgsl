@@ -12,13 +12,12 @@ var<private> window_base: i32;
 var<private> window_w: u32;
 
 fn b_begin(col: u32) {
-    let rest = col / gather.col_count_w;
-    let outer = rest / gather.col_count_h;
-    let h = i32(rest - outer * gather.col_count_h) * gather.col_step_h + gather.col_start_h;
-    window_h = select(-0x40000000i, h, col < gemm.n);
+    let place = column_place(col);
+    let h = i32(place.y) * gather.col_step_h + gather.col_start_h;
+    window_h = select(FAR_ROW, h, col < gemm.n);
     // The padding apart, windows begin at even places and the taps of a block at the window's first.
-    window_w = select(0u, (col - rest * gather.col_count_w) * 2u, COLS_ARE_WINDOWS);
-    window_base = i32(gemm.b) + i32(outer) * gather.col_outer + h * i32(gather.width) + i32(window_w);
+    window_w = select(0u, place.z * 2u, COLS_ARE_WINDOWS);
+    window_base = i32(gemm.b) + i32(place.x) * gather.col_outer + h * i32(gather.width) + i32(window_w);
 }
 
 // The vec4 that hold the ten, and which of them count: the left end, the middle, the right end.
@@ -28,9 +27,7 @@ struct RawB { left: vec4<b_elem>, x: vec4<b_elem>, y: vec4<b_elem>, right: vec4<
 var<private> window_k: vec3<u32>;
 
 fn b_seek(k: u32) {
-    let rest = k / gather.k_count_w;
-    let outer = rest / gather.k_count_h;
-    window_k = vec3<u32>(outer, rest - outer * gather.k_count_h, k - rest * gather.k_count_w);
+    window_k = k_place(k);
 }
 
 fn b_next() {

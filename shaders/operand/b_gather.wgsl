@@ -3,8 +3,6 @@
 // Divisions happen in b_begin and b_seek (once per K tile at most); b_next counts.
 @group(0) @binding(1) var<storage, read> gemm_b: array<b_elem>;
 
-// A row so far outside that no k brings it back: marks columns beyond n.
-const B_FAR = -0x40000000i;
 var<private> b_h: vec4<i32>;
 var<private> b_w: vec4<i32>;
 var<private> b_base: vec4<i32>;
@@ -17,15 +15,13 @@ fn b_begin(col: u32) {
     let outer = rest / vec4<u32>(gather.col_count_h);
     let i = vec4<i32>(rest - outer * gather.col_count_h);
     let h = i * gather.col_step_h + vec4<i32>(gather.col_start_h);
-    b_h = select(vec4<i32>(B_FAR), h, cols < vec4<u32>(gemm.n));
+    b_h = select(vec4<i32>(FAR_ROW), h, cols < vec4<u32>(gemm.n));
     b_w = j * gather.col_step_w + vec4<i32>(gather.col_start_w);
     b_base = vec4<i32>(i32(gemm.b)) + vec4<i32>(outer) * gather.col_outer + h * i32(gather.width) + b_w;
 }
 
 fn b_seek(k: u32) {
-    let rest = k / gather.k_count_w;
-    let outer = rest / gather.k_count_h;
-    b_k = vec3<u32>(outer, rest - outer * gather.k_count_h, k - rest * gather.k_count_w);
+    b_k = k_place(k);
 }
 
 fn b_next() {

@@ -10,12 +10,11 @@ var<private> window_w: u32;
 var<private> window_base: i32;
 
 fn b_begin(col: u32) {
-    let rest = col / gather.col_count_w;
-    let outer = rest / gather.col_count_h;
-    let h = i32(rest - outer * gather.col_count_h) + gather.col_start_h;
-    window_w = col - rest * gather.col_count_w;
-    window_h = select(-0x40000000i, h, col < gemm.n);
-    window_base = i32(gemm.b) + i32(outer) * gather.col_outer + h * i32(gather.width) + i32(window_w);
+    let place = column_place(col);
+    let h = i32(place.y) + gather.col_start_h;
+    window_w = place.z;
+    window_h = select(FAR_ROW, h, col < gemm.n);
+    window_base = i32(gemm.b) + i32(place.x) * gather.col_outer + h * i32(gather.width) + i32(window_w);
 }
 
 // Four columns under two rows of taps, and their neighbour; which of them count.

@@ -235,20 +235,18 @@ fn cpu(
     rows: u32,
     mut product: Product,
 ) -> Result<Kernel, KernelError> {
-    let (problem, fill) = match product.problem {
-        problem if !unroll::reads_windows(caps) => (problem, Fill::Vectors),
-        mut problem => match problem.window {
-            Some(window) => {
-                problem.b = window;
-                (problem, Fill::Blocks)
-            }
-            None => match problem.slid() {
-                Ok(problem) => (problem, Fill::Slide),
-                Err(problem) => (problem, Fill::Vectors),
-            },
-        },
+    let problem = &mut product.problem;
+    let fill = match (unroll::reads_windows(caps), problem.window, problem.slide) {
+        (true, Some(window), _) => {
+            problem.b = window;
+            Fill::Blocks
+        }
+        (true, None, Some(slide)) => {
+            problem.slide_by(slide);
+            Fill::Slide
+        }
+        _ => Fill::Vectors,
     };
-    product.problem = problem;
     if let Some(parts) = &mut product.parts {
         parts.unit = SPLIT_UNIT.next_multiple_of(unroll.k_tile);
     }

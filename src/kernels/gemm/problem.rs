@@ -154,15 +154,11 @@ impl Slide {
 }
 
 impl Problem {
-    /// The same with columns as its slide wants them, if it has one.
-    pub fn slid(mut self) -> Result<Self, Self> {
-        let Some(slide) = self.slide else {
-            return Err(self);
-        };
+    /// Reads B and lays columns out as `slide`, its own, does.
+    pub fn slide_by(&mut self, slide: Slide) {
         self.b = slide.b;
         self.c = slide.c;
         self.n = self.n / slide.columns * slide.columns.next_multiple_of(4);
-        Ok(self)
     }
 
     pub fn new(op: &GemmOp, offsets: [u32; 3]) -> Result<Self, KernelError> {
