@@ -34,8 +34,12 @@ fn adapters() -> Vec<Target> {
         f16: true,
         ..caps.clone()
     };
+    let words = Caps {
+        int64: true,
+        ..subgroups(&software, 8)
+    };
     let f32 = [
-        subgroups(&software, 8),
+        words,
         subgroups(&discrete, 32),
         software.clone(),
         discrete.clone(),

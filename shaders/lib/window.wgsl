@@ -2,7 +2,7 @@
 // 16, 8 pixels): a block of 4 taps and 4 windows are 10 neighbours in a row of the image, from an odd place before a multiple of 8 on.
 // Two vec4 and the ends of their neighbours hold them, with one bound on the row and one on either end, where lib/gather.wgsl
 // computes 16 addresses with a bound each.
-@group(0) @binding(1) var<storage, read> gemm_b: array<vec4<b_elem>>;
+@group(0) @binding(1) var<storage, read> gemm_b: array<b_four>;
 
 // Of the columns of b_begin: row and place of the window (or tap) in the image; a row so far outside that no k brings it
 // back marks columns beyond n.
@@ -54,10 +54,10 @@ fn b_fetch(k: u32) -> RawB {
     let has_left = inside & (w > 0u);
     let has_right = inside & (w + 8u < gather.width);
     return RawB(
-        gemm_b[select(0u, at - 1u, has_left)],
-        gemm_b[at],
-        gemm_b[select(0u, at + 1u, inside)],
-        gemm_b[select(0u, at + 2u, has_right)],
+        b_loaded(gemm_b[select(0u, at - 1u, has_left)]),
+        b_loaded(gemm_b[at]),
+        b_loaded(gemm_b[select(0u, at + 1u, inside)]),
+        b_loaded(gemm_b[select(0u, at + 2u, has_right)]),
         vec3<bool>(has_left, inside, has_right),
     );
 }

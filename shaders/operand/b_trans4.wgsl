@@ -1,5 +1,5 @@
 // B stored [n, k]; k and the offset are multiples of 4. One b_raw: B[k..k+4, col]; what b_inside denies is something else.
-@group(0) @binding(1) var<storage, read> gemm_b: array<vec4<b_elem>>;
+@group(0) @binding(1) var<storage, read> gemm_b: array<b_four>;
 
 fn b_begin(col: u32) {}
 fn b_seek(k: u32) {}
@@ -10,5 +10,5 @@ fn b_inside(k: u32, col: u32) -> vec4<bool> {
 }
 
 fn b_raw(k: u32, col: u32) -> vec4<b_elem> {
-    return gemm_b[select(0u, (gemm.b + col * gemm.k + k) / 4u, b_inside(k, col).x)];
+    return b_loaded(gemm_b[select(0u, (gemm.b + col * gemm.k + k) / 4u, b_inside(k, col).x)]);
 }

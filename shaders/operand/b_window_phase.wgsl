@@ -1,7 +1,7 @@
 // B[k, col] of one stride phase of a convolution's input gradient, for 4 x 4 windows at stride 2 with a padding of 1 over dy whose rows
 // are a multiple of 4 long (lib/problem_phase.wgsl): a block of k is 2 x 2 taps, a block of columns four neighbours in a row,
 // which with one on either side are a vec4 and the end of its neighbour per row of taps.
-@group(0) @binding(1) var<storage, read> gemm_b: array<vec4<b_elem>>;
+@group(0) @binding(1) var<storage, read> gemm_b: array<b_four>;
 
 // Of the columns of b_begin: the row of tap 0, which is so far outside that no k brings it back for columns beyond n, the place of
 // the first column in its row, and the element of both.
@@ -41,10 +41,10 @@ fn b_fetch(k: u32) -> RawB {
     let at = select(0u, u32(place) / 4u, first);
     let below = select(0u, u32(place - i32(gather.width)) / 4u, second);
     return RawB(
-        gemm_b[at],
-        gemm_b[select(0u, at + step, first & has)][end],
-        gemm_b[below],
-        gemm_b[select(0u, below + step, second & has)][end],
+        b_loaded(gemm_b[at]),
+        b_loaded(gemm_b[select(0u, at + step, first & has)])[end],
+        b_loaded(gemm_b[below]),
+        b_loaded(gemm_b[select(0u, below + step, second & has)])[end],
         vec4<bool>(first, first & has, second, second & has),
     );
 }

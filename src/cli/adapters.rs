@@ -86,6 +86,7 @@ fn block(text: &mut String, report: &AdapterReport) {
     line("immediates", &bytes(caps.max_immediate_bytes.into()));
     line("subgroups", &subgroups(caps));
     line("f16", yes_no(caps.f16));
+    line("int64", yes_no(caps.int64));
     line("timestamps", yes_no(caps.timestamps));
     let tiles: Vec<String> = caps
         .cooperative_matrix
@@ -180,6 +181,7 @@ mod tests {
     immediates    128 B
     subgroups     of 32
     f16           no
+    int64         no
     timestamps    no
     matrix tiles  16x16x8 f16->f32
 ";

@@ -117,6 +117,8 @@ pub struct Caps {
     /// The size of every subgroup, where the adapter has only one: `Some` only if minimum and maximum agree.
     pub subgroup_size: Option<u32>,
     pub f16: bool,
+    /// 64-bit integers.
+    pub int64: bool,
     /// Timestamps around each pass, for per-dispatch timing.
     pub timestamps: bool,
     pub pipeline_cache: bool,
@@ -152,6 +154,7 @@ impl Caps {
             subgroup_max_size: 128,
             subgroup_size: None,
             f16: false,
+            int64: false,
             timestamps: false,
             pipeline_cache: false,
             max_storage_buffers: 8,
@@ -285,6 +288,7 @@ fn sorted(
 pub(super) const WANTED: wgpu::Features = wgpu::Features::SUBGROUP
     .union(wgpu::Features::SUBGROUP_BARRIER)
     .union(wgpu::Features::SHADER_F16)
+    .union(wgpu::Features::SHADER_INT64)
     .union(wgpu::Features::TIMESTAMP_QUERY)
     .union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES)
     .union(wgpu::Features::PIPELINE_CACHE)
@@ -343,6 +347,7 @@ fn report(adapter: &wgpu::Adapter) -> Option<AdapterReport> {
         subgroup_size: (subgroups && info.subgroup_min_size == info.subgroup_max_size)
             .then_some(info.subgroup_min_size),
         f16: features.contains(wgpu::Features::SHADER_F16),
+        int64: features.contains(wgpu::Features::SHADER_INT64),
         timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
         pipeline_cache: features.contains(wgpu::Features::PIPELINE_CACHE),
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,

@@ -60,6 +60,7 @@ pub struct Reflection {
     /// Bytes of `var<workgroup>`.
     pub workgroup_bytes: u32,
     pub f16: bool,
+    pub int64: bool,
     pub subgroups: bool,
     pub cooperative_matrix: bool,
 }
@@ -100,6 +101,7 @@ const BASE: Capabilities = Capabilities::IMMEDIATES.union(Capabilities::SHADER_F
 const SUBGROUPS: Capabilities = Capabilities::SUBGROUP.union(Capabilities::SUBGROUP_BARRIER);
 const MATRIX: Capabilities = Capabilities::COOPERATIVE_MATRIX;
 const F16: Capabilities = Capabilities::SHADER_FLOAT16;
+const INT64: Capabilities = Capabilities::SHADER_INT64;
 
 /// A shader that naga accepts, with what it declares.
 pub(super) struct Checked {
@@ -123,6 +125,9 @@ pub fn validate_for(source: &str, caps: &Caps) -> Result<Reflection, ShaderError
     let missing = |feature| Err(ShaderError::MissingFeature { feature });
     if reflection.f16 && !caps.f16 {
         return missing("16-bit floats (f16)");
+    }
+    if reflection.int64 && !caps.int64 {
+        return missing("64-bit integers");
     }
     if reflection.subgroups && !caps.subgroups {
         return missing("subgroup operations");
@@ -157,16 +162,17 @@ pub(super) fn check(source: &str) -> Result<Checked, ShaderError> {
             })
     };
     // An optional feature is needed exactly if the shader is invalid without it. Most need none, and pay one validation.
-    let all = BASE | SUBGROUPS | MATRIX | F16;
-    let (info, [f16, subgroups, cooperative_matrix]) = match run(BASE) {
-        Ok(info) => (info, [false; 3]),
+    let all = BASE | SUBGROUPS | MATRIX | F16 | INT64;
+    let (info, [f16, subgroups, cooperative_matrix, int64]) = match run(BASE) {
+        Ok(info) => (info, [false; 4]),
         Err(_) => (
             run(all)?,
-            [F16, SUBGROUPS, MATRIX].map(|one| run(all - one).is_err()),
+            [F16, SUBGROUPS, MATRIX, INT64].map(|one| run(all - one).is_err()),
         ),
     };
     let mut reflection = reflect(&module)?;
     reflection.f16 = f16 || source_enables_f16(source);
+    reflection.int64 = int64;
     reflection.subgroups = subgroups;
     reflection.cooperative_matrix = cooperative_matrix;
     Ok(Checked {
@@ -266,6 +272,7 @@ fn reflect(module: &naga::Module) -> Result<Reflection, ShaderError> {
         immediate_bytes,
         workgroup_bytes,
         f16: false,
+        int64: false,
         subgroups: false,
         cooperative_matrix: false,
     })
@@ -318,6 +325,7 @@ var<workgroup> tile: array<f32, 33>;
             immediate_bytes: 16,
             workgroup_bytes: 144,
             f16: false,
+            int64: false,
             subgroups: false,
             cooperative_matrix: false,
         };
@@ -332,8 +340,11 @@ var<workgroup> tile: array<f32, 33>;
             "fn half(v: f32) -> f16 { return f16(v); }",
         ]);
         let subgroups = KERNEL.replace("vec4(tile", "vec4(subgroupAdd(1.0) * tile");
+        let int64 = join(&[KERNEL, "fn low(v: u64) -> u32 { return u32(v); }"]);
         let reflection = validate(&f16).unwrap();
-        assert!(reflection.f16 && !reflection.subgroups);
+        assert!(reflection.f16 && !reflection.subgroups && !reflection.int64);
+        let reflection = validate(&int64).unwrap();
+        assert!(reflection.int64 && !reflection.f16);
         let reflection = validate(&subgroups).unwrap();
         assert!(reflection.subgroups && !reflection.f16);
         let matrix = validate(MATRIX_KERNEL).unwrap();
@@ -341,7 +352,7 @@ var<workgroup> tile: array<f32, 33>;
 
         let mut caps = Caps::baseline(AdapterClass::Discrete);
         validate_for(KERNEL, &caps).unwrap();
-        for source in [&f16, &subgroups, MATRIX_KERNEL] {
+        for source in [&f16, &subgroups, &int64, MATRIX_KERNEL] {
             let error = validate_for(source, &caps).unwrap_err();
             assert!(
                 matches!(error, ShaderError::MissingFeature { .. }),
@@ -350,6 +361,8 @@ var<workgroup> tile: array<f32, 33>;
         }
         caps.f16 = true;
         caps.subgroups = true;
+        caps.int64 = true;
+        validate_for(&int64, &caps).unwrap();
         validate_for(&f16, &caps).unwrap();
         validate_for(&subgroups, &caps).unwrap();
         // An `enable` line alone needs the feature: wgpu refuses the line.

@@ -124,6 +124,7 @@ pub fn to_glsl(source: &str) -> Result<String, ShaderError> {
     // naga would write both, for desktop extensions that wgpu's GL backend does not ask for.
     for (used, what) in [
         (reflection.f16, "16-bit floats"),
+        (reflection.int64, "64-bit integers"),
         (reflection.subgroups, "subgroup operations"),
     ] {
         if used {

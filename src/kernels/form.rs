@@ -1,5 +1,5 @@
 //! What a kernel's text depends on besides its operation: the class of machine, and how numbers are stored.
-use crate::gpu::AdapterClass;
+use crate::gpu::{AdapterClass, Caps};
 
 /// How kernels are shaped for a class of adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +16,42 @@ impl Form {
         match class {
             AdapterClass::Software => Form::Cpu,
             _ => Form::Gpu,
+        }
+    }
+}
+
+/// How a storage buffer is bound that is read or written four f32 at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fours {
+    Vector,
+    /// Two 64-bit integers.
+    Words,
+}
+
+impl Fours {
+    /// Words where a driver that runs on the CPU has them: it expands loads and stores number by number, of words half as many.
+    pub fn of(form: Form, caps: &Caps) -> Fours {
+        match form {
+            Form::Cpu if caps.int64 => Fours::Words,
+            _ => Fours::Vector,
+        }
+    }
+
+    /// The declarations of `f32x4`, `four` and `four_stored`.
+    pub fn wgsl(self) -> &'static str {
+        match self {
+            Fours::Vector => include_str!("../../shaders/lib/fours.wgsl"),
+            Fours::Words => include_str!("../../shaders/lib/fours_words.wgsl"),
+        }
+    }
+
+    /// WGSL of the single f32 numbered `a` in the array `name` of `f32x4`.
+    pub fn single(self, name: &str) -> String {
+        match self {
+            Fours::Vector => format!("{name}[a / 4u][a % 4u]"),
+            Fours::Words => {
+                format!("bitcast<f32>(u32({name}[a / 4u][a % 4u / 2u] >> (a % 2u * 32u)))")
+            }
         }
     }
 }

@@ -33,4 +33,4 @@ pub mod toy_batch;
 mod walk;
 
 pub use error::KernelError;
-pub use form::{Form, Scalar};
+pub use form::{Form, Fours, Scalar};

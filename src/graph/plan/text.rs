@@ -6,7 +6,7 @@ use super::emit::{Emitted, Emitter, Extents, Materialise, Read};
 use super::lower::{KernelNode, Lowering, NOTHING, sum_view};
 use crate::gpu::{Caps, Kernel};
 use crate::kernels::gemm::Epilogue;
-use crate::kernels::{Form, Scalar};
+use crate::kernels::{Form, Fours, Scalar};
 use std::fmt::Write;
 
 const ELEMENTWISE: &str = include_str!("../../../shaders/elementwise.wgsl");
@@ -46,30 +46,40 @@ struct Bindings {
     f16: bool,
 }
 
-/// How a binding is declared: one element or four at a time.
+/// How a binding is declared: one element or four at a time, and with four, whether some are written one by one.
 #[derive(Clone, Copy)]
 struct Element {
     scalar: Scalar,
     wide: bool,
+    written_singly: bool,
 }
 
 impl Element {
-    fn wgsl(self) -> String {
-        let name = self.scalar.wgsl();
-        if self.wide {
-            format!("vec4<{name}>")
-        } else {
-            name.into()
+    fn wgsl(self) -> &'static str {
+        match (self.scalar, self.wide) {
+            (scalar, false) => scalar.wgsl(),
+            (Scalar::F16, true) => "vec4<f16>",
+            (Scalar::F32, true) if self.written_singly => "vec4<f32>",
+            (Scalar::F32, true) => "f32x4",
         }
     }
-}
 
-/// A value that was loaded, as f32 (or four of them).
-fn widened(text: &str, from: Element, wide: bool) -> String {
-    match (from.scalar, wide) {
-        (Scalar::F32, _) => text.into(),
-        (Scalar::F16, false) => format!("f32({text})"),
-        (Scalar::F16, true) => format!("vec4<f32>({text})"),
+    /// WGSL of the f32 numbered `a` in the array `name`.
+    fn single(self, name: &str, fours: Fours) -> String {
+        match (self.wgsl(), self.scalar) {
+            ("f32x4", _) => fours.single(name),
+            (_, Scalar::F32) => Fours::Vector.single(name),
+            (_, Scalar::F16) => format!("f32({})", Fours::Vector.single(name)),
+        }
+    }
+
+    /// WGSL of four f32 that were loaded.
+    fn four(self, loaded: &str) -> String {
+        match self.wgsl() {
+            "f32x4" => format!("four({loaded})"),
+            "vec4<f16>" => format!("vec4<f32>({loaded})"),
+            _ => loaded.into(),
+        }
     }
 }
 
@@ -79,6 +89,7 @@ fn widened(text: &str, from: Element, wide: bool) -> String {
 struct Results<'a> {
     places: &'a [Place],
     wide: bool,
+    fours: Fours,
 }
 
 fn bindings(reads: &[Read], place: &dyn Fn(Expr) -> Place, results: Results) -> Bindings {
@@ -92,6 +103,7 @@ fn bindings(reads: &[Read], place: &dyn Fn(Expr) -> Place, results: Results) -> 
             let element = Element {
                 scalar: *scalar,
                 wide: results.wide,
+                written_singly: !results.wide,
             };
             written.push((region.buffer, element));
         }
@@ -114,6 +126,7 @@ fn bindings(reads: &[Read], place: &dyn Fn(Expr) -> Place, results: Results) -> 
                 elements.push(Element {
                     scalar,
                     wide: read.wide,
+                    written_singly: false,
                 });
             }
         }
@@ -123,6 +136,9 @@ fn bindings(reads: &[Read], place: &dyn Fn(Expr) -> Place, results: Results) -> 
     let mut text = String::new();
     if f16 && writes {
         text.push_str("enable f16;\n");
+    }
+    if writes {
+        text.push_str(results.fours.wgsl());
     }
     for (k, element) in elements.iter().enumerate() {
         // An epilogue's buffers come behind those of the kernel that it is joined to.
@@ -171,25 +187,27 @@ fn bindings(reads: &[Read], place: &dyn Fn(Expr) -> Place, results: Results) -> 
             format!("{}u", region.offset)
         };
         if element.wide {
-            let one = widened(&format!("{name}[a / 4u][a % 4u]"), element, false);
-            let four = widened(&format!("{name}[{base} / 4u + q]"), element, true);
+            let one = element.single(&name, results.fours);
+            let four = element.four(&format!("{name}[{base} / 4u + q]"));
             let _ = writeln!(
                 text,
                 "fn load_{k}(i: u32) -> f32 {{ let a = {base} + i; return {one}; }}\n\
                  fn load4_{k}(q: u32) -> vec4<f32> {{ return {four}; }}"
             );
         } else {
-            let one = widened(&format!("{name}[{base} + i]"), element, false);
+            let one = format!("f32({name}[{base} + i])");
             let _ = writeln!(text, "fn load_{k}(i: u32) -> f32 {{ return {one}; }}");
         }
     }
     for (k, Place { region, scalar }) in results.places.iter().enumerate() {
         let own = written.iter().position(|(b, _)| *b == region.buffer);
         let Some(own) = own else { continue };
-        let (wide, scalar) = (results.wide, *scalar);
-        let v = match scalar {
-            Scalar::F32 => "v".to_string(),
-            Scalar::F16 => format!("{}(v)", Element { scalar, wide }.wgsl()),
+        let wide = results.wide;
+        let v = match (scalar, wide) {
+            (Scalar::F32, true) => "four_stored(v)",
+            (Scalar::F32, false) => "v",
+            (Scalar::F16, true) => "vec4<f16>(v)",
+            (Scalar::F16, false) => "f16(v)",
         };
         let store = match (wide, written[own].1.wide) {
             (true, _) => format!("result{own}[im.out{k} / 4u + q] = {v};"),
@@ -198,11 +216,7 @@ fn bindings(reads: &[Read], place: &dyn Fn(Expr) -> Place, results: Results) -> 
                 format!("let a = im.out{k} + q; result{own}[a / 4u][a % 4u] = {v};")
             }
         };
-        let value = Element {
-            scalar: Scalar::F32,
-            wide,
-        };
-        let ty = value.wgsl();
+        let ty = if wide { "vec4<f32>" } else { "f32" };
         let _ = writeln!(text, "fn store_{k}(q: u32, v: {ty}) {{ {store} }}");
     }
     Bindings {
@@ -263,6 +277,7 @@ fn map(
     let results = Results {
         places: &[result],
         wide,
+        fours: Fours::of(target.form, &target.caps),
     };
     let declared = bindings(&body.reads, place, results);
     let values = if wide { count / 4 } else { count };
@@ -374,6 +389,7 @@ pub fn reduce(
     let results = Results {
         places: &places,
         wide: finish_wide.is_some(),
+        fours: Fours::of(form, caps),
     };
     let declared = bindings(&before.reads, place, results);
     let mut text = declared.text;
@@ -540,6 +556,7 @@ pub fn epilogue(
     let results = Results {
         places: &[],
         wide: false,
+        fours: Fours::Vector,
     };
     let declared = bindings(&body.reads, place, results);
     let mut wgsl = declared.text;

@@ -37,7 +37,7 @@ pub use op::{ConvShape, Epilogue, GemmOp};
 pub use tiled::Tile;
 pub use variant::{Body, Choices, Scheme, Variant};
 
-use super::{KernelError, Scalar};
+use super::{Form, Fours, KernelError, Scalar};
 use crate::gpu::{Caps, Kernel, shader};
 use problem::Problem;
 use unroll::Unroll;
@@ -276,7 +276,13 @@ fn cpu(
         product,
         [rows, unroll::COLS * unroll.stripes],
         &[("rows", rows), ("k_tile", unroll.k_tile)],
-        &[&constants, CPU_BODY, filling, &generated],
+        &[
+            Fours::of(Form::Cpu, caps).wgsl(),
+            &constants,
+            CPU_BODY,
+            filling,
+            &generated,
+        ],
     )
 }
 
@@ -318,7 +324,8 @@ fn staged(
 ) -> Result<Kernel, KernelError> {
     let constants = format!("alias work = {};\n{constants}", work.wgsl());
     let stages = stages::generated(tile, threads);
-    let mut texts = vec![constants.as_str(), body, generated, STAGES, &stages, BLOCKS];
+    let fours = Fours::of(Form::Gpu, caps).wgsl();
+    let mut texts = vec![fours, &constants, body, generated, STAGES, &stages, BLOCKS];
     match product.problem.window {
         Some(window) => product.problem.b = window,
         None if product.problem.b == problem::Loader::BGather => texts.push(GATHER_BLOCK),
@@ -379,7 +386,8 @@ fn assemble(
         epilogue,
     );
     let declaration = im.declaration();
-    let mut texts = vec![types.as_str(), declaration.as_str(), &axes];
+    let fours = bound_fours(["a", "b", "c"].into_iter().zip(formats));
+    let mut texts = vec![types.as_str(), &fours, declaration.as_str(), &axes];
     texts.extend_from_slice(body);
     texts.extend([GRID, if parts.is_some() { SPLIT } else { WHOLE }]);
     texts.extend_from_slice(problem.libraries);
@@ -418,6 +426,23 @@ fn element_types<'a>(
     // An adapter without f16 refuses the line even where nothing uses it.
     if f16 {
         text.insert_str(0, "enable f16;\n");
+    }
+    text
+}
+
+/// How operand `x` is bound by loaders of four elements: `alias x_four`, `x_loaded` of what is read and `x_stored` of what is to be written.
+fn bound_fours<'a>(operands: impl IntoIterator<Item = (&'a str, Scalar)>) -> String {
+    let mut text = String::new();
+    for (x, format) in operands {
+        let (alias, loaded, stored) = match format {
+            Scalar::F32 => ("f32x4", "four", "four_stored"),
+            Scalar::F16 => ("vec4<f16>", "vec4<f16>", "vec4<f16>"),
+        };
+        text += &format!(
+            "alias {x}_four = {alias};\n\
+             fn {x}_loaded(four_of_{x}: {x}_four) -> vec4<{x}_elem> {{ return {loaded}(four_of_{x}); }}\n\
+             fn {x}_stored(value: vec4<f32>) -> {x}_four {{ return {stored}(value); }}\n"
+        );
     }
     text
 }

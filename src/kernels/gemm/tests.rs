@@ -461,17 +461,19 @@ fn candidates_have_names_and_agree() {
     }
 }
 
-/// The forms for CPU adapters whose subgroups are not 8 wide, or that have none.
+/// The forms for CPU adapters whose subgroups are not 8 wide, or that have none, and that have no 64-bit integers.
 #[test]
 fn cpu_without_broadcast() {
     let gpu = gpu();
     let caps = Caps {
         subgroup_size: None,
+        int64: false,
         ..gpu.caps().clone()
     };
-    for size in [[15, 17, 65], [129, 33, 33], [1, 1, 1]] {
+    for size in [[15, 17, 65], [129, 33, 33], [1, 1, 1], [68, 36, 132]] {
         check_with(&caps, Form::Cpu, &matmul(size, 1, [false, false]), [0; 3]);
         check_with(&caps, Form::Cpu, &matmul(size, 1, [true, false]), [0; 3]);
+        check_with(&caps, Form::Cpu, &matmul(size, 1, [false, true]), [0; 3]);
     }
     let last = shapes()[8];
     check_with(&caps, Form::Cpu, &GemmOp::Conv2dInputGrad(last), [0; 3]);
@@ -632,6 +634,14 @@ fn mutations_are_caught() {
             assert_caught(&gpu, variant, op, text, mutant);
         }
     }
+    // Only CPU adapters with 64-bit integers load and store words.
+    if gpu.caps().int64 {
+        let op = matmul([16, 36, 64], 1, [false, false]);
+        let variant = Variant::by_rule(gpu.caps(), Form::Cpu, &op, F32).unwrap();
+        for [text, mutant] in [["u32(high.x)", "u32(high.y)"], ["bits.yw", "bits.wy"]] {
+            assert_caught(&gpu, variant, &op, text, mutant);
+        }
+    }
 }
 
 /// Every text that can come about, for every driver's tile, is valid and translates for every API.
@@ -640,6 +650,7 @@ fn every_shader_is_portable() {
     let caps = |subgroup_size, driver: &str| Caps {
         subgroups: true,
         subgroup_size,
+        int64: subgroup_size.is_some(),
         driver: driver.into(),
         ..Caps::baseline(crate::gpu::AdapterClass::Software)
     };
