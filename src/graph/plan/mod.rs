@@ -5,6 +5,7 @@
 //! overwrites parameters). A leaf says in which stages its memory holds the value meant, so one graph can use the same weights
 //! before and after an update, and share everything else between the two.
 mod attribution;
+mod bindings;
 mod contraction;
 mod emit;
 pub mod evaluate;

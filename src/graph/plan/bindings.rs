@@ -1,0 +1,199 @@
+//! How a kernel of a plan is bound to memory: declarations, and a function for each read and each result.
+use super::super::Expr;
+use super::emit::Read;
+use super::text::Place;
+use crate::kernels::{Fours, Scalar};
+use std::fmt::Write;
+
+/// Offsets that an epilogue may take from the immediates; further ones are written into its text.
+const EPILOGUE_OFFSETS: usize = 6;
+
+/// The declarations of bindings and load functions, with offsets in the immediates or baked.
+pub struct Bindings {
+    pub text: String,
+    pub buffers: Vec<usize>,
+    pub immediates: Vec<u32>,
+    /// Whether one of them holds f16.
+    pub f16: bool,
+}
+
+/// How a binding is declared: one element or four at a time, and with four, whether some are written one by one.
+#[derive(Clone, Copy)]
+struct Element {
+    scalar: Scalar,
+    wide: bool,
+    written_singly: bool,
+}
+
+impl Element {
+    fn wgsl(self) -> &'static str {
+        match (self.scalar, self.wide) {
+            (scalar, false) => scalar.wgsl(),
+            (Scalar::F16, true) => "vec4<f16>",
+            (Scalar::F32, true) if self.written_singly => "vec4<f32>",
+            (Scalar::F32, true) => "f32x4",
+        }
+    }
+
+    /// WGSL of the f32 numbered `a` in the array `name`.
+    fn single(self, name: &str, fours: Fours) -> String {
+        match (self.wgsl(), self.scalar) {
+            ("f32x4", _) => fours.single(name),
+            (_, Scalar::F32) => Fours::Vector.single(name),
+            (_, Scalar::F16) => format!("f32({})", Fours::Vector.single(name)),
+        }
+    }
+
+    /// WGSL of four f32 that were loaded.
+    fn four(self, loaded: &str) -> String {
+        match self.wgsl() {
+            "f32x4" => format!("four({loaded})"),
+            "vec4<f16>" => format!("vec4<f32>({loaded})"),
+            _ => loaded.into(),
+        }
+    }
+}
+
+/// What a kernel writes, `store_k` its region k, and whether it does so four elements at a time. Its buffers become the last
+/// bindings, and tensors that lie in one of them are read through it. Such a kernel has the immediates `count` and `inner` behind
+/// the offsets: the caller appends their values. An epilogue writes nothing itself.
+pub struct Results<'a> {
+    pub places: &'a [Place],
+    pub wide: bool,
+    pub fours: Fours,
+}
+
+pub fn bindings(reads: &[Read], place: &dyn Fn(Expr) -> Place, results: Results) -> Bindings {
+    let writes = !results.places.is_empty();
+    let mut buffers: Vec<usize> = vec![];
+    let mut elements: Vec<Element> = vec![];
+    let mut places = vec![];
+    let mut written: Vec<(usize, Element)> = vec![];
+    for Place { region, scalar } in results.places {
+        if written.iter().all(|(buffer, _)| *buffer != region.buffer) {
+            let element = Element {
+                scalar: *scalar,
+                wide: results.wide,
+                written_singly: !results.wide,
+            };
+            written.push((region.buffer, element));
+        }
+    }
+    for read in reads {
+        let Place { region, scalar } = place(read.expr);
+        places.push(place(read.expr));
+        let own = written.iter_mut().find(|(b, _)| *b == region.buffer);
+        if let Some((_, element)) = own {
+            debug_assert_eq!(element.scalar, scalar, "a buffer is written as one type");
+            element.wide |= read.wide;
+            continue;
+        }
+        // Memory that holds numbers of both types is bound once as each.
+        let bound = |k: &usize| buffers[*k] == region.buffer && elements[*k].scalar == scalar;
+        match (0..buffers.len()).find(bound) {
+            Some(k) => elements[k].wide |= read.wide,
+            None => {
+                buffers.push(region.buffer);
+                elements.push(Element {
+                    scalar,
+                    wide: read.wide,
+                    written_singly: false,
+                });
+            }
+        }
+    }
+    let all = elements.iter().chain(written.iter().map(|(_, e)| e));
+    let f16 = all.into_iter().any(|e| e.scalar == Scalar::F16);
+    let mut text = String::new();
+    if f16 && writes {
+        text.push_str("enable f16;\n");
+    }
+    if writes {
+        text.push_str(results.fours.wgsl());
+    }
+    for (k, element) in elements.iter().enumerate() {
+        // An epilogue's buffers come behind those of the kernel that it is joined to.
+        let first = if writes { "" } else { "E_BINDING + " };
+        let (binding, ty) = (format!("{first}{k}u"), element.wgsl());
+        let _ = writeln!(
+            text,
+            "@group(0) @binding({binding}) var<storage, read> in{k}: array<{ty}>;"
+        );
+    }
+    let mut immediates = vec![];
+    if writes {
+        for (k, (buffer, element)) in written.iter().enumerate() {
+            let (binding, ty) = (buffers.len(), element.wgsl());
+            let _ = writeln!(
+                text,
+                "@group(0) @binding({binding}) var<storage, read_write> result{k}: array<{ty}>;"
+            );
+            buffers.push(*buffer);
+        }
+        text.push_str("struct Offsets { ");
+        for (k, Place { region, .. }) in places.iter().enumerate() {
+            let _ = write!(text, "o{k}: u32, ");
+            immediates.push(region.offset as u32);
+        }
+        for (k, Place { region, .. }) in results.places.iter().enumerate() {
+            let _ = write!(text, "out{k}: u32, ");
+            immediates.push(region.offset as u32);
+        }
+        text.push_str("count: u32, inner: u32 }\nvar<immediate> im: Offsets;\n");
+    }
+    for (k, Place { region, scalar }) in places.iter().enumerate() {
+        let bound = |b: &usize| buffers[*b] == region.buffer && elements[*b].scalar == *scalar;
+        let own = written.iter().position(|(b, _)| *b == region.buffer);
+        let (name, element) = match (own, (0..elements.len()).find(bound)) {
+            (Some(w), _) => (format!("result{w}"), written[w].1),
+            (None, Some(b)) => (format!("in{b}"), elements[b]),
+            (None, None) => unreachable!("what no input binds is read through a result"),
+        };
+        let base = if writes {
+            format!("im.o{k}")
+        } else if k < EPILOGUE_OFFSETS {
+            immediates.push(region.offset as u32);
+            format!("im.e{k}")
+        } else {
+            format!("{}u", region.offset)
+        };
+        if element.wide {
+            let one = element.single(&name, results.fours);
+            let four = element.four(&format!("{name}[{base} / 4u + q]"));
+            let _ = writeln!(
+                text,
+                "fn load_{k}(i: u32) -> f32 {{ let a = {base} + i; return {one}; }}\n\
+                 fn load4_{k}(q: u32) -> vec4<f32> {{ return {four}; }}"
+            );
+        } else {
+            let one = format!("f32({name}[{base} + i])");
+            let _ = writeln!(text, "fn load_{k}(i: u32) -> f32 {{ return {one}; }}");
+        }
+    }
+    for (k, Place { region, scalar }) in results.places.iter().enumerate() {
+        let own = written.iter().position(|(b, _)| *b == region.buffer);
+        let Some(own) = own else { continue };
+        let wide = results.wide;
+        let v = match (scalar, wide) {
+            (Scalar::F32, true) => "four_stored(v)",
+            (Scalar::F32, false) => "v",
+            (Scalar::F16, true) => "vec4<f16>(v)",
+            (Scalar::F16, false) => "f16(v)",
+        };
+        let store = match (wide, written[own].1.wide) {
+            (true, _) => format!("result{own}[im.out{k} / 4u + q] = {v};"),
+            (false, false) => format!("result{own}[im.out{k} + q] = {v};"),
+            (false, true) => {
+                format!("let a = im.out{k} + q; result{own}[a / 4u][a % 4u] = {v};")
+            }
+        };
+        let ty = if wide { "vec4<f32>" } else { "f32" };
+        let _ = writeln!(text, "fn store_{k}(q: u32, v: {ty}) {{ {store} }}");
+    }
+    Bindings {
+        text,
+        buffers,
+        immediates,
+        f16,
+    }
+}
