@@ -12,10 +12,15 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let first = (group.y * groups.x + group.x) * (WG * im.inner) + lane;
-    for (var item = 0u; item < im.inner; item++) {
+    var item = 0u;
+    loop {
         let q = first + item * WG;
         if (q < im.count) {
             store_0(q, element(q));
+        }
+        continuing {
+            item++;
+            break if item >= im.inner;
         }
     }
 }

@@ -6,8 +6,13 @@ var<private> epilogue_row: u32;
 
 fn one(i: u32) {
     var sum = 0.0;
-    for (var part = 0u; part < im.parts; part++) {
+    var part = 0u;
+    loop {
         sum += scratch[im.scratch_offset + part * im.part_len + i];
+        continuing {
+            part++;
+            break if part >= im.parts;
+        }
     }
     epilogue_row = i / im.row_len;
     gemm_c[im.c_offset + i] = c_elem(epilogue(sum, i));

@@ -22,10 +22,23 @@ fn one(i: u32) {
     var sum = 0.0;
     let last_h = min(y, im.kernel_h - 1u);
     let last_w = min(x, im.kernel_w - 1u);
-    for (var kh = first_tap(y, im.stride_h, im.oh); kh <= last_h; kh += im.stride_h) {
+    // A pixel may have no tap.
+    var kh = first_tap(y, im.stride_h, im.oh);
+    loop {
         let row = base + kh * im.kernel_w * plane + (y - kh) / im.stride_h * im.ow;
-        for (var kw = first_tap(x, im.stride_w, im.ow); kw <= last_w; kw += im.stride_w) {
-            sum += scratch[row + kw * plane + (x - kw) / im.stride_w];
+        var kw = first_tap(x, im.stride_w, im.ow);
+        loop {
+            if (kh <= last_h) & (kw <= last_w) {
+                sum += scratch[row + kw * plane + (x - kw) / im.stride_w];
+            }
+            continuing {
+                kw += im.stride_w;
+                break if kw > last_w;
+            }
+        }
+        continuing {
+            kh += im.stride_h;
+            break if kh > last_h;
         }
     }
     epilogue_row = ci;

@@ -14,8 +14,13 @@ fn main(
     let q = (group.y * groups.x + group.x) * WG + lane;
     if (q < im.count) {
         var sum = sums();
-        for (var r = 0u; r < im.inner; r++) {
+        var r = 0u;
+        loop {
             sum = plus(sum, element(q, r));
+            continuing {
+                r++;
+                break if r >= im.inner;
+            }
         }
         finish(sum, q);
     }

@@ -11,8 +11,16 @@ fn main(
     let o = group.y * groups.x + group.x;
     var sum = sums();
     if (o < im.count) {
-        for (var q = lane; q < im.inner; q += WG) {
-            sum = plus(sum, element(o, q));
+        var first = 0u;
+        loop {
+            let q = first + lane;
+            if (q < im.inner) {
+                sum = plus(sum, element(o, q));
+            }
+            continuing {
+                first += WG;
+                break if first >= im.inner;
+            }
         }
     }
     var total = horizontal(sum);

@@ -6,20 +6,29 @@ fn b_vec(k: u32, col: u32) -> vec4<f32> {
 fn fill_b_tile(k0: u32, col: u32) {
     // Not to the end of the tile: beyond k are zeros of A. And no compiler unrolls a loop whose bound is not a constant.
     let end = min(im.k_tile, gemm.k_end - k0);
+    var u = 0u;
     if B_ALONG_K {
-        for (var u = 0u; u < end; u += 4u) {
+        loop {
             let k = k0 + u;
             let block = transpose(mat4x4<f32>(b_vec(k, col), b_vec(k, col + 1u), b_vec(k, col + 2u), b_vec(k, col + 3u)));
             b_tile[b_tile_at + u] = block[0];
             b_tile[b_tile_at + u + 1u] = block[1];
             b_tile[b_tile_at + u + 2u] = block[2];
             b_tile[b_tile_at + u + 3u] = block[3];
+            continuing {
+                u += 4u;
+                break if u >= end;
+            }
         }
     } else {
         b_seek(k0);
-        for (var u = 0u; u < end; u++) {
+        loop {
             b_tile[b_tile_at + u] = b_vec(k0 + u, col);
             b_next();
+            continuing {
+                u++;
+                break if u >= end;
+            }
         }
     }
 }

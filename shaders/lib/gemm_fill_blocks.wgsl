@@ -7,7 +7,8 @@ alias work = f32;
 fn fill_b_tile(k0: u32, col: u32) {
     let end = min(im.k_tile, gemm.k_end - k0);
     b_seek(k0);
-    for (var u = 0u; u < end; u += 4u) {
+    var u = 0u;
+    loop {
         let k = k0 + u;
         let block = block_b(b_fetch(k), k, col);
         b_tile[b_tile_at + u] = block[0];
@@ -15,5 +16,9 @@ fn fill_b_tile(k0: u32, col: u32) {
         b_tile[b_tile_at + u + 2u] = block[2];
         b_tile[b_tile_at + u + 3u] = block[3];
         b_next();
+        continuing {
+            u += 4u;
+            break if u >= end;
+        }
     }
 }

@@ -2,11 +2,15 @@
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let first = (group.x + group.y * im.grid_x) * (WG * ITEMS) + lane;
-    for (var item = 0u; item < ITEMS; item++) {
+    var item = 0u;
+    loop {
         let i = first + item * WG;
-        if i >= im.len {
-            return;
+        if i < im.len {
+            one(i);
         }
-        one(i);
+        continuing {
+            item++;
+            break if item >= ITEMS;
+        }
     }
 }

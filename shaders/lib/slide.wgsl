@@ -37,12 +37,18 @@ fn slide_at(w: i32) -> f32 {
     return select(0.0, f32(gemm_b[select(0u, u32(slide_row + w), inside)]), inside);
 }
 
-// The four columns at place w of the first.
-fn slide_first(w: i32) -> vec4<f32> {
-    return vec4<f32>(slide_at(w), slide_at(w + SLIDE_COL), slide_at(w + 2i * SLIDE_COL), slide_at(w + 3i * SLIDE_COL));
+// What slide_on(_, w) takes of the columns before.
+fn slide_before(w: i32) -> vec4<f32> {
+    if SLIDE_K == -1i {
+        return vec4<f32>(slide_at(w + 1i), slide_at(w + 2i), slide_at(w + 3i), 0.0);
+    }
+    if SLIDE_K == 2i {
+        return vec4<f32>(0.0, 0.0, slide_at(w), slide_at(w + 1i));
+    }
+    return vec4<f32>(0.0, slide_at(w), slide_at(w + SLIDE_COL), slide_at(w + 2i * SLIDE_COL));
 }
 
-// The same, where `before` are the columns as many places before as columns are apart, or one k before.
+// The four columns at place w of the first, where `before` are the columns as many places before as columns are apart, or one k before.
 fn slide_on(before: vec4<f32>, w: i32) -> vec4<f32> {
     if SLIDE_K == -1i {
         return vec4<f32>(slide_at(w), before.xyz);
@@ -60,32 +66,38 @@ fn fill_b_tile(k0: u32, col: u32) {
     var i = first.y;
     var j = first.z;
     var u = 0u;
-    while u < end {
+    // A phase without taps has no k.
+    if end == 0u {
+        return;
+    }
+    loop {
         slide_to_row(outer, i);
         let run = min(end, u + gather.k_count_w - j);
         var w = slide_w + i32(j) * SLIDE_K;
-        var now = slide_first(w);
-        var then = now;
+        var before = slide_before(w);
+        var between = before;
         if SLIDE_COL == 2i {
-            then = slide_first(w + 1i);
+            between = slide_before(w + 1i);
         }
-        b_tile[b_tile_at + u] = now;
-        for (u++; u < run; u++) {
-            w += SLIDE_K;
-            if SLIDE_COL == 2i {
-                let next = slide_on(now, w + 1i);
-                now = then;
-                then = next;
-            } else {
-                now = slide_on(now, w);
-            }
+        loop {
+            let now = slide_on(before, w);
             b_tile[b_tile_at + u] = now;
+            before = select(now, between, SLIDE_COL == 2i);
+            between = now;
+            continuing {
+                u++;
+                w += SLIDE_K;
+                break if u >= run;
+            }
         }
         j = 0u;
         i++;
         if i == gather.k_count_h {
             i = 0u;
             outer++;
+        }
+        continuing {
+            break if u >= end;
         }
     }
 }

@@ -12,10 +12,15 @@ fn main(
     }
     let first = (group.y * groups.x + group.x) * (LANES * ITEMS) + lane;
     let values = (im.count + WIDTH - 1u) / WIDTH;
-    for (var item = 0u; item < ITEMS; item++) {
+    var item = 0u;
+    loop {
         let q = first + item * LANES;
         if (q < values) {
             update(q);
+        }
+        continuing {
+            item++;
+            break if item >= ITEMS;
         }
     }
 }

@@ -156,9 +156,7 @@ impl Layout {
             add(format_args!("    var s{k} = value();"));
         }
         let block = self.block;
-        add(format_args!(
-            "    for (var j0 = 0u; j0 < im.n; j0 += {block}u) {{"
-        ));
+        add(format_args!("    var j0 = 0u;\n    loop {{"));
         let from = match block {
             1 => "j0",
             _ => "min(j0 + lane, im.n - 1u)",
@@ -204,7 +202,7 @@ impl Layout {
         }
         let sums: Vec<String> = (0..results).map(|k| format!("s{k}")).collect();
         add(format_args!(
-            "    }}\n    return array<value, RESULTS>({});\n}}",
+            "        continuing {{ j0 += {block}u; break if j0 >= im.n; }}\n    }}\n    return array<value, RESULTS>({});\n}}",
             sums.join(", ")
         ));
     }

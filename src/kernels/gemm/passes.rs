@@ -2,12 +2,14 @@
 use super::immediates::Immediates;
 use super::op::{ConvShape, Epilogue, GemmOp};
 use super::problem::{PHASE_TAPS, packed_row};
-use super::{Parts, element_types, fold};
-use crate::gpu::{AdapterClass, Caps, Kernel, shader};
-use crate::kernels::{KernelError, Scalar};
+use super::{Parts, bound_fours, element_types, fold};
+use crate::gpu::{Caps, Kernel, shader};
+use crate::kernels::{Form, Fours, KernelError, Scalar};
 use std::ops::Range;
 
 const PACK: &str = include_str!("../../../shaders/gemm_pack_phases.wgsl");
+const PACK_WINDOW: &str = include_str!("../../../shaders/lib/pack_window.wgsl");
+const PACK_FOURS: &str = include_str!("../../../shaders/lib/pack_fours.wgsl");
 const SPLITS: &str = include_str!("../../../shaders/gemm_splits.wgsl");
 const TAPS: &str = include_str!("../../../shaders/gemm_taps.wgsl");
 const WALK: &str = include_str!("../../../shaders/lib/gemm_walk.wgsl");
@@ -21,7 +23,16 @@ pub(super) fn pack_phases(
     [w, packed]: [Scalar; 2],
 ) -> Result<Kernel, KernelError> {
     const NAME: &str = "conv2d_input_grad";
-    let (mut im, constants) = walk(caps, NAME, u64::from(s.ci) * u64::from(s.co))?;
+    let form = Form::of(caps.class);
+    let (lanes, items) = walk_shape(form);
+    let pairs = match form {
+        Form::Cpu => {
+            let blocks = s.ci.div_ceil(lanes) * s.co.div_ceil(items);
+            u64::from(blocks) * u64::from(lanes * items)
+        }
+        Form::Gpu => u64::from(s.ci) * u64::from(s.co),
+    };
+    let (mut im, constants) = walk(caps, NAME, pairs)?;
     im.0.u32("first_phase", range.start)
         .u32("phases", range.end - range.start)
         .u32("ci", s.ci)
@@ -35,9 +46,19 @@ pub(super) fn pack_phases(
         .u32("packed_offset", packed_offset);
     im.0.check(NAME)?;
     let types = element_types([("a_elem", w), ("c_elem", packed)], &Epilogue::default());
+    let fours = bound_fours([("a", w), ("c", packed)]);
+    let in_fours = [s.kh, s.kw] == [4, 4]
+        && s.stride == [2, 2]
+        && w_offset.is_multiple_of(4)
+        && packed_offset.is_multiple_of(4);
+    let lanes = format!("const LANES_ALONG_CI = {};\n", form == Form::Cpu);
     let declaration = im.0.declaration();
     let texts = [
         types.as_str(),
+        Fours::of(form, caps).wgsl(),
+        &fours,
+        if in_fours { PACK_FOURS } else { PACK_WINDOW },
+        &lanes,
         &declaration,
         &constants,
         WALK,
@@ -52,16 +73,21 @@ pub(super) fn pack_phases(
     })
 }
 
+/// Lanes and the elements of each.
+fn walk_shape(form: Form) -> (u32, u32) {
+    match form {
+        Form::Cpu => (8, 16),
+        Form::Gpu => (256, 1),
+    }
+}
+
 /// A grid over `len` elements: immediates `len` and `grid_x` with the grid itself, and the constants WG and ITEMS.
 fn walk(
     caps: &Caps,
     name: &'static str,
     len: u64,
 ) -> Result<((Immediates, [u32; 3]), String), KernelError> {
-    let [lanes, items]: [u32; 2] = match caps.class {
-        AdapterClass::Software => [8, 16],
-        _ => [256, 1],
-    };
+    let (lanes, items) = walk_shape(Form::of(caps.class));
     let workgroups = len.div_ceil(u64::from(lanes * items));
     let grid = fold(name, workgroups, caps.max_workgroups_per_dim)?;
     let mut im = Immediates::default();

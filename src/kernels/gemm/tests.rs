@@ -373,8 +373,8 @@ fn schemes_of_two_passes() {
         (
             matmul([3, 5, 300], 1, [false, false]),
             Scheme::SplitK(2),
-            "part < im.parts",
-            "part + 1u < im.parts",
+            "part >= im.parts",
+            "part + 1u >= im.parts",
         ),
         (
             matmul([3, 5, 300], 1, [false, false]),

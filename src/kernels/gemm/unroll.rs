@@ -134,7 +134,7 @@ impl Unroll {
 
     /// Lane l holds A[row, k0 + 32 s + 4 l ..+4] for each slot s.
     fn broadcast_rows(self, text: &mut String) {
-        line(text, format_args!("    for (var r = 0u; r < rows; r++) {{"));
+        line(text, format_args!("    var r = 0u;\n    loop {{"));
         for slot in 0..self.a_slots() {
             line(
                 text,
@@ -145,7 +145,10 @@ impl Unroll {
             );
         }
         self.broadcast_stripes(text, "        ");
-        line(text, format_args!("    }}"));
+        line(
+            text,
+            format_args!("        continuing {{ r++; break if r >= rows; }}\n    }}"),
+        );
     }
 
     /// Lane l holds A[row..row+4, k0 + 32 s + 4 l + j] for each slot s and j of 0..4, and picks a row of it.
@@ -153,10 +156,7 @@ impl Unroll {
     /// Turning A into scratch memory first gains what its dispatch costs: 128x512x128 1.02 instead of 1.1 ms, steps of pacgan2d (400x100x400,
     /// 200x200x1000) 1.05 times as long.
     fn broadcast_turned(self, text: &mut String) {
-        line(
-            text,
-            format_args!("    for (var q = 0u; q < rows; q += 4u) {{"),
-        );
+        line(text, format_args!("    var q = 0u;\n    loop {{"));
         for slot in 0..self.a_slots() {
             for j in 0..4 {
                 line(
@@ -168,10 +168,7 @@ impl Unroll {
                 );
             }
         }
-        line(
-            text,
-            format_args!("        for (var r = q; r < min(q + 4u, rows); r++) {{"),
-        );
+        line(text, format_args!("        var r = q;\n        loop {{"));
         line(text, format_args!("            let row = r - q;"));
         for slot in 0..self.a_slots() {
             let column = |c: char| {
@@ -190,7 +187,12 @@ impl Unroll {
             );
         }
         self.broadcast_stripes(text, "            ");
-        line(text, format_args!("        }}\n    }}"));
+        line(
+            text,
+            format_args!(
+                "            continuing {{ r++; break if r >= min(q + 4u, rows); }}\n        }}\n        continuing {{ q += 4u; break if q >= rows; }}\n    }}"
+            ),
+        );
     }
 
     /// One row of every stripe. The second stripe multiplies what looks like another A: where LLVM sees that both broadcast the same
@@ -250,7 +252,7 @@ impl Unroll {
     }
 
     fn uniform_rows(self, text: &mut String) {
-        line(text, format_args!("    for (var r = 0u; r < rows; r++) {{"));
+        line(text, format_args!("    var r = 0u;\n    loop {{"));
         line(text, format_args!("        let at = r * LANES + lane;"));
         line(
             text,
@@ -271,15 +273,16 @@ impl Unroll {
                 );
             }
         }
-        line(text, format_args!("        c_stash[at] = t;\n    }}"));
+        line(text, format_args!("        c_stash[at] = t;"));
+        line(
+            text,
+            format_args!("        continuing {{ r++; break if r >= rows; }}\n    }}"),
+        );
     }
 
     /// Four rows at once, as one `a_vec` holds them. The last rows may lie beyond m: zeros of A in slots of their own.
     fn uniform_turned(self, text: &mut String) {
-        line(
-            text,
-            format_args!("    for (var r = 0u; r < rows; r += 4u) {{"),
-        );
+        line(text, format_args!("    var r = 0u;\n    loop {{"));
         line(text, format_args!("        let at = r * LANES + lane;"));
         for row in 0..4 {
             line(
@@ -309,7 +312,10 @@ impl Unroll {
                 format_args!("        c_stash[at + {row}u * LANES] = t{row};"),
             );
         }
-        line(text, format_args!("    }}"));
+        line(
+            text,
+            format_args!("        continuing {{ r += 4u; break if r >= rows; }}\n    }}"),
+        );
     }
 }
 

@@ -169,6 +169,12 @@ impl ComparisonFile {
             ));
         }
         for (i, variant) in self.variant.iter().enumerate() {
+            if variant.name.contains(',') {
+                return Err(plan_error(format!(
+                    "variant `{}`: a comma in a name; lists like --only A,B have commas between",
+                    variant.name
+                )));
+            }
             if self.variant[..i].iter().any(|v| v.name == variant.name) {
                 return Err(plan_error(format!(
                     "there are two variants `{}`; give each its own name",
@@ -337,6 +343,7 @@ mod tests {
             ),
             (changed("30steps", "30"), "like 2000steps"),
             (changed("\"other\"", "\"plain\""), "two variants `plain`"),
+            (changed("\"other\"", "\"a, b\""), "a comma in a name"),
             (
                 changed("\"grid25\"", "\"grid52\""),
                 "did you mean `grid25`?",

@@ -308,6 +308,8 @@ fn windows_in_rows_compute_the_same() {
             "window_w + 8u < gather.width",
         ),
         (3, "u32(window_h - 1i) < gather", "u32(window_h) < gather"),
+        (3, "near.yw, far.yw", "near.yw, far.xz"),
+        (3, "w[window + 2u]", "w[window + 1u]"),
     ] {
         assert_caught(&gpu, whole, &windows()[op], text, mutant);
     }
@@ -420,8 +422,8 @@ fn sliding_windows_compute_the_same() {
         (0, "before.yzw, ", "before.xyz, "),
         (6, "slide_at(w), before.xyz", "slide_at(w), before.yzw"),
         (4, "before.zw, ", "before.yz, "),
-        (3, "now = then;", ""),
-        (3, "slide_first(w + 1i)", "slide_first(w)"),
+        (3, "between = now;", ""),
+        (3, "slide_before(w + 1i)", "slide_before(w)"),
         (0, "var w = slide_w + i32(j) * SLIDE_K", "var w = slide_w"),
         (0, "u + gather.k_count_w - j", "u + gather.k_count_w"),
         (0, "i == gather.k_count_h", "i > gather.k_count_h"),
