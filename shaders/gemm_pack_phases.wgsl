@@ -2,7 +2,7 @@
 // for stride phases (lib/problem_phase.wgsl) from im.first_phase on. Rows have im.a_row elements; what a phase with fewer taps leaves of
 // one is never read.
 //
-// An invocation does the window of one pair (ci, co) in every phase: pack(ci, co, phase, to) of lib/pack_window.wgsl or
+// An invocation does the window of one pair (ci, co) in every phase: pack(ci, co, phase, row) of lib/pack_window.wgsl or
 // lib/pack_fours.wgsl. On CPUs lanes are neighbours ci, whose windows lie together, and items are neighbours co, whose packed taps do; on
 // GPUs lanes are neighbours co. One phase of 256 x 512 x 4 x 4 weights on lavapipe, Mesa 25.0.7: 1.0 ms, with lanes along co and
 // single numbers 2.8.

@@ -5,11 +5,24 @@
 fn pack(ci: u32, co: u32, phase: vec2<u32>, row: u32) {
     let window = im.w_offset + (co * im.ci + ci) * im.kernel_h * im.kernel_w;
     let taps = phase_taps(im.kernel_h, im.stride_h, phase.x) * phase_taps(im.kernel_w, im.stride_w, phase.y);
+    if taps == 0u {
+        return;
+    }
     var to = row + co * taps;
-    for (var kh = phase.x; kh < im.kernel_h; kh += im.stride_h) {
-        for (var kw = phase.y; kw < im.kernel_w; kw += im.stride_w) {
+    var kh = phase.x;
+    loop {
+        var kw = phase.y;
+        loop {
             gemm_c[to] = c_elem(w[window + kh * im.kernel_w + kw]);
             to++;
+            continuing {
+                kw += im.stride_w;
+                break if kw >= im.kernel_w;
+            }
+        }
+        continuing {
+            kh += im.stride_h;
+            break if kh >= im.kernel_h;
         }
     }
 }

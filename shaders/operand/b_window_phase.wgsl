@@ -42,9 +42,9 @@ fn b_fetch(k: u32) -> RawB {
     let below = select(0u, u32(place - i32(gather.width)) / 4u, second);
     return RawB(
         b_loaded(gemm_b[at]),
-        b_loaded(gemm_b[select(0u, at + step, first & has)])[end],
+        b_single(select(0u, (at + step) * 4u + end, first & has)),
         b_loaded(gemm_b[below]),
-        b_loaded(gemm_b[select(0u, below + step, second & has)])[end],
+        b_single(select(0u, (below + step) * 4u + end, second & has)),
         vec4<bool>(first, first & has, second, second & has),
     );
 }

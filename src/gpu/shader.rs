@@ -161,10 +161,16 @@ pub(super) fn check(source: &str) -> Result<Checked, ShaderError> {
                 }
             })
     };
-    // An optional feature is needed exactly if the shader is invalid without it. Most need none, and pay one validation.
+    // An optional feature is needed exactly if the shader is invalid without it, as one that declares 64-bit integers is. Most need no
+    // other, and pay one validation.
+    let words = module.types.iter().any(|(_, declared)| {
+        let scalar = declared.inner.scalar();
+        scalar.is_some_and(|s| s.width == 8 && s.kind != naga::ScalarKind::Float)
+    });
+    let least = if words { BASE | INT64 } else { BASE };
     let all = BASE | SUBGROUPS | MATRIX | F16 | INT64;
-    let (info, [f16, subgroups, cooperative_matrix, int64]) = match run(BASE) {
-        Ok(info) => (info, [false; 4]),
+    let (info, [f16, subgroups, cooperative_matrix, int64]) = match run(least) {
+        Ok(info) => (info, [false, false, false, words]),
         Err(_) => (
             run(all)?,
             [F16, SUBGROUPS, MATRIX, INT64].map(|one| run(all - one).is_err()),

@@ -23,6 +23,7 @@ impl Form {
 /// How a storage buffer is bound that is read or written four f32 at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fours {
+    /// A vec4<f32>.
     Vector,
     /// Two 64-bit integers.
     Words,
@@ -45,7 +46,7 @@ impl Fours {
         }
     }
 
-    /// WGSL of the single f32 numbered `a` in the array `name` of `f32x4`.
+    /// WGSL of the single number `a` in the array `name` of fours.
     pub fn single(self, name: &str) -> String {
         match self {
             Fours::Vector => format!("{name}[a / 4u][a % 4u]"),

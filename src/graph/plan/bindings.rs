@@ -8,10 +8,12 @@ use std::fmt::Write;
 /// Offsets that an epilogue may take from the immediates; further ones are written into its text.
 const EPILOGUE_OFFSETS: usize = 6;
 
-/// The declarations of bindings and load functions, with offsets in the immediates or baked.
+/// The declarations of bindings and of functions that load and store, with offsets in the immediates or baked.
 pub struct Bindings {
     pub text: String,
+    /// In binding order.
     pub buffers: Vec<usize>,
+    /// Offsets of reads, then of results.
     pub immediates: Vec<u32>,
     /// Whether one of them holds f16.
     pub f16: bool,
@@ -26,31 +28,33 @@ struct Element {
 }
 
 impl Element {
-    fn wgsl(self) -> &'static str {
-        match (self.scalar, self.wide) {
-            (scalar, false) => scalar.wgsl(),
-            (Scalar::F16, true) => "vec4<f16>",
-            (Scalar::F32, true) if self.written_singly => "vec4<f32>",
-            (Scalar::F32, true) => "f32x4",
+    /// Whether it is bound four f32 at a time, in the way that `Fours` says.
+    fn in_fours(self) -> bool {
+        self.wide && self.scalar == Scalar::F32 && !self.written_singly
+    }
+
+    fn wgsl(self) -> String {
+        match (self.scalar.wgsl(), self.wide) {
+            _ if self.in_fours() => "f32x4".into(),
+            (name, true) => format!("vec4<{name}>"),
+            (name, false) => name.into(),
         }
     }
 
-    /// WGSL of the f32 numbered `a` in the array `name`.
+    /// WGSL of the element numbered `a` in the array `name`, as f32.
     fn single(self, name: &str, fours: Fours) -> String {
-        match (self.wgsl(), self.scalar) {
-            ("f32x4", _) => fours.single(name),
-            (_, Scalar::F32) => Fours::Vector.single(name),
-            (_, Scalar::F16) => format!("f32({})", Fours::Vector.single(name)),
-        }
+        let fours = if self.in_fours() {
+            fours
+        } else {
+            Fours::Vector
+        };
+        format!("f32({})", fours.single(name))
     }
 
-    /// WGSL of four f32 that were loaded.
+    /// WGSL of four elements that were loaded, as vec4<f32>.
     fn four(self, loaded: &str) -> String {
-        match self.wgsl() {
-            "f32x4" => format!("four({loaded})"),
-            "vec4<f16>" => format!("vec4<f32>({loaded})"),
-            _ => loaded.into(),
-        }
+        let convert = if self.in_fours() { "four" } else { "vec4<f32>" };
+        format!("{convert}({loaded})")
     }
 }
 
@@ -60,9 +64,11 @@ impl Element {
 pub struct Results<'a> {
     pub places: &'a [Place],
     pub wide: bool,
+    /// How four f32 at a time are bound.
     pub fours: Fours,
 }
 
+/// Binds a kernel that reads `reads`, each a tensor that lies at `place`, and writes `results`.
 pub fn bindings(reads: &[Read], place: &dyn Fn(Expr) -> Place, results: Results) -> Bindings {
     let writes = !results.places.is_empty();
     let mut buffers: Vec<usize> = vec![];

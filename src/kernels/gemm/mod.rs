@@ -251,6 +251,8 @@ fn cpu(
         parts.unit = SPLIT_UNIT.next_multiple_of(unroll.k_tile);
     }
     let (a, b) = (product.problem.a, product.problem.b);
+    let fours = Fours::of(Form::Cpu, caps);
+    let single = single_of_b(fours, &product);
     let constants = format!(
         "const LANES = {}u;\nconst STRIPES = {}u;\nconst K_TILE = {}u;\nconst B_TILE_LEN = {}u;\nconst ROWS_MAX = {}u;\n",
         unroll::LANES,
@@ -277,7 +279,8 @@ fn cpu(
         [rows, unroll::COLS * unroll.stripes],
         &[("rows", rows), ("k_tile", unroll.k_tile)],
         &[
-            Fours::of(Form::Cpu, caps).wgsl(),
+            fours.wgsl(),
+            &single,
             &constants,
             CPU_BODY,
             filling,
@@ -324,13 +327,23 @@ fn staged(
 ) -> Result<Kernel, KernelError> {
     let constants = format!("alias work = {};\n{constants}", work.wgsl());
     let stages = stages::generated(tile, threads);
-    let fours = Fours::of(Form::Gpu, caps).wgsl();
-    let mut texts = vec![fours, &constants, body, generated, STAGES, &stages, BLOCKS];
+    let fours = Fours::of(Form::Gpu, caps);
+    let mut texts = vec![
+        fours.wgsl(),
+        &constants,
+        body,
+        generated,
+        STAGES,
+        &stages,
+        BLOCKS,
+    ];
     match product.problem.window {
         Some(window) => product.problem.b = window,
         None if product.problem.b == problem::Loader::BGather => texts.push(GATHER_BLOCK),
         None => texts.push(BLOCK_B),
     }
+    let single = single_of_b(fours, &product);
+    texts.push(&single);
     let block = [tile[0], tile[1]];
     assemble(caps, file, form, product, block, &[], &texts)
 }
@@ -428,6 +441,21 @@ fn element_types<'a>(
         text.insert_str(0, "enable f16;\n");
     }
     text
+}
+
+/// `b_single(a)`, the element of B numbered `a`, for the loader of fours that reads some elements alone.
+fn single_of_b(fours: Fours, product: &Product) -> String {
+    let fours = match product.formats[1] {
+        Scalar::F32 => fours,
+        Scalar::F16 => Fours::Vector,
+    };
+    match product.problem.b {
+        problem::Loader::BWindowPhase => format!(
+            "fn b_single(a: u32) -> b_elem {{ return {}; }}\n",
+            fours.single("gemm_b")
+        ),
+        _ => String::new(),
+    }
 }
 
 /// How operand `x` is bound by loaders of four elements: `alias x_four`, `x_loaded` of what is read and `x_stored` of what is to be written.

@@ -271,6 +271,16 @@ fn windows_in_rows_compute_the_same() {
         let long = conv(9, [2, 3], [8, 16], [4, 4], [2, 2], [1, 1]);
         check_variant(&caps, split, &GemmOp::Conv2dWeightGrad(long), [0; 3]);
     }
+    // Packed as for a GPU.
+    let discrete = Caps {
+        class: crate::gpu::AdapterClass::Discrete,
+        ..caps.clone()
+    };
+    let [.., phase] = windows();
+    let odd = GemmOp::Conv2dInputGrad(conv(2, [3, 5], [7, 10], [3, 4], [2, 3], [1, 2]));
+    for op in [phase, odd] {
+        check_variant(&discrete, whole(tiled), &op, [4, 8, 3]);
+    }
     // The processor's body counts from block to block.
     for (op, text, mutant) in [
         (0, "u + 2u] = block[2]", "u + 2u] = block[1]"),
