@@ -14,9 +14,10 @@
 // lib/gemm_fill_blocks.wgsl in blocks of four k, where a loader has those, lib/slide.wgsl from one k to the next. Beyond k the tile keeps
 // what it had, zeros or elements of the same columns, which zeros of A meet: a sum that an infinite one of them was in may become NaN.
 //
-// Loops test at their end wherever they run at least once, here and in the other shaders that fill a step on CPUs: lavapipe runs the body of a loop that tests
-// at its head once more, with no invocation active, and skipping a store or load that way costs as much as doing it, or several times as
-// much where branches are mispredicted (3x3 8 -> 16 channels, input gradient: 24.0 and 6.3 ms; 784 -> 1024, A turned, 1.80 and 1.57).
+// Loops test at their end wherever they run at least once, here and in the other shaders that fill a step on CPUs: lavapipe runs the body
+// of a loop that tests at its head once more, with no invocation active, and skipping a store or load that way costs as much as doing it,
+// or several times as much where branches are mispredicted (3x3 8 -> 16 channels, input gradient: 24.0 and 6.3 ms; 784 -> 1024, A turned,
+// 1.80 and 1.57).
 //
 // The prelude gives LANES, STRIPES, K_TILE, B_TILE_LEN (>= K_TILE), ROWS_MAX (im.rows is at most that), B_ALONG_K.
 var<private> b_tile: array<vec4<f32>, B_TILE_LEN * STRIPES>;

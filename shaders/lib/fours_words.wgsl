@@ -1,6 +1,7 @@
 // lib/fours.wgsl for CPU adapters with 64-bit integers. Lavapipe expands each load and store lane by lane and number by number, of words
 // half as many: eight lanes load a vec4 in 9 instead of 13 ns, store one in 7 instead of 11 (Mesa 25.0.7).
-// In workgroup memory words gain nothing (17 and 18 ns to load and store). Storage textures of vec4 load in 5 ns and store in 46, where a buffer's stores of constants took 20.
+// In workgroup memory words gain nothing (17 and 18 ns to load and store). Storage textures of vec4 load in 5 ns and store in 46, where
+// a buffer's stores of the same numbers took 20.
 alias f32x4 = vec2<u64>;
 
 fn four(stored: f32x4) -> vec4<f32> {

@@ -1,5 +1,5 @@
-// The tile of B of gemm_cpu.wgsl from a loader that has blocks of four k and four columns (operand/b_window*.wgsl). A load of a number or word costs ten
-// instructions there; neighbouring windows share most of theirs.
+// The tile of B of gemm_cpu.wgsl from a loader that has blocks of four k and four columns (operand/b_window*.wgsl). A load of a number
+// or word costs ten instructions there; neighbouring windows share most of theirs.
 // A fifth of an input gradient of 64 rows is the stores into b_tile, a scatter each, because u is no constant. Stores at constant indices behind
 // a comparison of u with each take as long (1.0x).
 alias work = f32;

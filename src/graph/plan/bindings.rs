@@ -56,6 +56,15 @@ impl Element {
         let convert = if self.in_fours() { "four" } else { "vec4<f32>" };
         format!("{convert}({loaded})")
     }
+
+    /// WGSL of `v`, one f32 or four of them, as it is stored.
+    fn stored(self) -> String {
+        match self.scalar.wgsl() {
+            _ if self.in_fours() => "four_stored(v)".into(),
+            name if self.written_singly => format!("{name}(v)"),
+            name => format!("vec4<{name}>(v)"),
+        }
+    }
 }
 
 /// What a kernel writes, `store_k` its region k, and whether it does so four elements at a time. Its buffers become the last
@@ -176,16 +185,10 @@ pub fn bindings(reads: &[Read], place: &dyn Fn(Expr) -> Place, results: Results)
             let _ = writeln!(text, "fn load_{k}(i: u32) -> f32 {{ return {one}; }}");
         }
     }
-    for (k, Place { region, scalar }) in results.places.iter().enumerate() {
+    for (k, Place { region, .. }) in results.places.iter().enumerate() {
         let own = written.iter().position(|(b, _)| *b == region.buffer);
         let Some(own) = own else { continue };
-        let wide = results.wide;
-        let v = match (scalar, wide) {
-            (Scalar::F32, true) => "four_stored(v)",
-            (Scalar::F32, false) => "v",
-            (Scalar::F16, true) => "vec4<f16>(v)",
-            (Scalar::F16, false) => "f16(v)",
-        };
+        let (wide, v) = (results.wide, written[own].1.stored());
         let store = match (wide, written[own].1.wide) {
             (true, _) => format!("result{own}[im.out{k} / 4u + q] = {v};"),
             (false, false) => format!("result{own}[im.out{k} + q] = {v};"),

@@ -468,8 +468,8 @@ fn bound_fours<'a>(operands: impl IntoIterator<Item = (&'a str, Scalar)>) -> Str
         };
         text += &format!(
             "alias {x}_four = {alias};\n\
-             fn {x}_loaded(four_of_{x}: {x}_four) -> vec4<{x}_elem> {{ return {loaded}(four_of_{x}); }}\n\
-             fn {x}_stored(value: vec4<f32>) -> {x}_four {{ return {stored}(value); }}\n"
+             fn {x}_loaded(v: {x}_four) -> vec4<{x}_elem> {{ return {loaded}(v); }}\n\
+             fn {x}_stored(v: vec4<f32>) -> {x}_four {{ return {stored}(v); }}\n"
         );
     }
     text
