@@ -6,7 +6,7 @@ use super::text::{Bound, epilogue};
 use super::{Contraction, Environment, Target};
 use crate::graph::{Expr, Graph, GraphError, Op, Result, Window};
 use crate::kernels::KernelError;
-use crate::kernels::gemm::{self, Call, ConvShape, GemmOp, Operand};
+use crate::kernels::gemm::{self, Call, ConvShape, GemmOp, Operand, Work};
 
 /// The operation that contraction `core` asks for, and the expressions that are its operands A and B.
 fn operation(graph: &Graph, core: Expr) -> (GemmOp, Expr, Expr) {
@@ -101,7 +101,7 @@ fn kernel_error(graph: &Graph, core: Expr, error: &KernelError) -> GraphError {
 }
 
 /// The dispatches of the contraction `core` of kernel k, with the kernel's tree as its epilogue where that is another expression. With
-/// each comes whether it is the one that multiplies.
+/// each comes what it is for.
 ///
 /// # Errors
 /// [`GraphError::Kernel`].
@@ -110,7 +110,7 @@ pub fn passes(
     (k, core): (usize, Expr),
     schedule: &Schedule,
     env: &Environment,
-) -> Result<(Contraction, Vec<(Bound, bool)>)> {
+) -> Result<(Contraction, Vec<(Bound, Work)>)> {
     let graph = lowering.graph;
     let root = lowering.kernels[k].root;
     let contraction = choose(lowering, (k, core), &schedule.storage, env)?;
@@ -131,7 +131,7 @@ pub fn passes(
         op: &op,
         formats: contraction.formats,
         offsets: [pa, pb, pc].map(|p| p.offset as u32),
-        scratch: scratch.map_or(0, |s| s.offset as u32),
+        scratch: scratch.map(|part| part.map_or(0, |s| s.offset as u32)),
         epilogue: hook.as_ref(),
     };
     let passes = gemm::lower(&env.target.caps, contraction.variant, &call)
@@ -140,17 +140,16 @@ pub fn passes(
         Operand::A => pa.buffer,
         Operand::B => pb.buffer,
         Operand::C => pc.buffer,
-        Operand::Scratch => match scratch {
+        Operand::Scratch(part) => match scratch[part] {
             Some(region) => region.buffer,
             None => unreachable!("the schedule gives scratch memory to every variant that asks"),
         },
         Operand::Extra(k) => extra[k],
     };
     let bind = |pass: gemm::Pass| {
-        let multiplies = pass.operands.contains(&Operand::B);
         let buffers = pass.operands.iter().map(buffer).collect();
         let kernel = pass.kernel;
-        (Bound { kernel, buffers }, multiplies)
+        (Bound { kernel, buffers }, pass.work)
     };
     Ok((contraction, passes.into_iter().map(bind).collect()))
 }

@@ -34,7 +34,7 @@ pub struct Schedule<'g> {
     /// By expression: where its f16 copy lies.
     casts: HashMap<Expr, Region>,
     /// By kernel: the memory that its passes share.
-    scratch: HashMap<usize, Region>,
+    scratch: HashMap<usize, [Option<Region>; 2]>,
     graph: &'g crate::graph::Graph,
 }
 
@@ -66,8 +66,8 @@ impl Schedule<'_> {
     }
 
     /// The memory that the passes of kernel `k` share, where its variant asks for any.
-    pub fn scratch(&self, k: usize) -> Option<Region> {
-        self.scratch.get(&k).copied()
+    pub fn scratch(&self, k: usize) -> [Option<Region>; 2] {
+        self.scratch.get(&k).copied().unwrap_or_default()
     }
 }
 
@@ -146,7 +146,7 @@ pub fn schedule<'g>(
     }
     let mut tensors = vec![];
     let mut index_of: HashMap<Expr, usize> = HashMap::new();
-    let mut scratch_of: HashMap<usize, usize> = HashMap::new();
+    let mut scratch_of: HashMap<usize, [Option<usize>; 2]> = HashMap::new();
     let mut cast_of: HashMap<Expr, usize> = HashMap::new();
     // Whole vectors of four f32.
     let words = |elements: usize, scalar: Scalar| {
@@ -155,15 +155,18 @@ pub fn schedule<'g>(
     };
     for (at, item) in items.iter().enumerate() {
         if let Item::Kernel(k) = item {
-            let floats = scratch_len(lowering, *k, &storage, env)?;
-            if floats > 0 {
-                scratch_of.insert(*k, tensors.len());
-                tensors.push(Tensor {
-                    words: words(floats as usize, Scalar::F32),
-                    first: at,
-                    last: at,
-                });
-            }
+            let parts = scratch_lens(lowering, *k, &storage, env)?;
+            let parts = parts.map(|floats| {
+                (floats > 0).then(|| {
+                    tensors.push(Tensor {
+                        words: words(floats as usize, Scalar::F32),
+                        first: at,
+                        last: at,
+                    });
+                    tensors.len() - 1
+                })
+            });
+            scratch_of.insert(*k, parts);
             for root in lowering.kernels[*k].roots() {
                 if !kept.contains(&root) {
                     continue;
@@ -224,7 +227,9 @@ pub fn schedule<'g>(
     let casts = cast_of.into_iter();
     let casts = casts.map(|(e, t)| (e, place(t, Scalar::F16))).collect();
     let scratch = scratch_of.into_iter();
-    let scratch = scratch.map(|(k, t)| (k, place(t, Scalar::F32))).collect();
+    let scratch = scratch
+        .map(|(k, parts)| (k, parts.map(|t| t.map(|t| place(t, Scalar::F32)))))
+        .collect();
     Ok(Schedule {
         items,
         slots: packed.pool.iter().map(|&words| words as u64 * 4).collect(),
@@ -236,12 +241,17 @@ pub fn schedule<'g>(
     })
 }
 
-/// Floats of scratch memory that a kernel needs; within the adapter's limit, or the variant would be refused later.
-fn scratch_len(lowering: &Lowering, k: usize, storage: &Storage, env: &Environment) -> Result<u64> {
+/// Floats of the parts of scratch memory that a kernel needs; within the adapter's limit, or the variant would be refused later.
+fn scratch_lens(
+    lowering: &Lowering,
+    k: usize,
+    storage: &Storage,
+    env: &Environment,
+) -> Result<[u64; 2]> {
     let graph = lowering.graph;
     let core = lowering.kernels[k].core;
     let Some(core) = core.filter(|&c| is_contraction(graph, c)) else {
-        return Ok(0);
+        return Ok([0; 2]);
     };
     let chosen = contraction::choose(lowering, (k, core), storage, env)?;
     Ok(chosen.variant.scratch(&chosen.op))
@@ -277,12 +287,12 @@ fn touches(
 /// The tensors that are packed: of each kernel's root and scratch memory, and of each f16 copy.
 struct Indices<'a> {
     root: &'a HashMap<Expr, usize>,
-    scratch: &'a HashMap<usize, usize>,
+    scratch: &'a HashMap<usize, [Option<usize>; 2]>,
     cast: &'a HashMap<Expr, usize>,
 }
 
 /// For each tensor those that must lie in other buffers: what a contraction or closeness reads is bound beside what it writes, and no
-/// buffer may be bound for both; its scratch memory is written by one pass and read by the next. Elementwise kernels and sums read what lies in
+/// buffer may be bound for both; a part of its scratch memory is written by one pass and read by the next. Elementwise kernels and sums read what lies in
 /// their result's buffer through that binding, as long as it has the result's type.
 fn apart(
     lowering: &Lowering,
@@ -303,7 +313,11 @@ fn apart(
     }
     for (k, kernel) in lowering.kernels.iter().enumerate() {
         let addresses = kernel.core.is_some_and(|c| addresses_operands(graph, c));
-        let scratch = indices.scratch.get(&k);
+        let scratch = indices.scratch.get(&k).copied().unwrap_or_default();
+        if let [Some(one), Some(other)] = scratch {
+            separate(one, other);
+        }
+        let scratch: Vec<usize> = scratch.into_iter().flatten().collect();
         for root in kernel.roots() {
             let written = indices.root.get(&root);
             for r in &kernel.reads {
@@ -312,11 +326,11 @@ fn apart(
                 let read = [indices.root.get(r), copy.flatten()];
                 for &read in read.into_iter().flatten().filter(|_| clash) {
                     written.into_iter().for_each(|&w| separate(w, read));
-                    scratch.into_iter().for_each(|&s| separate(s, read));
+                    scratch.iter().for_each(|&s| separate(s, read));
                 }
             }
-            if let (Some(&written), Some(&scratch)) = (written, scratch) {
-                separate(written, scratch);
+            if let Some(&written) = written {
+                scratch.iter().for_each(|&s| separate(written, s));
             }
             let others = kernel.roots().take_while(|other| *other != root);
             let others = others.filter(|o| storage.scalar(*o) != storage.scalar(root));

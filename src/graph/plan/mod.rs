@@ -23,7 +23,7 @@ use crate::gpu::{Buffer, Caps, Dispatch, Gpu, GpuError, Kernel};
 use crate::kernels;
 pub use crate::kernels::Form;
 use crate::kernels::Scalar;
-use crate::kernels::gemm::{Choices, GemmOp, Variant};
+use crate::kernels::gemm::{Choices, GemmOp, Variant, Work};
 pub use attribution::{Attribution, Pass};
 use lower::{KernelNode, Lowering, addresses_operands, is_contraction};
 pub use precision::Precision;
@@ -201,14 +201,15 @@ impl Plan {
                         Some(core) => {
                             let (contraction, passes) =
                                 contraction::passes(&lowering, (*k, core), &schedule, env)?;
-                            // What a small pass moves is the scratch memory.
-                            let moved = 8 * contraction.variant.scratch(&contraction.op);
-                            let products = passes.iter().filter(|p| p.1).count() as u64;
+                            let products = passes.iter().filter(|p| p.1 == Work::Product);
+                            let products = products.count() as u64;
                             let flops = contraction.op.flops();
-                            for (bound, multiplies) in passes {
-                                match multiplies {
-                                    true => step(bound, flops / products, bytes / products),
-                                    false => step(bound, 0, moved),
+                            for (bound, work) in passes {
+                                match work {
+                                    Work::Product => {
+                                        step(bound, flops / products, bytes / products);
+                                    }
+                                    Work::Around { floats } => step(bound, 0, 8 * floats),
                                 }
                             }
                             plan.contractions.push(contraction);

@@ -223,12 +223,16 @@ impl Bench {
         let [a, b, c] = formats;
         let (a, b) = (operand(gpu, "a", len_a, a)?, operand(gpu, "b", len_b, b)?);
         let c = gpu.buffer("c", (len_c * c.bytes()).next_multiple_of(4))?;
-        let scratch = gpu.buffer("scratch", variant.scratch(op).max(1) * 4)?;
+        let [factors, results] = variant.scratch(op).map(|len| len.max(1) * 4);
+        let scratch = [
+            gpu.buffer("scratch", factors)?,
+            gpu.buffer("scratch", results)?,
+        ];
         let bind = |pass: &super::Pass| {
             let buffers = pass.operands.iter().map(|operand| match operand {
                 Operand::A => &a,
                 Operand::B => &b,
-                Operand::Scratch => &scratch,
+                &Operand::Scratch(part) => &scratch[part],
                 Operand::C | Operand::Extra(_) => &c,
             });
             gpu.prepare(&pass.kernel, &buffers.collect::<Vec<_>>())

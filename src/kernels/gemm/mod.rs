@@ -13,7 +13,7 @@
 //!
 //! Files: `op` what can be asked for, `variant` the ways to compute it and the choice among them, `rule` that choice for GPUs,
 //! `problem` what an operation means for loaders and immediates, `unroll`, `tiled` and `coop` the generated inner loops of the
-//! bodies for CPUs, for GPUs and for matrix units, `stages` what the latter two load, `passes` the small dispatches before or after the product, `reference` the
+//! bodies for CPUs, for GPUs and for matrix units, `stages` what the latter two load, `passes` the small dispatches before or after the product, `winograd` convolutions with fewer multiplications, `reference` the
 //! same operations as textbook loops in f64, `bench` and
 //! `compare` timing.
 pub mod bench;
@@ -31,6 +31,7 @@ mod tests;
 mod tiled;
 mod unroll;
 mod variant;
+mod winograd;
 
 pub use coop::CoopTile;
 pub use op::{ConvShape, Epilogue, GemmOp};
@@ -41,6 +42,7 @@ use super::{Form, Fours, KernelError, Scalar};
 use crate::gpu::{Caps, Kernel, shader};
 use problem::Problem;
 use unroll::Unroll;
+use winograd::Winograd;
 
 const GRID: &str = include_str!("../../../shaders/lib/gemm_grid.wgsl");
 const WHOLE: &str = include_str!("../../../shaders/lib/gemm_whole.wgsl");
@@ -66,8 +68,8 @@ pub struct Call<'a> {
     pub formats: [Scalar; 3],
     /// Where A, B and C start in their buffers, in elements.
     pub offsets: [u32; 3],
-    /// Where scratch memory starts in its buffer, in f32 elements: a multiple of 4.
-    pub scratch: u32,
+    /// Where the parts of scratch memory start in their buffers, in f32 elements: multiples of 4.
+    pub scratch: [u32; 2],
     pub epilogue: Option<&'a Epilogue>,
 }
 
@@ -78,7 +80,7 @@ impl<'a> Call<'a> {
             op,
             formats: [Scalar::F32; 3],
             offsets: [0; 3],
-            scratch: 0,
+            scratch: [0; 2],
             epilogue: None,
         }
     }
@@ -90,8 +92,8 @@ pub enum Operand {
     A,
     B,
     C,
-    /// Memory of [`Variant::scratch`] elements (f32) that the passes of one call share, in a buffer of its own.
-    Scratch,
+    /// A part of the memory that the passes of one call share, of [`Variant::scratch`] elements (f32), in a buffer of its own.
+    Scratch(usize),
     /// The epilogue's buffers, in order.
     Extra(usize),
 }
@@ -102,6 +104,16 @@ pub struct Pass {
     pub kernel: Kernel,
     /// In binding order.
     pub operands: Vec<Operand>,
+    pub work: Work,
+}
+
+/// What a dispatch is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// To multiply: its share of the operation's arithmetic.
+    Product,
+    /// To prepare or to finish a product: it moves so many numbers of scratch memory.
+    Around { floats: u64 },
 }
 
 /// The dispatches, in order, that compute `call` in this variant on an adapter with `caps`.
@@ -120,9 +132,20 @@ pub fn lower(caps: &Caps, variant: Variant, call: &Call) -> Result<Vec<Pass>, Ke
     let epilogue = call.epilogue.unwrap_or(&identity);
     let extra = (0..epilogue.extra_buffers).map(Operand::Extra);
     let [fa, fb, fc] = call.formats;
-    let ([a, b, c], scratch) = (call.offsets, call.scratch);
+    let ([a, b, c], [scratch, _]) = (call.offsets, call.scratch);
     // The whole operation, so that errors speak of it and not of its parts.
     Problem::new(call.op, call.offsets)?;
+    if let Scheme::Winograd(outputs) = variant.scheme {
+        let Some(winograd) = Winograd::new(call.op, outputs) else {
+            return Err(KernelError::Parameter {
+                kernel: call.op.name(),
+                what: "the scheme",
+                got: "Winograd".into(),
+                expected: "used with square windows two or three times as long as their stride, and channels in fours".into(),
+            });
+        };
+        return winograd.lower(caps, variant.body, call, epilogue);
+    }
     if variant.scheme == Scheme::Whole {
         let whole = |problem: Problem, first: Operand| -> Result<Pass, KernelError> {
             let product = Product {
@@ -135,6 +158,7 @@ pub fn lower(caps: &Caps, variant: Variant, call: &Call) -> Result<Vec<Pass>, Ke
             Ok(Pass {
                 kernel: multiply(caps, variant.body, product)?,
                 operands: operands.chain(extra.clone()).collect(),
+                work: Work::Product,
             })
         };
         let GemmOp::Conv2dInputGrad(s) = call.op else {
@@ -151,10 +175,13 @@ pub fn lower(caps: &Caps, variant: Variant, call: &Call) -> Result<Vec<Pass>, Ke
             let range = first..first + step;
             passes.push(Pass {
                 kernel: passes::pack_phases(caps, s, range.clone(), [a, packed], [fa, fa])?,
-                operands: vec![Operand::A, Operand::Scratch],
+                operands: vec![Operand::A, Operand::Scratch(0)],
+                work: Work::Around {
+                    floats: problem::packed_len(s, step),
+                },
             });
             let problem = problem::conv2d_input_grad(s, range, [packed, b, c]);
-            passes.push(whole(problem, Operand::Scratch)?);
+            passes.push(whole(problem, Operand::Scratch(0))?);
         }
         return Ok(passes);
     }
@@ -179,14 +206,18 @@ pub fn lower(caps: &Caps, variant: Variant, call: &Call) -> Result<Vec<Pass>, Ke
     Ok(vec![
         Pass {
             kernel: multiply(caps, variant.body, product)?,
-            operands: vec![Operand::A, Operand::B, Operand::Scratch],
+            operands: vec![Operand::A, Operand::B, Operand::Scratch(0)],
+            work: Work::Product,
         },
         Pass {
             kernel: finish,
-            operands: [Operand::Scratch, Operand::C]
+            operands: [Operand::Scratch(0), Operand::C]
                 .into_iter()
                 .chain(extra)
                 .collect(),
+            work: Work::Around {
+                floats: variant.scratch(call.op)[0],
+            },
         },
     ])
 }

@@ -36,6 +36,8 @@ pub enum Loader {
     BSlideBack,
     CPlain4,
     CPlain1,
+    /// For products that go on with a sum: instead of [`Loader::CPlain4`], without an epilogue.
+    CAdd4,
     CRows,
     CPhase,
 }
@@ -98,6 +100,7 @@ impl Loader {
             Self::BSlideBack => file!("b_slide_back", "slide"),
             Self::CPlain4 => file!("c_plain4"),
             Self::CPlain1 => file!("c_plain1"),
+            Self::CAdd4 => file!("c_add4"),
             Self::CRows => file!("c_rows"),
             Self::CPhase => file!("c_phase"),
         }

@@ -82,7 +82,7 @@ fn cost(
     let waves = (blocks / f64::from(multiprocessors(caps))).max(1.0);
     let depth = f64::from(problem.k) / f64::from(parts);
     let multiply = waves * f64::from(rows) * f64::from(cols) * depth / rate;
-    match variant.scratch(op) {
+    match variant.scratch(op).into_iter().sum::<u64>() {
         0 => multiply,
         scratch => multiply + DISPATCH + SCRATCH * scratch as f64,
     }

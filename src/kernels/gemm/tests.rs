@@ -6,6 +6,8 @@ use crate::kernels::Form;
 
 /// Every tile of the bodies for GPUs.
 mod gpu;
+/// Convolutions at the points of their tiles.
+mod winograd;
 
 /// f32 sums of up to a few hundred products of numbers below 1, in another order than the reference's.
 const ABS: f64 = 2e-5;
@@ -94,24 +96,26 @@ fn run_stored(
     let a_buffer = placed(gpu, "a", offsets[0], &a, a_format);
     let b_buffer = placed(gpu, "b", offsets[1], &b, b_format);
     let c_buffer = nan_buffer(gpu, "c", offsets[2] as usize + c_len + TAIL);
-    let scratch = nan_buffer(
-        gpu,
-        "scratch",
-        SCRATCH as usize + variant.scratch(op) as usize,
-    );
+    let scratch = variant
+        .scratch(op)
+        .map(|len| nan_buffer(gpu, "scratch", SCRATCH as usize + len as usize));
     let dispatches: Vec<_> = passes
         .iter()
-        .map(|Pass { kernel, operands }| {
-            let buffers = operands.iter().map(|operand| match operand {
-                Operand::A => &a_buffer,
-                Operand::B => &b_buffer,
-                Operand::C => &c_buffer,
-                Operand::Scratch => &scratch,
-                Operand::Extra(k) => extra[*k],
-            });
-            gpu.prepare(kernel, &buffers.collect::<Vec<_>>())
-                .unwrap_or_else(|error| panic!("{}: {error}", kernel.label))
-        })
+        .map(
+            |Pass {
+                 kernel, operands, ..
+             }| {
+                let buffers = operands.iter().map(|operand| match operand {
+                    Operand::A => &a_buffer,
+                    Operand::B => &b_buffer,
+                    Operand::C => &c_buffer,
+                    Operand::Scratch(part) => &scratch[*part],
+                    Operand::Extra(k) => extra[*k],
+                });
+                gpu.prepare(kernel, &buffers.collect::<Vec<_>>())
+                    .unwrap_or_else(|error| panic!("{}: {error}", kernel.label))
+            },
+        )
         .collect();
     gpu.submit(&dispatches)
         .unwrap_or_else(|error| panic!("{error}"));
@@ -132,8 +136,17 @@ fn run_stored(
 fn call(op: &GemmOp, offsets: [u32; 3]) -> Call<'_> {
     Call {
         offsets,
-        scratch: SCRATCH,
+        scratch: [SCRATCH; 2],
         ..Call::plain(op)
+    }
+}
+
+/// What rounding may do: F(2, r) errs as sums over taps do, F(4, r) on average 2.4 to 3.2 times as much (`winograd`), and more in the
+/// worst of some thousand elements.
+fn bound(variant: Variant) -> f64 {
+    match variant.scheme {
+        Scheme::Winograd(4) => 8.0 * ABS,
+        _ => ABS,
     }
 }
 
@@ -143,7 +156,7 @@ fn check_variant(caps: &Caps, variant: Variant, op: &GemmOp, offsets: [u32; 3]) 
     let Run { a, b, c } = run(&gpu, &passes, (variant, op, offsets), &[]);
     let want = reference::gemm(op, &a, &b);
     let what = format!("{variant}, {op:?}, offsets {offsets:?}");
-    assert_close(&what, &c, &want, ABS, REL);
+    assert_close(&what, &c, &want, bound(variant), REL);
 }
 
 /// The variant by rule.
@@ -209,7 +222,7 @@ fn assert_caught_with(
     }
     assert!(found, "{variant}: no {text}");
     let Run { a, b, c } = run(gpu, &passes, (variant, op, [0; 3]), &[]);
-    let verdict = close(&c, &reference::gemm(op, &a, &b), ABS, REL);
+    let verdict = close(&c, &reference::gemm(op, &a, &b), bound(variant), REL);
     assert!(verdict.is_err(), "{variant}: {mutant} passes");
 }
 

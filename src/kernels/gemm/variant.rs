@@ -5,6 +5,7 @@ use super::problem::{Problem, packed_len, phases_at_once};
 use super::rule;
 use super::tiled::Tile;
 use super::unroll::{self, Unroll};
+use super::winograd::{self, Winograd};
 use crate::gpu::Caps;
 use crate::kernels::{Form, KernelError, Scalar};
 use std::collections::HashMap;
@@ -48,6 +49,8 @@ pub enum Scheme {
     /// memory and a second dispatch gathers each pixel's taps. For few input channels: it reads dy once, in order, where the
     /// phases of the direct form gather it for every tap, with few rows to share the gather.
     TapsFirst,
+    /// Only for convolutions: at the points of tiles of this side (`winograd`).
+    Winograd(u32),
 }
 
 impl Scheme {
@@ -80,6 +83,7 @@ impl fmt::Display for Variant {
             Scheme::Whole => Ok(()),
             Scheme::SplitK(parts) => write!(f, "-split{parts}"),
             Scheme::TapsFirst => f.write_str("-taps"),
+            Scheme::Winograd(outputs) => write!(f, "-winograd{outputs}"),
         }
     }
 }
@@ -95,6 +99,9 @@ pub fn product(op: &GemmOp, scheme: Scheme) -> GemmOp {
             trans_a: true,
             trans_b: false,
         },
+        (op, Scheme::Winograd(outputs)) => {
+            Winograd::new(op, outputs).map_or(*op, |winograd| winograd.product())
+        }
         (op, _) => *op,
     }
 }
@@ -114,7 +121,9 @@ impl Variant {
         if form == Form::Gpu {
             return Ok(rule::ranked(caps, op, formats)?[0]);
         }
-        let scheme = if taps_pay(op) {
+        let scheme = if Winograd::pays(op) {
+            Scheme::Winograd(winograd::BY_RULE)
+        } else if taps_pay(op) {
             Scheme::TapsFirst
         } else if splittable(op) {
             split_on_cores(caps, &problem)
@@ -149,7 +158,10 @@ impl Variant {
         }
         let first = Self::by_rule(caps, form, op, formats)?;
         let mut all = vec![first];
-        for scheme in schemes(op) {
+        // Not among those of GPUs, where it has not been measured.
+        let tiles = winograd::OUTPUTS.into_iter();
+        let tiles = tiles.filter(|&outputs| Winograd::new(op, outputs).is_some());
+        for scheme in schemes(op).into_iter().chain(tiles.map(Scheme::Winograd)) {
             let problem = Problem::new(&product(op, scheme), [0; 3])?;
             let parts = scheme.parts();
             let unroll = Unroll::choose(caps, &problem, op.flops());
@@ -196,16 +208,20 @@ impl Variant {
         all.into_iter().find(|v| v.to_string() == name)
     }
 
-    /// Elements of scratch memory that `op` needs in this variant.
-    pub fn scratch(&self, op: &GemmOp) -> u64 {
-        match self.scheme {
+    /// Elements of the two parts of scratch memory that `op` needs in this variant.
+    pub fn scratch(&self, op: &GemmOp) -> [u64; 2] {
+        let one = match self.scheme {
             Scheme::Whole => match op {
                 GemmOp::Conv2dInputGrad(s) => packed_len(s, phases_at_once(s)).next_multiple_of(4),
                 _ => 0,
             },
             Scheme::SplitK(parts) => u64::from(parts) * op.lens()[2].next_multiple_of(4),
             Scheme::TapsFirst => product(op, self.scheme).lens()[2],
-        }
+            Scheme::Winograd(outputs) => {
+                return Winograd::new(op, outputs).map_or([0; 2], |winograd| winograd.scratch());
+            }
+        };
+        [one, 0]
     }
 }
 

@@ -64,12 +64,15 @@ fn build(gpu: &Gpu, case: &BenchCase, variant: Variant) -> Result<Case, String> 
         ..Call::plain(&op)
     };
     let passes = lower(gpu.caps(), variant, &call).map_err(|e| e.to_string())?;
-    let launches = passes.into_iter().map(|Pass { kernel, operands }| {
+    let launches = passes.into_iter().map(|pass| {
+        let Pass {
+            kernel, operands, ..
+        } = pass;
         let places = operands.iter().map(|operand| match operand {
             gemm::Operand::A => 0,
             gemm::Operand::B => 1,
             gemm::Operand::C | gemm::Operand::Extra(_) => 2,
-            gemm::Operand::Scratch => 3,
+            gemm::Operand::Scratch(part) => 3 + part,
         });
         (kernel, places.collect())
     });
@@ -90,11 +93,13 @@ fn build(gpu: &Gpu, case: &BenchCase, variant: Variant) -> Result<Case, String> 
     let (left, left_operand) = stored(a, 1, formats[0]);
     let (right, right_operand) = stored(b, 2, formats[1]);
     let words = |bytes: u64| bytes.div_ceil(4) as usize;
+    let [factors, results] = variant.scratch(&op).map(|len| len as usize + 1);
     let operands = vec![
         left_operand,
         right_operand,
         Operand::Unset(words(c as u64 * formats[2].bytes())),
-        Operand::Unset(variant.scratch(&op) as usize + 1),
+        Operand::Unset(factors),
+        Operand::Unset(results),
     ];
     let bytes = op
         .lens()
