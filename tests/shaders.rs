@@ -229,6 +229,23 @@ fn sources(target: &Target) -> BTreeMap<String, String> {
             all.insert(kernel.source.to_string(), kernel.label);
         }
     }
+    // Of a layer of dcgan64 with a batch that goes in groups: sums that go on from one to the next.
+    let grouped = GemmOp::Conv2dWeightGrad(ConvShape {
+        n: 32,
+        ci: 64,
+        h: 32,
+        w: 32,
+        co: 128,
+        kh: 4,
+        kw: 4,
+        stride: [2, 2],
+        pad: [1, 1],
+    });
+    let form = Form::of(target.caps.class);
+    let variant = Variant::by_rule(&target.caps, form, &grouped, [Scalar::F32; 3]).unwrap();
+    for pass in gemm::lower(&target.caps, variant, &Call::plain(&grouped)).unwrap() {
+        all.insert(pass.kernel.source.to_string(), pass.kernel.label);
+    }
     all
 }
 
