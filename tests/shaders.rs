@@ -9,7 +9,8 @@ use gan_gpu::gan::trainer::{Data, kernels};
 use gan_gpu::gpu::shader::{portability, to_msl, to_spirv, validate_for};
 use gan_gpu::gpu::{AdapterClass, Caps, MatrixScalar, MatrixTile};
 use gan_gpu::graph::plan::{Form, Precision, Target};
-use gan_gpu::kernels::gemm::{self, Body, Call, ConvShape, GemmOp, Variant};
+use gan_gpu::kernels::gemm::bench::dcgan_conv;
+use gan_gpu::kernels::gemm::{self, Body, Call, GemmOp, Variant};
 use gan_gpu::kernels::label_batch::{self, Labels};
 use gan_gpu::kernels::random_source::RandomSource;
 use gan_gpu::kernels::{Scalar, closeness, counter_value, density};
@@ -230,17 +231,7 @@ fn sources(target: &Target) -> BTreeMap<String, String> {
         }
     }
     // Of a layer of dcgan64 with a batch that goes in groups: sums that go on from one to the next.
-    let grouped = GemmOp::Conv2dWeightGrad(ConvShape {
-        n: 32,
-        ci: 64,
-        h: 32,
-        w: 32,
-        co: 128,
-        kh: 4,
-        kw: 4,
-        stride: [2, 2],
-        pad: [1, 1],
-    });
+    let grouped = GemmOp::Conv2dWeightGrad(dcgan_conv(32, 64, 128, 32));
     let form = Form::of(target.caps.class);
     let variant = Variant::by_rule(&target.caps, form, &grouped, [Scalar::F32; 3]).unwrap();
     for pass in gemm::lower(&target.caps, variant, &Call::plain(&grouped)).unwrap() {
@@ -271,17 +262,7 @@ fn tuned() -> (Caps, BTreeMap<String, String>) {
         ],
         ..Caps::baseline(AdapterClass::Discrete)
     };
-    let conv = ConvShape {
-        n: 64,
-        ci: 64,
-        h: 14,
-        w: 14,
-        co: 128,
-        kh: 4,
-        kw: 4,
-        stride: [2, 2],
-        pad: [1, 1],
-    };
+    let conv = dcgan_conv(64, 64, 128, 14);
     let matmul = |size| GemmOp::Matmul {
         m: size,
         n: size,

@@ -10,7 +10,7 @@
 //! | operation | left factor | right factor | result |
 //! |---|---|---|---|
 //! | conv2d | G w G^t, [point, co, (phase, ci)] | B^t x B, [point, (phase, ci), tile] | y = A^t . A |
-//! | conv2d_input_grad, phase by phase | G w' G^t, w' turned around, [point, ci, co] | B^t dy B, [point, co, tile] | dx = A^t . A |
+//! | conv2d_input_grad, phases of a row at a time | G w' G^t, w' turned around, [phase, point, ci, co] | B^t dy B, [phase, point, co, tile] | dx = A^t . A |
 //! | conv2d_weight_grad | A dy A^t, [point, co, tile] | B^t x B, [point, (phase, ci), tile] | dw = G^t . G |
 //!
 //! Files: `filter` the matrices, `text` the generated WGSL, `passes` the dispatches.
@@ -19,11 +19,11 @@ mod passes;
 mod text;
 
 use super::op::{ConvShape, Epilogue, GemmOp};
-use super::{Body, Call, Operand, Pass};
+use super::{Body, Call, Pass};
 use crate::gpu::Caps;
-use crate::kernels::{Form, KernelError};
+use crate::kernels::KernelError;
 use filter::{Filter, transposed};
-use passes::{Maker, Pixels};
+use passes::{A, B, Maker, Pixels};
 use text::Segment;
 
 /// The sides of tiles that are worth measuring.
@@ -232,13 +232,9 @@ impl Winograd {
         call: &Call,
         epilogue: &Epilogue,
     ) -> Result<Vec<Pass>, KernelError> {
-        let form = match body {
-            Body::Cpu { .. } => Form::Cpu,
-            _ => Form::Gpu,
-        };
         let maker = Maker {
             caps,
-            form,
+            body,
             call,
             epilogue,
             of: *self,
@@ -252,26 +248,26 @@ impl Winograd {
                     passes.push(maker.turned_weights(phase_h)?);
                     for group in 0..self.groups() {
                         let dy = self.dy_of_phases(phase_h);
-                        passes.push(maker.pixels(Operand::B, group, dy, &input)?);
-                        passes.push(maker.product(body, false)?);
+                        passes.push(maker.pixels(B, group, dy, &input)?);
+                        passes.push(maker.product(false)?);
                         passes.push(maker.finish_pixels(group, self.dx(phase_h), &output)?);
                     }
                 }
             }
             GemmOp::Conv2dWeightGrad(_) => {
                 for group in 0..self.groups() {
-                    let dy = maker.pixels(Operand::A, group, self.y(), &transposed(&output))?;
+                    let dy = maker.pixels(A, group, self.y(), &transposed(&output))?;
                     passes.push(dy);
-                    passes.push(maker.pixels(Operand::B, group, self.x(), &input)?);
-                    passes.push(maker.product(body, group > 0)?);
+                    passes.push(maker.pixels(B, group, self.x(), &input)?);
+                    passes.push(maker.product(group > 0)?);
                 }
                 passes.push(maker.finish_weights()?);
             }
             _ => {
                 passes.push(maker.weights()?);
                 for group in 0..self.groups() {
-                    passes.push(maker.pixels(Operand::B, group, self.x(), &input)?);
-                    passes.push(maker.product(body, false)?);
+                    passes.push(maker.pixels(B, group, self.x(), &input)?);
+                    passes.push(maker.product(false)?);
                     passes.push(maker.finish_pixels(group, self.y(), &output)?);
                 }
             }

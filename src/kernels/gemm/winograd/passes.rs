@@ -18,6 +18,11 @@ const WALK: &str = include_str!("../../../../shaders/lib/winograd_walk.wgsl");
 const IMAGE: &str = include_str!("../../../../shaders/lib/winograd_image.wgsl");
 const WINDOW: &str = include_str!("../../../../shaders/lib/winograd_window.wgsl");
 
+/// Which operand of the call: the indices of its formats and offsets.
+pub const A: usize = 0;
+pub const B: usize = 1;
+const C: usize = 2;
+
 /// Where tiles lie in images: see lib/winograd_image.wgsl.
 pub struct Pixels {
     pub planes: u32,
@@ -30,13 +35,13 @@ pub struct Pixels {
 
 /// Where one pass of transformation reads or writes, and where it finds the points.
 struct Side<'a> {
-    /// The operand outside scratch memory, and which of A, B and C it is.
-    operand: Operand,
+    /// Which of A, B and C is outside scratch memory: its points are the left factor, the right one, or the product.
     which: usize,
     place: &'static str,
     im: Immediates,
     numbers: Segment,
-    in_twos: bool,
+    /// Numbers that are read or written at once, 1 or 2.
+    per_elem: u32,
     /// Rows of the walk and of a point, and twos in each.
     rows: [u32; 2],
     twos: [u32; 2],
@@ -48,13 +53,20 @@ struct Side<'a> {
 /// The passes of one call.
 pub struct Maker<'a> {
     pub caps: &'a Caps,
-    pub form: Form,
+    pub body: Body,
     pub call: &'a Call<'a>,
     pub epilogue: &'a Epilogue,
     pub of: Winograd,
 }
 
 impl Maker<'_> {
+    fn form(&self) -> Form {
+        match self.body {
+            Body::Cpu { .. } => Form::Cpu,
+            _ => Form::Gpu,
+        }
+    }
+
     /// Where in scratch memory the left factor, the right one, and the product lie.
     fn places(&self) -> [u32; 3] {
         let [factors, result] = self.call.scratch;
@@ -68,34 +80,27 @@ impl Maker<'_> {
 
     pub fn weights(&self) -> Result<Pass, KernelError> {
         let t = self.of.filter.weights();
-        self.prepare(self.windows((Operand::A, 0), &t), 0)
+        self.prepare(self.windows(A, &t))
     }
 
     pub fn finish_weights(&self) -> Result<Pass, KernelError> {
         let t = transposed(&self.of.filter.weights());
-        self.finish(self.windows((Operand::C, 2), &t))
+        self.finish(self.windows(C, &t))
     }
 
     /// Weights row by row: co, then (phase_h, phase_w, ci).
-    fn windows<'t>(&self, (operand, which): (Operand, usize), t: &'t Matrix) -> Side<'t> {
+    fn windows<'t>(&self, which: usize, t: &'t Matrix) -> Side<'t> {
         let s = &self.of.shape;
         let [stride_h, stride] = s.stride;
         let window = s.kh * s.kw;
         let shifts: Vec<u32> = (0..stride).collect();
-        let mut im = Immediates::default();
-        im.i32("origin", 0)
-            .u32("row_step", s.ci * window)
-            .u32("channel_step", window)
-            .u32("channels", s.ci)
-            .u32("kw", s.kw)
-            .i32("step_h", (stride_h * s.kw).cast_signed());
+        let step_h = (stride_h * s.kw).cast_signed();
         Side {
-            operand,
             which,
             place: WINDOW,
-            im,
+            im: self.window(0, [s.ci * window, window], s.ci, step_h),
             numbers: Segment::spaced(stride, &shifts, self.of.filter.taps),
-            in_twos: self.in_twos(which, s.kw),
+            per_elem: self.per_elem(which, s.kw),
             rows: [s.co; 2],
             twos: [stride_h, self.of.phases()].map(|phases| phases * s.ci / 2),
             phase_twos: s.ci / 2,
@@ -109,40 +114,50 @@ impl Maker<'_> {
         let [stride_h, stride] = s.stride;
         let window = s.kh * s.kw;
         let last = self.of.filter.taps - 1;
-        let mut im = Immediates::default();
-        im.i32("origin", ((phase_h + last * stride_h) * s.kw).cast_signed())
-            .u32("row_step", window)
-            .u32("channel_step", s.ci * window)
-            .u32("channels", s.co)
-            .u32("kw", s.kw)
-            .i32("step_h", -(stride_h * s.kw).cast_signed());
+        let origin = (phase_h + last * stride_h) * s.kw;
+        let step_h = -(stride_h * s.kw).cast_signed();
         let phase = |f: u32| (0..=last).map(|j| f + stride * (last - j)).collect();
         let t = self.of.filter.weights();
-        let side = Side {
-            operand: Operand::A,
-            which: 0,
+        self.prepare(Side {
+            which: A,
             place: WINDOW,
-            im,
+            im: self.window(origin, [window, s.ci * window], s.co, step_h),
             numbers: Segment::new((0..stride).map(phase).collect()),
-            in_twos: self.in_twos(0, s.kw),
+            per_elem: self.per_elem(A, s.kw),
             rows: [s.ci; 2],
             twos: [s.co / 2; 2],
             phase_twos: self.of.filter.points().pow(2) * s.ci * (s.co / 2),
             t: &t,
-        };
-        self.prepare(side, 0)
+        })
     }
 
-    /// Tiles of operand A or B of the call to the left or right factor.
+    /// The constants of lib/winograd_window.wgsl.
+    fn window(
+        &self,
+        origin: u32,
+        [row_step, channel_step]: [u32; 2],
+        channels: u32,
+        step_h: i32,
+    ) -> Immediates {
+        let mut im = Immediates::default();
+        im.i32("origin", origin.cast_signed())
+            .u32("row_step", row_step)
+            .u32("channel_step", channel_step)
+            .u32("channels", channels)
+            .u32("kw", self.of.shape.kw)
+            .i32("step_h", step_h);
+        im
+    }
+
+    /// Tiles of operand [`A`] or [`B`] of the call to the left or right factor.
     pub fn pixels(
         &self,
-        operand: Operand,
+        which: usize,
         group: u32,
         pixels: Pixels,
         t: &Matrix,
     ) -> Result<Pass, KernelError> {
-        let factor = usize::from(operand == Operand::B);
-        self.prepare(self.images((operand, factor), group, pixels, t), factor)
+        self.prepare(self.images(which, group, pixels, t))
     }
 
     pub fn finish_pixels(
@@ -151,25 +166,16 @@ impl Maker<'_> {
         pixels: Pixels,
         t: &Matrix,
     ) -> Result<Pass, KernelError> {
-        self.finish(self.images((Operand::C, 2), group, pixels, t))
+        self.finish(self.images(C, group, pixels, t))
     }
 
-    fn images<'t>(
-        &self,
-        (operand, which): (Operand, usize),
-        group: u32,
-        pixels: Pixels,
-        t: &'t Matrix,
-    ) -> Side<'t> {
+    fn images<'t>(&self, which: usize, group: u32, pixels: Pixels, t: &'t Matrix) -> Side<'t> {
         let s = &self.of.shape;
         let [tiles_h, tiles_w] = self.of.tiles();
         let first = group * self.of.images;
-        let in_twos = self.in_twos(which, pixels.size[1]);
+        let per_elem = self.per_elem(which, pixels.size[1]);
         // Twos begin at even pixels.
-        let lead = match in_twos {
-            true => pixels.origin[1].rem_euclid(2),
-            false => 0,
-        };
+        let lead = pixels.origin[1].rem_euclid(per_elem.cast_signed());
         let mut im = Immediates::default();
         im.u32("channels", pixels.planes)
             .u32("batch", s.n)
@@ -197,12 +203,11 @@ impl Maker<'_> {
             ),
         };
         Side {
-            operand,
             which,
             place: IMAGE,
             im,
             numbers: pixels.numbers.after(lead.cast_unsigned()),
-            in_twos,
+            per_elem,
             rows: [pixels.planes * pixels.phases_h, rows],
             twos: [twos; 2],
             phase_twos,
@@ -210,34 +215,27 @@ impl Maker<'_> {
         }
     }
 
-    /// Whether operand A, B or C can be read or written two numbers at a time, with rows of `width`.
-    fn in_twos(&self, which: usize, width: u32) -> bool {
+    /// How many numbers of operand A, B or C can be read or written at once, with rows of `width`.
+    fn per_elem(&self, which: usize, width: u32) -> u32 {
         let (format, offset) = (self.call.formats[which], self.call.offsets[which]);
-        format == Scalar::F32 && width.is_multiple_of(2) && offset.is_multiple_of(2)
+        let in_twos = format == Scalar::F32 && width.is_multiple_of(2) && offset.is_multiple_of(2);
+        1 + u32::from(in_twos)
     }
 
-    fn prepare(&self, mut side: Side, factor: usize) -> Result<Pass, KernelError> {
+    fn prepare(&self, mut side: Side) -> Result<Pass, KernelError> {
         side.im.u32("source_offset", self.call.offsets[side.which]);
-        let none = Epilogue::default();
-        let per_elem = 1 + u32::from(side.in_twos);
-        let generated = transform_to_points(side.t, &side.numbers, per_elem);
-        let operands = vec![side.operand, Operand::Scratch(0)];
+        let generated = transform_to_points(side.t, &side.numbers, side.per_elem);
+        let operands = vec![[Operand::A, Operand::B][side.which], Operand::Scratch(0)];
         let texts = [POINTS, &generated];
-        self.pass(
-            ("winograd_points", 's'),
-            (side, factor),
-            &none,
-            &texts,
-            operands,
-        )
+        let file = ("winograd_points", 's');
+        self.pass(file, side, &Epilogue::default(), &texts, operands)
     }
 
     fn finish(&self, mut side: Side) -> Result<Pass, KernelError> {
         side.im
             .u32("c_offset", self.call.offsets[2])
             .epilogue(self.epilogue);
-        let per_elem = 1 + u32::from(side.in_twos);
-        let generated = transform_from_points(side.t, &side.numbers, per_elem);
+        let generated = transform_from_points(side.t, &side.numbers, side.per_elem);
         let texts = [
             "const E_BINDING = 2u;\n",
             FINISH,
@@ -248,20 +246,23 @@ impl Maker<'_> {
         let extra = (0..self.epilogue.extra_buffers).map(Operand::Extra);
         let operands = operands.chain(extra).collect();
         let file = ("winograd_finish", 'c');
-        self.pass(file, (side, 2), self.epilogue, &texts, operands)
+        self.pass(file, side, self.epilogue, &texts, operands)
     }
 
-    /// A walk over `side`, whose points are those of the left factor, the right one, or the product.
+    /// A walk over `side`.
     fn pass(
         &self,
         (file, name): (&str, char),
-        (side, points_of): (Side, usize),
+        side: Side,
         epilogue: &Epilogue,
         texts: &[&str],
         operands: Vec<Operand>,
     ) -> Result<Pass, KernelError> {
         let kernel = self.of.op.name();
-        let lanes = lanes(self.form);
+        let lanes = match self.form() {
+            Form::Cpu => 8,
+            Form::Gpu => 64,
+        };
         let stretches = side.twos[0].div_ceil(lanes);
         let workgroups = u64::from(side.rows[0]) * u64::from(stretches);
         let grid = fold(kernel, workgroups, self.caps.max_workgroups_per_dim)?;
@@ -271,16 +272,16 @@ impl Maker<'_> {
             .u32("row_twos", side.twos[1])
             .u32("stretches", stretches)
             .u32("grid_x", grid[0])
-            .u32("points_at", self.places()[points_of] / 2)
+            .u32("points_at", self.places()[side.which] / 2)
             .u32("point_twos", side.rows[1] * side.twos[1])
             .u32("phase_twos", side.phase_twos);
         im.check(kernel)?;
         let format = self.call.formats[side.which];
-        let fours = Fours::of(self.form, self.caps);
+        let fours = Fours::of(self.form(), self.caps);
         // For the directive.
         let types = element_types([("stored_as", format)], epilogue);
-        let bound = bound_twos(name, format, side.in_twos, fours)
-            + &bound_twos('p', Scalar::F32, true, fours);
+        let bound = bound_twos(name, format, side.per_elem, fours)
+            + &bound_twos('p', Scalar::F32, 2, fours);
         let constants = format!(
             "const WG = {lanes}u;\nconst TILE = {}u;\nconst PHASES_W = {}u;\n",
             self.of.filter.outputs,
@@ -306,7 +307,7 @@ impl Maker<'_> {
     }
 
     /// The product at every point, or with `add` its sum with what is there.
-    pub fn product(&self, body: Body, add: bool) -> Result<Pass, KernelError> {
+    pub fn product(&self, add: bool) -> Result<Pass, KernelError> {
         let mut problem = Problem::new(&self.of.product(), self.places())?;
         problem.name = self.of.op.name();
         if add {
@@ -320,7 +321,7 @@ impl Maker<'_> {
             epilogue: &Epilogue::default(),
         };
         Ok(Pass {
-            kernel: multiply(self.caps, body, product)?,
+            kernel: multiply(self.caps, self.body, product)?,
             operands: vec![
                 Operand::Scratch(0),
                 Operand::Scratch(0),
@@ -328,12 +329,5 @@ impl Maker<'_> {
             ],
             work: Work::Product,
         })
-    }
-}
-
-fn lanes(form: Form) -> u32 {
-    match form {
-        Form::Cpu => 8,
-        Form::Gpu => 64,
     }
 }

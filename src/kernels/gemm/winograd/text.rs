@@ -135,26 +135,25 @@ pub fn transform_from_points(t: &Matrix, segment: &Segment, per_elem: u32) -> St
 }
 
 /// How operand `x` is bound by passes that read or write one number at a time, or two.
-pub fn bound_twos(x: char, format: Scalar, in_twos: bool, fours: Fours) -> String {
-    let (elem, loaded, stored) = match (in_twos, fours) {
-        (false, _) => (
+pub fn bound_twos(x: char, format: Scalar, per_elem: u32, fours: Fours) -> String {
+    let (elem, loaded, stored) = match (per_elem, fours) {
+        (1, _) => (
             format.wgsl(),
             "vec2<f32>(f32(v), 0.0)",
             format!("{x}_elem(v.x)"),
         ),
-        (true, Fours::Vector) => ("vec2<f32>", "v", "v".to_string()),
-        (true, Fours::Words) => (
+        (_, Fours::Vector) => ("vec2<f32>", "v", "v".to_string()),
+        (_, Fours::Words) => (
             "u64",
             "bitcast<vec2<f32>>(vec2<u32>(u32(v), u32(v >> 32u)))",
             "u64(bitcast<u32>(v.x)) | (u64(bitcast<u32>(v.y)) << 32u)".to_string(),
         ),
     };
     format!(
-        "alias {x}_elem = {elem};\nconst {}_NUMBERS = {}u;\n\
+        "alias {x}_elem = {elem};\nconst {}_NUMBERS = {per_elem}u;\n\
          fn {x}_loaded(v: {x}_elem) -> vec2<f32> {{ return {loaded}; }}\n\
          fn {x}_stored(v: vec2<f32>) -> {x}_elem {{ return {stored}; }}\n",
-        x.to_ascii_uppercase(),
-        1 + u32::from(in_twos)
+        x.to_ascii_uppercase()
     )
 }
 
