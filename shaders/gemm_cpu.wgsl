@@ -1,8 +1,8 @@
 // C[m,n] = epilogue(A[m,k] B[k,n]) on an adapter that runs on the CPU. No barrier: there they cost more than they save.
 //
 // A workgroup is LANES invocations, one subgroup of the CPU's vector units, and computes im.rows rows x STRIPES stripes of LANES * 4
-// columns of C; each invocation has 4 columns of each to itself. For each K tile it fills a private array with its K_TILE x 4 elements of B
-// and then streams the rows of A past it (B-stationary): with constant indices the array becomes a memory operand of the
+// columns of C; each invocation has 4 columns of each to itself. For each K tile it fills private arrays, one for each column, with its
+// K_TILE x 4 elements of B and then streams the rows of A past them (B-stationary): with constant indices they become memory operands of the
 // multiply. Sums wait for the next K tile in workgroup memory, of which each invocation uses its own slots only, and go
 // through the epilogue once, at the end. Each sum runs over k in order, whatever K_TILE and im.rows are.
 //
@@ -10,7 +10,7 @@
 // K_TILE times: a row segment of A is loaded by the lanes, 4 elements each, and handed round by constant
 // subgroupBroadcast, a single permute without branch or check.
 //
-// fill_b_tile(k0, col) reads B[k0.., col..col+4], as far as there are k, into b_tile: lib/gemm_fill.wgsl vector by vector,
+// fill_b_tile(k0, col) reads B[k0.., col..col+4], as far as there are k, into the tile (b_put): lib/gemm_fill.wgsl vector by vector,
 // lib/gemm_fill_blocks.wgsl in blocks of four k, where a loader has those, lib/slide.wgsl from one k to the next. Beyond k the tile keeps
 // what it had, zeros or elements of the same columns, which zeros of A meet: a sum that an infinite one of them was in may become NaN.
 //
@@ -20,10 +20,24 @@
 // 1.80 and 1.57).
 //
 // The prelude gives LANES, STRIPES, K_TILE, B_TILE_LEN (>= K_TILE), ROWS_MAX (im.rows is at most that), B_ALONG_K.
-var<private> b_tile: array<vec4<f32>, B_TILE_LEN * STRIPES>;
-// Where the stripe at hand begins in b_tile.
+// An array of its own for each component: LLVM's passes over lavapipe's code take time with the square of the uses of an array (coroutines: all
+// pairs of them; schedulers: what may alias). Two stripes of 64 k, alone: 0.48 s, in one array of vec4 2.05 s; the machine code runs as fast.
+var<private> b_tile_x: array<f32, B_TILE_LEN * STRIPES>;
+var<private> b_tile_y: array<f32, B_TILE_LEN * STRIPES>;
+var<private> b_tile_z: array<f32, B_TILE_LEN * STRIPES>;
+var<private> b_tile_w: array<f32, B_TILE_LEN * STRIPES>;
+// Where the stripe at hand begins in the tile.
 var<private> b_tile_at: u32;
 var<workgroup> c_stash: array<vec4<f32>, ROWS_MAX * STRIPES * LANES>;
+
+// Row u of the stripe at hand of the tile of B.
+fn b_put(u: u32, row: vec4<f32>) {
+    let at = b_tile_at + u;
+    b_tile_x[at] = row.x;
+    b_tile_y[at] = row.y;
+    b_tile_z[at] = row.z;
+    b_tile_w[at] = row.w;
+}
 
 // One vector of A, zero where it is not inside.
 fn a_vec(row: u32, k: u32) -> vec4<f32> {

@@ -11,10 +11,10 @@ fn fill_b_tile(k0: u32, col: u32) {
         loop {
             let k = k0 + u;
             let block = transpose(mat4x4<f32>(b_vec(k, col), b_vec(k, col + 1u), b_vec(k, col + 2u), b_vec(k, col + 3u)));
-            b_tile[b_tile_at + u] = block[0];
-            b_tile[b_tile_at + u + 1u] = block[1];
-            b_tile[b_tile_at + u + 2u] = block[2];
-            b_tile[b_tile_at + u + 3u] = block[3];
+            b_put(u, block[0]);
+            b_put(u + 1u, block[1]);
+            b_put(u + 2u, block[2]);
+            b_put(u + 3u, block[3]);
             continuing {
                 u += 4u;
                 break if u >= end;
@@ -23,7 +23,7 @@ fn fill_b_tile(k0: u32, col: u32) {
     } else {
         b_seek(k0);
         loop {
-            b_tile[b_tile_at + u] = b_vec(k0 + u, col);
+            b_put(u, b_vec(k0 + u, col));
             b_next();
             continuing {
                 u++;

@@ -1,6 +1,6 @@
 // The tile of B of gemm_cpu.wgsl from a loader that has blocks of four k and four columns (operand/b_window*.wgsl). A load of a number
 // or word costs ten instructions there; neighbouring windows share most of theirs.
-// A fifth of an input gradient of 64 rows is the stores into b_tile, a scatter each, because u is no constant. Stores at constant indices behind
+// A fifth of an input gradient of 64 rows is the stores into the tile, a scatter each, because u is no constant. Stores at constant indices behind
 // a comparison of u with each take as long (1.0x).
 alias work = f32;
 
@@ -11,10 +11,10 @@ fn fill_b_tile(k0: u32, col: u32) {
     loop {
         let k = k0 + u;
         let block = block_b(b_fetch(k), k, col);
-        b_tile[b_tile_at + u] = block[0];
-        b_tile[b_tile_at + u + 1u] = block[1];
-        b_tile[b_tile_at + u + 2u] = block[2];
-        b_tile[b_tile_at + u + 3u] = block[3];
+        b_put(u, block[0]);
+        b_put(u + 1u, block[1]);
+        b_put(u + 2u, block[2]);
+        b_put(u + 3u, block[3]);
         b_next();
         continuing {
             u += 4u;

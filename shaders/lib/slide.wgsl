@@ -81,7 +81,7 @@ fn fill_b_tile(k0: u32, col: u32) {
         }
         loop {
             let now = slide_on(before, w);
-            b_tile[b_tile_at + u] = now;
+            b_put(u, now);
             before = select(now, between, SLIDE_COL == 2i);
             between = now;
             continuing {

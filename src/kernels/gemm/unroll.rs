@@ -119,7 +119,7 @@ impl Unroll {
     }
 
     /// WGSL of `fn multiply_tile(row0: u32, rows: u32, k0: u32, lane: u32)`: adds A[row, k0..k0+K_TILE] times the filled
-    /// `b_tile` to the sums of `rows` rows from row0 on. `along_m`: one `a_vec` is four rows at one k.
+    /// tile of B to the sums of `rows` rows from row0 on. `along_m`: one `a_vec` is four rows at one k.
     pub fn multiply_tile(self, along_m: bool) -> String {
         let mut text =
             String::from("fn multiply_tile(row0: u32, rows: u32, k0: u32, lane: u32) {\n");
@@ -217,11 +217,6 @@ impl Unroll {
     /// One row of a stripe: two rows or eight columns in flight are slower. Loading the next row of A ahead: 0.95x. A from a uniform buffer (64 KiB at most): 1.1x at best. Even and odd k in sums of their own: 1.0x.
     /// Sums in a private array instead of workgroup memory: 0.55x, in four workgroup arrays of f32: 0.55x. Of a 1024^3 product 44 % goes into reading A (ten instructions for every element), 56 % into multiplying.
     fn broadcast_row(self, text: &mut String, indent: &str, stripe: u32, a: char) {
-        // Whole numbers for naga, which a product of constants is.
-        let first = match stripe {
-            0 => String::new(),
-            stripe => format!("B_TILE_LEN * {stripe}u + "),
-        };
         line(
             text,
             format_args!("{indent}let at{stripe} = (r * STRIPES + {stripe}u) * LANES + lane;"),
@@ -241,7 +236,8 @@ impl Unroll {
             line(
                 text,
                 format_args!(
-                    "{indent}t{stripe} = fma(vec4<f32>(subgroupBroadcast({a}{slot}.{element}, {lane}u)), b_tile[{first}{k}], t{stripe});"
+                    "{indent}t{stripe} = fma(vec4<f32>(subgroupBroadcast({a}{slot}.{element}, {lane}u)), {}, t{stripe});",
+                    b_row(stripe, k)
                 ),
             );
         }
@@ -267,8 +263,8 @@ impl Unroll {
                 line(
                     text,
                     format_args!(
-                        "        t = fma(vec4<f32>(a{slot}.{element}), b_tile[{}], t);",
-                        slot as usize * 4 + j
+                        "        t = fma(vec4<f32>(a{slot}.{element}), {}, t);",
+                        b_row(0, slot * 4 + j as u32)
                     ),
                 );
             }
@@ -301,7 +297,8 @@ impl Unroll {
                 line(
                     text,
                     format_args!(
-                        "        t{row} = fma(vec4<f32>(a{k}.{element}), b_tile[{k}], t{row});"
+                        "        t{row} = fma(vec4<f32>(a{k}.{element}), {}, t{row});",
+                        b_row(0, k)
                     ),
                 );
             }
@@ -317,6 +314,15 @@ impl Unroll {
             format_args!("        continuing {{ r += 4u; break if r >= rows; }}\n    }}"),
         );
     }
+}
+
+/// Row k of a stripe of the tile of B, a constant.
+fn b_row(stripe: u32, k: u32) -> String {
+    let at = match stripe {
+        0 => format!("{k}"),
+        stripe => format!("B_TILE_LEN * {stripe}u + {k}"),
+    };
+    format!("vec4<f32>(b_tile_x[{at}], b_tile_y[{at}], b_tile_z[{at}], b_tile_w[{at}])")
 }
 
 /// Two stripes of columns read A once for both (64 -> 128 channels, 14 -> 7, batch 64: 33 -> 28 ms, its gradients 43 -> 38 and 35 -> 31;

@@ -283,7 +283,7 @@ fn windows_in_rows_compute_the_same() {
     }
     // The processor's body counts from block to block.
     for (op, text, mutant) in [
-        (0, "u + 2u] = block[2]", "u + 2u] = block[1]"),
+        (0, "b_put(u + 2u, block[2])", "b_put(u + 2u, block[1])"),
         (0, "i >= gather.k_count_h", "i > gather.k_count_h"),
         (1, "j >= gather.k_count_w", "j > gather.k_count_w"),
         (1, "select(j, 0u, wrap_j)", "j"),
@@ -360,7 +360,7 @@ fn stripes_compute_the_same() {
     // There is a second stripe where elements of A can be handed round.
     if caps.subgroups_of(unroll::LANES) {
         for (text, mutant) in [
-            ("b_tile[B_TILE_LEN * 1u + 7]", "b_tile[7]"),
+            ("b_tile_y[B_TILE_LEN * 1u + 7]", "b_tile_y[7]"),
             ("b_begin(col + s * (LANES * 4u))", "b_begin(col)"),
             ("(r * STRIPES + s) * LANES", "(r * STRIPES) * LANES"),
         ] {

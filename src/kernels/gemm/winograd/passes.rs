@@ -274,7 +274,9 @@ impl Maker<'_> {
             .u32("grid_x", grid[0])
             .u32("points_at", self.places()[side.which] / 2)
             .u32("point_twos", side.rows[1] * side.twos[1])
-            .u32("phase_twos", side.phase_twos);
+            .u32("phase_twos", side.phase_twos)
+            .u32("tile_rows", side.t[0].len() as u32)
+            .u32("result_rows", side.t.len() as u32);
         im.check(kernel)?;
         let format = self.call.formats[side.which];
         let fours = Fours::of(self.form(), self.caps);

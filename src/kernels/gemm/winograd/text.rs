@@ -53,63 +53,54 @@ impl Segment {
 
 /// `fn transform(at: u32)` that puts T tile T^t of every phase at the points, for numbers that are read `per_elem` at a time.
 pub fn transform_to_points(t: &Matrix, segment: &Segment, per_elem: u32) -> String {
-    let (points, side) = (t.len(), t[0].len());
-    let mut text = String::from("fn transform(at: u32) {\n");
-    for i in 0..side {
-        line(&mut text, format_args!("    place_row({i}u);"));
-        for n in (0..segment.length).step_by(per_elem as usize) {
-            let k = n / per_elem;
-            line(&mut text, format_args!("    let d{i}_{k} = numbers({n}u);"));
-        }
-        for (f, of) in segment.of.iter().enumerate() {
-            let number = |j: usize| {
-                let (k, rest) = (of[j] / per_elem, of[j] % per_elem);
-                format!("d{i}_{k}.{}", ['x', 'y'][rest as usize])
-            };
-            for (q, row) in t.iter().enumerate() {
-                let sum = combination(row, number);
-                line(&mut text, format_args!("    let e{f}_{i}{q} = {sum};"));
-            }
+    let points = t.len();
+    let mut reads = String::from("        place_row(row);\n");
+    for n in (0..segment.length).step_by(per_elem as usize) {
+        let k = n / per_elem;
+        line(
+            &mut reads,
+            format_args!("        let d{k} = numbers({n}u);"),
+        );
+    }
+    let names = |of: &Vec<u32>| {
+        let name = |&n: &u32| {
+            let element = ['x', 'y'][(n % per_elem) as usize];
+            format!("d{}.{element}", n / per_elem)
+        };
+        of.iter().map(name).collect()
+    };
+    let tiles: Vec<Vec<String>> = segment.of.iter().map(names).collect();
+    let mut writes = String::new();
+    for f in 0..tiles.len() {
+        for q in 0..points {
+            line(
+                &mut writes,
+                format_args!(
+                    "        put(at + {f}u * im.phase_twos, row * {points}u + {q}u, {});",
+                    column(t, f, q)
+                ),
+            );
         }
     }
-    for f in 0..segment.of.len() {
-        for (p, row) in t.iter().enumerate() {
-            for q in 0..points {
-                let sum = combination(row, |i| format!("e{f}_{i}{q}"));
-                line(
-                    &mut text,
-                    format_args!(
-                        "    put(at + {f}u * im.phase_twos, {}u, {sum});",
-                        p * points + q
-                    ),
-                );
-            }
-        }
-    }
-    text + "}\n"
+    transform(t, &reads, &tiles, &writes)
 }
 
 /// `fn transform(at: u32)` that finishes the tile T points T^t of every phase, whose numbers are written `per_elem` at a time.
 pub fn transform_from_points(t: &Matrix, segment: &Segment, per_elem: u32) -> String {
     let points = t[0].len();
-    let mut text = String::from("fn transform(at: u32) {\n");
+    let mut reads = String::new();
     for f in 0..segment.of.len() {
-        for p in 0..points {
-            for q in 0..points {
-                line(
-                    &mut text,
-                    format_args!(
-                        "    let m{f}_{p}{q} = point(at + {f}u * im.phase_twos, {}u);",
-                        p * points + q
-                    ),
-                );
-            }
-            for (j, row) in t.iter().enumerate() {
-                let sum = combination(row, |q| format!("m{f}_{p}{q}"));
-                line(&mut text, format_args!("    let e{f}_{p}{j} = {sum};"));
-            }
+        for q in 0..points {
+            line(
+                &mut reads,
+                format_args!(
+                    "        let m{f}_{q} = point(at + {f}u * im.phase_twos, row * {points}u + {q}u);"
+                ),
+            );
         }
     }
+    let names = |f: usize| (0..points).map(|q| format!("m{f}_{q}")).collect();
+    let tiles: Vec<Vec<String>> = (0..segment.of.len()).map(names).collect();
     // The phase and the element of every number.
     let mut owner = vec![(0, 0); segment.length as usize];
     for (f, of) in segment.of.iter().enumerate() {
@@ -117,21 +108,93 @@ pub fn transform_from_points(t: &Matrix, segment: &Segment, per_elem: u32) -> St
             owner[n as usize] = (f, j);
         }
     }
-    for (i, row) in t.iter().enumerate() {
-        line(&mut text, format_args!("    place_row({i}u);"));
-        for (k, element) in owner.chunks(per_elem as usize).enumerate() {
-            let mut sums: Vec<String> = element
-                .iter()
-                .map(|(f, j)| combination(row, |p| format!("e{f}_{p}{j}")))
-                .collect();
-            sums.resize(2, "vec2<f32>()".into());
+    let mut writes = String::from("        place_row(row);\n");
+    for (k, element) in owner.chunks(per_elem as usize).enumerate() {
+        let mut sums: Vec<String> = element.iter().map(|&(f, j)| column(t, f, j)).collect();
+        sums.resize(2, "vec2<f32>()".into());
+        line(
+            &mut writes,
+            format_args!(
+                "        finish({}u, {});",
+                k as u32 * per_elem,
+                sums.join(", ")
+            ),
+        );
+    }
+    transform(t, &reads, &tiles, &writes)
+}
+
+/// `fn transform(at: u32)` for T tile T^t: one loop over the rows of the tiles, which `reads` a row, whose elements the names in `tiles`
+/// (phase by phase) are, and one over the rows of the result, which `writes` what [`column`] says. Loops, because straight code of
+/// a hundred loads and stores, each of which lavapipe makes a branch or five for every lane, took LLVM longer than it took to run (dcgan64's
+/// first step half as long again); and loops run no slower.
+fn transform(t: &Matrix, reads: &str, tiles: &[Vec<String>], writes: &str) -> String {
+    let side = t[0].len();
+    let mut text = String::from("fn transform(at: u32) {\n    var row = 0u;\n");
+    let mut moves = String::new();
+    for (f, names) in tiles.iter().enumerate() {
+        for (j, factors) in t.iter().enumerate() {
+            for i in 0..side {
+                line(&mut text, format_args!("    var e{f}_{i}{j}: vec2<f32>;"));
+            }
+            // An array would be scattered into and gathered from, lane by lane, where names are registers.
+            for i in 1..side {
+                line(
+                    &mut moves,
+                    format_args!("        e{f}_{}{j} = e{f}_{i}{j};", i - 1),
+                );
+            }
+            let sum = combination(factors, |q| names[q].clone());
             line(
-                &mut text,
-                format_args!("    finish({}u, {});", k as u32 * per_elem, sums.join(", ")),
+                &mut moves,
+                format_args!("        e{f}_{}{j} = {sum};", side - 1),
             );
         }
     }
+    let mut row_of_t = String::new();
+    for i in 0..side {
+        line(
+            &mut row_of_t,
+            format_args!("        let t{i} = {};", entry_of_row(t, i)),
+        );
+    }
+    text += &format!("    loop {{\n{reads}{moves}{}    }}\n", until("tile_rows"));
+    text += &format!(
+        "    row = 0u;\n    loop {{\n{row_of_t}{writes}{}    }}\n",
+        until("result_rows")
+    );
     text + "}\n"
+}
+
+/// The end of a loop over `row` that no compiler unrolls: it knows no constant for `im.{rows}`.
+fn until(rows: &str) -> String {
+    format!(
+        "        continuing {{\n            row++;\n            break if row == im.{rows};\n        }}\n"
+    )
+}
+
+/// Element i of row `row` of `t`.
+fn entry_of_row(t: &Matrix, i: usize) -> String {
+    let mut text = String::new();
+    let mut before = f32::NAN;
+    for (r, factors) in t.iter().enumerate() {
+        let value = factors[i] as f32;
+        if r == 0 {
+            text = format!("{value:?}");
+        } else if value != before {
+            text = format!("select({text}, {value:?}, row >= {r}u)");
+        }
+        before = value;
+    }
+    text
+}
+
+/// Element j of the row at hand of T tile T^t, of phase f.
+fn column(t: &Matrix, f: usize, j: usize) -> String {
+    let terms: Vec<String> = (0..t[0].len())
+        .map(|i| format!("t{i} * e{f}_{i}{j}"))
+        .collect();
+    terms.join(" + ")
 }
 
 /// How operand `x` is bound by passes that read or write one number at a time, or two.
