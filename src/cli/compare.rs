@@ -42,7 +42,7 @@ pub struct Args {
         requires = "budget"
     )]
     presets: Vec<String>,
-    /// How many seeds, or which (0,1,5) [default: the file's; 3 with --presets]
+    /// How many seeds, or which: 0,1,5, or a single one as 5, with its comma [default: the file's; 3 with --presets]
     #[arg(long, value_name = "N|LIST", value_parser = seeds)]
     seeds: Option<Seeds>,
     /// Budget of every run, with its unit: 2000steps, 50kimg, 20epochs, 60s, 10m
@@ -97,10 +97,13 @@ pub struct Args {
 
 /// `3`, or `0,1,5`.
 fn seeds(text: &str) -> Result<Seeds, String> {
-    let refuse = |_| format!("`{text}` is neither a number of seeds nor a list like 0,1,5");
+    let refuse =
+        |_| format!("`{text}` is neither a number of seeds nor a list like 0,1,5 (or 5, for one)");
     if !text.contains(',') {
         return Ok(Seeds::Count(text.parse().map_err(refuse)?));
     }
+    // `5,` is a list of one.
+    let text = text.strip_suffix(',').unwrap_or(text);
     let list: Result<Vec<u64>, _> = text.split(',').map(|s| s.trim().parse()).collect();
     Ok(Seeds::List(list.map_err(refuse)?))
 }
@@ -558,6 +561,11 @@ mod tests {
     fn seeds_are_a_number_or_a_list() {
         assert_eq!(seeds("3"), Ok(Seeds::Count(3)));
         assert_eq!(seeds("0, 5"), Ok(Seeds::List(vec![0, 5])));
-        assert!(seeds("a").is_err() && seeds("1,b").is_err());
+        assert_eq!(seeds("5,"), Ok(Seeds::List(vec![5])));
+        assert!(
+            ["a", "1,b", ",", "1,,"]
+                .iter()
+                .all(|text| seeds(text).is_err())
+        );
     }
 }

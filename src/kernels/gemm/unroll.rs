@@ -56,7 +56,7 @@ impl Unroll {
     pub fn choose(caps: &Caps, problem: &Problem, flops: u64) -> Self {
         /// Below this a dispatch takes so little time that a training run does not win back a longer compilation.
         const SMALL: u64 = 1 << 26;
-        /// From here on two stripes win back a second and a half of compilation.
+        /// From here on two stripes pay. From 2^26 on: dcgan28, wgangp28, mlp and ring8 1.0x.
         const LARGE: u64 = 1 << 28;
         let k = problem.k;
         let broadcast = caps.subgroups_of(LANES);
@@ -70,8 +70,8 @@ impl Unroll {
         } else if old_mesa && flops < SMALL {
             // Mesa 22.3.6 compiles a tile of 64 in 2.3 s, of 32 in 0.8 s; 25.0.7 in 0.4 and 0.3 s. 64 runs 1.4 to 2 times as
             // fast on both, which pays for itself within some hundred dispatches. 128: another 1.1 times where A is
-            // contiguous along k (0.8 times where it is turned), but 13 s on 22.3.6, and on 25.0.7 two stripes of 64 take the same 2 s and
-            // gain more. 256: no faster than 128.
+            // contiguous along k (0.8 times where it is turned), but 13 s on 22.3.6, and on 25.0.7 two stripes of 64 compile in the same time
+            // and gain more. 256: no faster than 128. (Times of one array for the tile; of four a quarter to a half.)
             32
         } else {
             64
@@ -326,8 +326,8 @@ fn b_row(stripe: u32, k: u32) -> String {
 }
 
 /// Two stripes of columns read A once for both (64 -> 128 channels, 14 -> 7, batch 64: 33 -> 28 ms, its gradients 43 -> 38 and 35 -> 31;
-/// 1024^3: 80 -> 74), compile in 2 s where one takes 0.6, and halve the rows that share a tile of B: 256 -> 512 channels 1.0x, input
-/// gradient 0.9x, weight gradient 1.1x (a tile of 128 for these would be one more pipeline each, 8 s at the start of dcgan64). Where k is
+/// 1024^3: 80 -> 74), compile for 1.7 times as long, and halve the rows that share a tile of B: 256 -> 512 channels 1.0x, input
+/// gradient 0.9x, weight gradient 1.1x (a tile of 128 for these would be one more pipeline each). Where k is
 /// short (0.9x) or columns are missing they lose.
 fn stripes(problem: &Problem) -> u32 {
     const LEAST_K: u32 = 128;
