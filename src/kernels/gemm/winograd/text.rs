@@ -125,9 +125,8 @@ pub fn transform_from_points(t: &Matrix, segment: &Segment, per_elem: u32) -> St
 }
 
 /// `fn transform(at: u32)` for T tile T^t: one loop over the rows of the tiles, which `reads` a row, whose elements the names in `tiles`
-/// (phase by phase) are, and one over the rows of the result, which `writes` what [`column`] says. Loops, because straight code of
-/// a hundred loads and stores, each of which lavapipe makes a branch or five for every lane, took LLVM longer than it took to run (dcgan64's
-/// first step half as long again); and loops run no slower.
+/// (phase by phase) are, and one over the rows of the result, which `writes` what [`column`] says. Straight code of a hundred loads and
+/// stores, each of which lavapipe makes several branches for every lane, took LLVM five times as long and ran no faster.
 fn transform(t: &Matrix, reads: &str, tiles: &[Vec<String>], writes: &str) -> String {
     let side = t[0].len();
     let mut text = String::from("fn transform(at: u32) {\n    var row = 0u;\n");
