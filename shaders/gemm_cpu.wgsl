@@ -39,6 +39,14 @@ fn b_put(u: u32, row: vec4<f32>) {
     b_tile_w[at] = row.w;
 }
 
+// And the three after it.
+fn b_put_block(u: u32, block: mat4x4<f32>) {
+    b_put(u, block[0]);
+    b_put(u + 1u, block[1]);
+    b_put(u + 2u, block[2]);
+    b_put(u + 3u, block[3]);
+}
+
 // One vector of A, zero where it is not inside.
 fn a_vec(row: u32, k: u32) -> vec4<f32> {
     return select(vec4<f32>(), vec4<f32>(a_raw(row, k)), a_inside(row, k));

@@ -11,10 +11,7 @@ fn fill_b_tile(k0: u32, col: u32) {
         loop {
             let k = k0 + u;
             let block = transpose(mat4x4<f32>(b_vec(k, col), b_vec(k, col + 1u), b_vec(k, col + 2u), b_vec(k, col + 3u)));
-            b_put(u, block[0]);
-            b_put(u + 1u, block[1]);
-            b_put(u + 2u, block[2]);
-            b_put(u + 3u, block[3]);
+            b_put_block(u, block);
             continuing {
                 u += 4u;
                 break if u >= end;

@@ -10,11 +10,7 @@ fn fill_b_tile(k0: u32, col: u32) {
     var u = 0u;
     loop {
         let k = k0 + u;
-        let block = block_b(b_fetch(k), k, col);
-        b_put(u, block[0]);
-        b_put(u + 1u, block[1]);
-        b_put(u + 2u, block[2]);
-        b_put(u + 3u, block[3]);
+        b_put_block(u, block_b(b_fetch(k), k, col));
         b_next();
         continuing {
             u += 4u;

@@ -3,7 +3,8 @@
 // and write the same.
 //
 // Two columns, because lavapipe compiles longer the more loads and stores there are, and two f32 are one 64-bit word (lib/fours_words.wgsl):
-// with four columns the transforms ran as fast, and a DCGAN's first step took half as long again.
+// with four columns the transforms ran as fast, and a DCGAN's first step took half as long again (both when transforms
+// were straight code, without loops).
 //
 // place_begin(row, two) names the first column, and gives its place among the twos of a point.
 @compute @workgroup_size(WG)

@@ -97,8 +97,11 @@ pub struct Args {
 
 /// `3`, or `0,1,5`.
 fn seeds(text: &str) -> Result<Seeds, String> {
-    let refuse =
-        |_| format!("`{text}` is neither a number of seeds nor a list like 0,1,5 (or 5, for one)");
+    let refuse = |_| {
+        format!(
+            "`{text}` is neither a number of seeds nor a list like `0,1,5`, or `5,` for a single one"
+        )
+    };
     if !text.contains(',') {
         return Ok(Seeds::Count(text.parse().map_err(refuse)?));
     }
