@@ -1,5 +1,5 @@
 //! The tiles of gemm_coop.wgsl, and its generated part: everything that names a cooperative matrix.
-use super::stages;
+use super::stages::Waiting;
 use crate::gpu::shader::line;
 use crate::gpu::{Caps, MatrixScalar};
 use crate::kernels::Scalar;
@@ -18,8 +18,7 @@ pub struct CoopTile {
     pub k: u32,
     /// Rows and columns of C per subgroup.
     pub block: [u32; 2],
-    /// K tiles in workgroup memory: 1, or 2, of which one is written while the other is read.
-    pub buffers: u32,
+    pub waiting: Waiting,
 }
 
 /// Every kernel here wants subgroups of this size: NVIDIA's, and Apple's.
@@ -29,11 +28,7 @@ impl fmt::Display for CoopTile {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let (side, ab, [block_m, block_n]) = (self.side, self.ab.wgsl(), self.block);
         write!(f, "{}x{}x{}-{block_m}x{block_n}", self.m, self.n, self.k)?;
-        write!(
-            f,
-            "-{side}x{side}-{ab}{}",
-            stages::buffers_name(self.buffers)
-        )
+        write!(f, "-{side}x{side}-{ab}{}", self.waiting)
     }
 }
 
@@ -42,7 +37,7 @@ impl CoopTile {
         (side, ab): (u32, Scalar),
         [m, n, k]: [u32; 3],
         block: [u32; 2],
-        buffers: u32,
+        [buffers, depth]: [u32; 2],
     ) -> Self {
         Self {
             side,
@@ -51,7 +46,7 @@ impl CoopTile {
             n,
             k,
             block,
-            buffers,
+            waiting: Waiting { buffers, depth },
         }
     }
 
@@ -86,7 +81,7 @@ impl CoopTile {
         let numbers = axes.map(|axes| self.tiles(axes).map(|[rows, row]| rows * row));
         let [a, b] = [0, 1].map(|i| numbers[0][i].max(numbers[1][i]));
         let sums = self.threads() / SUBGROUP * self.side * strip;
-        (a + b) * self.buffers * self.ab.bytes() as u32 + sums * 4
+        (a + b) * self.waiting.buffers * self.ab.bytes() as u32 + sums * 4
     }
 
     /// Columns of a block that go through workgroup memory to the epilogue at a time: as many as leave the workgroup within 32 KiB,
@@ -116,7 +111,7 @@ impl CoopTile {
             ("SIDE", self.side),
             ("SUBGROUP", SUBGROUP),
             ("STRIP", self.strip()),
-            ("BUFFERS", self.buffers),
+            ("BUFFERS", self.waiting.buffers),
             ("THREADS", self.threads()),
             ("VEC", self.vec()),
         ];
@@ -254,13 +249,27 @@ impl CoopTile {
     }
 }
 
-/// What the adapter's matrix units offer for operands A and B stored so, with multiply-adds per time relative to the first of
-/// [`TILES`](super::tiled::TILES): for 16 x 16 measured as those were (the first: 160.8 TFLOP/s), for 8 x 8 guesses. Blocks of 64 x 64
-/// load half a matrix per product, those of 64 x 32 three quarters, those of 32 x 32 a whole one. Not worth a place: K tiles of 64 (0.76 of the first),
-/// 64 x 64 blocks in workgroups of one or two subgroups (0.5).
+/// A tile of matrix units, with what is known of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Offer {
+    pub tile: CoopTile,
+    /// Multiply-adds per time relative to the first of [`TILES`](super::tiled::TILES).
+    pub rate: f64,
+    /// Whether the rule may take it. Others are for the tuner alone, until some machine has shown what they compute and how fast.
+    pub by_rule: bool,
+}
+
+/// What the adapter's matrix units offer for operands A and B stored so. Rates of 16 x 16 were measured as those of
+/// [`TILES`](super::tiled::TILES) (the first: 160.8 TFLOP/s); those of 8 x 8, and of tiles that wait or are cut in other ways, are guesses.
+/// Blocks of 64 x 64 load half a matrix per product, those of 64 x 32 three quarters, those of 32 x 32 a whole one. Not worth a place: K
+/// tiles of 64 (0.76 of the first), 64 x 64 blocks in workgroups of one or two subgroups (0.5).
+///
+/// On an H200 the first waits for memory: written down for 4096^3 alone it takes 0.64 ms, its products without the reads 0.24, its reads
+/// without the products 0.68. Hence more K tiles under way. What its driver makes of the text (580, disassembled) leaves little else: ldmatrix
+/// for both operands, all sums in registers, K tiles unrolled by eight.
 ///
 /// f16 matrices only for operands that are stored as f16: the precision is the user's choice.
-pub fn coop_tiles(caps: &Caps, [a, b, _]: [Scalar; 3]) -> Vec<(CoopTile, f64)> {
+pub fn coop_tiles(caps: &Caps, [a, b, _]: [Scalar; 3]) -> Vec<Offer> {
     let listed = |side: u32, ab| {
         caps.cooperative_matrix
             .iter()
@@ -273,25 +282,37 @@ pub fn coop_tiles(caps: &Caps, [a, b, _]: [Scalar; 3]) -> Vec<(CoopTile, f64)> {
     };
     let f16 = caps.f16 && [a, b] == [Scalar::F16; 2];
     let mut tiles = Vec::new();
-    let mut offer = |kind, tile, block, buffers, rate| {
-        tiles.push((CoopTile::new(kind, tile, block, buffers), rate));
+    let mut offer = |kind, tile, block, waiting, rate: f64, by_rule| {
+        tiles.push(Offer {
+            tile: CoopTile::new(kind, tile, block, waiting),
+            rate,
+            by_rule,
+        });
     };
     if f16 && listed(16, MatrixScalar::F16) {
         let kind = (16, Scalar::F16);
-        offer(kind, [128, 256, 16], [64, 64], 2, 4.6);
-        offer(kind, [128, 256, 32], [64, 64], 1, 4.5);
-        offer(kind, [256, 128, 32], [64, 64], 1, 4.4);
-        offer(kind, [128, 128, 32], [64, 64], 2, 3.75);
-        offer(kind, [128, 64, 32], [64, 32], 1, 3.25);
-        offer(kind, [128, 128, 32], [64, 32], 1, 3.05);
-        offer(kind, [64, 64, 32], [32, 32], 1, 2.5);
+        offer(kind, [128, 256, 16], [64, 64], [2, 1], 4.6, true);
+        offer(kind, [128, 256, 32], [64, 64], [1, 1], 4.5, true);
+        offer(kind, [256, 128, 32], [64, 64], [1, 1], 4.4, true);
+        offer(kind, [128, 128, 32], [64, 64], [2, 1], 3.75, true);
+        offer(kind, [128, 64, 32], [64, 32], [1, 1], 3.25, true);
+        offer(kind, [128, 128, 32], [64, 32], [1, 1], 3.05, true);
+        offer(kind, [64, 64, 32], [32, 32], [1, 1], 2.5, true);
+        offer(kind, [128, 256, 16], [64, 64], [2, 3], 5.0, false);
+        offer(kind, [128, 256, 32], [64, 64], [1, 2], 5.0, false);
+        offer(kind, [128, 128, 32], [64, 64], [1, 2], 4.0, false);
+        offer(kind, [64, 256, 32], [64, 64], [1, 1], 3.75, false);
+        offer(kind, [64, 128, 32], [32, 64], [1, 2], 3.25, false);
+        offer(kind, [64, 64, 32], [32, 32], [1, 2], 2.75, false);
     }
     if f16 && listed(8, MatrixScalar::F16) {
-        offer((8, Scalar::F16), [64, 64, 32], [32, 32], 1, 1.2);
+        let kind = (8, Scalar::F16);
+        offer(kind, [64, 64, 32], [32, 32], [1, 1], 1.2, true);
     }
     if [a, b] == [Scalar::F32; 2] && listed(8, MatrixScalar::F32) {
-        offer((8, Scalar::F32), [64, 64, 16], [32, 32], 1, 1.1);
+        let kind = (8, Scalar::F32);
+        offer(kind, [64, 64, 16], [32, 32], [1, 1], 1.1, false);
     }
-    tiles.retain(|(tile, _)| caps.subgroups && wide(tile.side) && tile.fits(caps));
+    tiles.retain(|Offer { tile, .. }| caps.subgroups && wide(tile.side) && tile.fits(caps));
     tiles
 }

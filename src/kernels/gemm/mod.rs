@@ -41,6 +41,7 @@ pub use variant::{Body, Choices, Scheme, Variant};
 use super::{Form, Fours, KernelError, Scalar};
 use crate::gpu::{Caps, Kernel, shader};
 use problem::Problem;
+use stages::Waiting;
 use unroll::Unroll;
 use winograd::Winograd;
 
@@ -328,7 +329,8 @@ fn tiled(caps: &Caps, tile: Tile, product: Product) -> Result<Kernel, KernelErro
         "gemm_tiled",
         &tile.to_string(),
         product,
-        ([tile.m, tile.n, tile.k], tile.threads(), Scalar::F32),
+        ([tile.m, tile.n, tile.k], tile.threads(), tile.waiting),
+        Scalar::F32,
         texts,
     )
 }
@@ -342,7 +344,8 @@ fn coop(caps: &Caps, tile: CoopTile, product: Product) -> Result<Kernel, KernelE
         "gemm_coop",
         &tile.to_string(),
         product,
-        ([tile.m, tile.n, tile.k], tile.threads(), tile.ab),
+        ([tile.m, tile.n, tile.k], tile.threads(), tile.waiting),
+        tile.ab,
         texts,
     )
 }
@@ -353,11 +356,12 @@ fn staged(
     file: &str,
     form: &str,
     mut product: Product,
-    (tile, threads, work): ([u32; 3], u32, Scalar),
+    (tile, threads, waiting): ([u32; 3], u32, Waiting),
+    work: Scalar,
     [constants, body, generated]: [&str; 3],
 ) -> Result<Kernel, KernelError> {
     let constants = format!("alias work = {};\n{constants}", work.wgsl());
-    let stages = stages::generated(tile, threads);
+    let stages = stages::generated(tile, threads, waiting);
     let fours = Fours::of(Form::Gpu, caps);
     let mut texts = vec![
         fours.wgsl(),

@@ -1,7 +1,7 @@
 //! Which variant for GPUs computes an operation fastest, by a model: the tiles' rates were measured on an H200, the other constants are
 //! its data sheet (132 multiprocessors of 128 multiply-adds per clock, 1.7 GHz, 3.3 TB/s). What matters is the shape: large
 //! tiles where they fill the machine, smaller ones or parts of k where they would not.
-use super::coop::coop_tiles;
+use super::coop::{Offer, coop_tiles};
 use super::op::GemmOp;
 use super::problem::Problem;
 use super::tiled::TILES;
@@ -10,7 +10,7 @@ use crate::gpu::{AdapterClass, Caps};
 use crate::kernels::{KernelError, Scalar};
 
 /// How many are worth measuring.
-const CANDIDATES: usize = 16;
+const CANDIDATES: usize = 24;
 /// Multiply-adds of one multiprocessor in the time of another dispatch (3 us).
 const DISPATCH: f64 = 6e5;
 /// And in the time that the whole machine writes a number of scratch memory and reads it again.
@@ -32,9 +32,15 @@ fn multiprocessors(caps: &Caps) -> u32 {
 /// [`KernelError`]: an operation that no variant computes.
 pub fn ranked(caps: &Caps, op: &GemmOp, formats: [Scalar; 3]) -> Result<Vec<Variant>, KernelError> {
     let tiled = TILES.into_iter().filter(|(tile, _)| tile.fits(caps));
-    let tiled = tiled.map(|(tile, rate)| (Body::Tiled(tile), [tile.m, tile.n], rate));
-    let coop = coop_tiles(caps, formats).into_iter();
-    let coop = coop.map(|(tile, rate)| (Body::Coop(tile), [tile.m, tile.n], rate));
+    let tiled = tiled.map(|(tile, rate)| (Body::Tiled(tile), [tile.m, tile.n], rate, true));
+    let coop = coop_tiles(caps, formats).into_iter().map(|offer| {
+        let Offer {
+            tile,
+            rate,
+            by_rule,
+        } = offer;
+        (Body::Coop(tile), [tile.m, tile.n], rate, by_rule)
+    });
     let bodies: Vec<_> = tiled.chain(coop).collect();
 
     let mut all = Vec::new();
@@ -45,12 +51,10 @@ pub fn ranked(caps: &Caps, op: &GemmOp, formats: [Scalar; 3]) -> Result<Vec<Vari
         }
         // With few rows the gather of dy costs more than the sums, which this model does not see.
         let against_rule = (scheme == Scheme::TapsFirst) != taps_pay(op);
-        for &(body, block, rate) in &bodies {
+        for &(body, block, rate, by_rule) in &bodies {
             let variant = Variant { body, scheme };
-            // Matrices of f32 are for the tuner alone until some machine has shown that they compute the same.
-            let unproven = matches!(body, Body::Coop(tile) if tile.ab == Scalar::F32);
             let cost = cost(caps, variant, op, &problem, block, rate);
-            all.push((unproven, against_rule, cost, variant));
+            all.push((!by_rule, against_rule, cost, variant));
         }
     }
     all.sort_by(|x, y| (x.0, x.1).cmp(&(y.0, y.1)).then(x.2.total_cmp(&y.2)));

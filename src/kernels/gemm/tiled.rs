@@ -1,5 +1,5 @@
 //! The tiles of gemm_tiled.wgsl, and its generated inner loop.
-use super::stages;
+use super::stages::Waiting;
 use crate::gpu::Caps;
 use crate::gpu::shader::line;
 use std::fmt;
@@ -13,8 +13,7 @@ pub struct Tile {
     pub k: u32,
     /// Rows and columns of C per invocation: 4, 8 or 16.
     pub sums: [u32; 2],
-    /// K tiles in workgroup memory: 1, or 2, of which one is written while the other is read.
-    pub buffers: u32,
+    pub waiting: Waiting,
     /// How many k are written out, so that their reads can run ahead of their sums whatever the driver unrolls by itself.
     pub unroll: u32,
 }
@@ -38,8 +37,7 @@ impl fmt::Display for Tile {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let [sums_m, sums_n] = self.sums;
         write!(f, "{}x{}x{}-{sums_m}x{sums_n}", self.m, self.n, self.k)?;
-        let buffers = stages::buffers_name(self.buffers);
-        write!(f, "-u{}{buffers}", self.unroll)
+        write!(f, "-u{}{}", self.unroll, self.waiting)
     }
 }
 
@@ -50,7 +48,7 @@ impl Tile {
             n,
             k,
             sums,
-            buffers,
+            waiting: Waiting { buffers, depth: 1 },
             unroll,
         }
     }
@@ -61,7 +59,7 @@ impl Tile {
 
     /// Whether the adapter has the workgroup memory and the invocations.
     pub fn fits(&self, caps: &Caps) -> bool {
-        let bytes = (self.m + self.n) * self.k * self.buffers * 4;
+        let bytes = (self.m + self.n) * self.k * self.waiting.buffers * 4;
         bytes <= caps.workgroup_storage_bytes && self.threads() <= caps.max_invocations
     }
 
@@ -72,7 +70,7 @@ impl Tile {
             ("TILE_K", self.k),
             ("SUMS_M", self.sums[0]),
             ("SUMS_N", self.sums[1]),
-            ("BUFFERS", self.buffers),
+            ("BUFFERS", self.waiting.buffers),
             ("THREADS", self.threads()),
         ];
         values
@@ -126,6 +124,7 @@ impl Tile {
 
 #[cfg(test)]
 mod tests {
+    use super::super::stages;
     use super::*;
     use crate::gpu::AdapterClass;
 
