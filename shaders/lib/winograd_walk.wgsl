@@ -6,6 +6,8 @@
 // with four columns the transforms ran as fast, and a DCGAN's first step took half as long again (both when transforms
 // were straight code, without loops).
 //
+// Points a few cache lines more than a power of two apart: 1.0x (steps of dcgan28 and dcgan64, alternated).
+//
 // place_begin(row, two) names the first column, and gives its place among the twos of a point.
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

@@ -153,8 +153,8 @@ impl Unroll {
 
     /// Lane l holds A[row..row+4, k0 + 32 s + 4 l + j] for each slot s and j of 0..4, and picks a row of it.
     /// Picking costs 3 selects per element, a quarter of what scalar loads of a column of A cost.
-    /// Turning A into scratch memory first gains what its dispatch costs: 128x512x128 1.02 instead of 1.1 ms, steps of pacgan2d (400x100x400,
-    /// 200x200x1000) 1.05 times as long.
+    /// Turning A into scratch memory first, in blocks of four by four: a step of ring8 (128x512x128) 0.97, of pacgan2d (400x100x400,
+    /// 200x200x1000) 0.95 to 0.96 of the time, 784x64x1024 1.3 to 2 times; not worth a scheme of its own.
     fn broadcast_turned(self, text: &mut String) {
         line(text, format_args!("    var q = 0u;\n    loop {{"));
         for slot in 0..self.a_slots() {
@@ -223,9 +223,7 @@ impl Unroll {
         );
         line(
             text,
-            format_args!(
-                "{indent}var t{stripe} = select(c_stash[at{stripe}], vec4<f32>(), k0 == gemm.k_begin);"
-            ),
+            format_args!("{indent}var t{stripe} = sums_before(at{stripe}, k0);"),
         );
         for k in 0..self.k_tile {
             let (slot, lane, element) = (
@@ -243,17 +241,14 @@ impl Unroll {
         }
         line(
             text,
-            format_args!("{indent}c_stash[at{stripe}] = t{stripe};"),
+            format_args!("{indent}sums_after(at{stripe}, t{stripe});"),
         );
     }
 
     fn uniform_rows(self, text: &mut String) {
         line(text, format_args!("    var r = 0u;\n    loop {{"));
         line(text, format_args!("        let at = r * LANES + lane;"));
-        line(
-            text,
-            format_args!("        var t = select(c_stash[at], vec4<f32>(), k0 == gemm.k_begin);"),
-        );
+        line(text, format_args!("        var t = sums_before(at, k0);"));
         for slot in 0..self.a_slots() {
             line(
                 text,
@@ -269,7 +264,7 @@ impl Unroll {
                 );
             }
         }
-        line(text, format_args!("        c_stash[at] = t;"));
+        line(text, format_args!("        sums_after(at, t);"));
         line(
             text,
             format_args!("        continuing {{ r++; break if r >= rows; }}\n    }}"),
@@ -283,9 +278,7 @@ impl Unroll {
         for row in 0..4 {
             line(
                 text,
-                format_args!(
-                    "        var t{row} = select(c_stash[at + {row}u * LANES], vec4<f32>(), k0 == gemm.k_begin);"
-                ),
+                format_args!("        var t{row} = sums_before(at + {row}u * LANES, k0);"),
             );
         }
         for k in 0..self.k_tile {
@@ -306,7 +299,7 @@ impl Unroll {
         for row in 0..4 {
             line(
                 text,
-                format_args!("        c_stash[at + {row}u * LANES] = t{row};"),
+                format_args!("        sums_after(at + {row}u * LANES, t{row});"),
             );
         }
         line(
