@@ -30,9 +30,9 @@ var<private> b_tile_w: array<f32, B_TILE_LEN * STRIPES>;
 var<private> b_tile_at: u32;
 var<workgroup> c_stash: array<f32x4, ROWS_MAX * STRIPES * LANES>;
 
-// The sums that wait at `at` for the K tile at k0; none for the first. A branch and words, because Mesa 22.3 loads lane by lane in a loop and
-// puts each number into its vector through memory, where it waits for the store: on a Zen 3 with it 1024^3 takes 1.15, mlp's step 1.17, ring8's
-// 1.2 times as long with a select of vec4 (25.0.7: 1.0x).
+// The sums that wait at `at` for the K tile at k0; none for the first. Words and a branch, because Mesa 22.3 loads lane by lane in a loop and
+// puts each number into its vector through memory, where a Zen 3 waits for the store. With a select of vec4 instead, there, 1024^3 takes 1.15 times as
+// long, a step of mlp 1.17, of ring8 1.2; on 25.0.7 1.0x.
 fn sums_before(at: u32, k0: u32) -> vec4<f32> {
     var sums = vec4<f32>();
     if k0 != gemm.k_begin {

@@ -282,7 +282,7 @@ pub fn coop_tiles(caps: &Caps, [a, b, _]: [Scalar; 3]) -> Vec<Offer> {
     };
     let f16 = caps.f16 && [a, b] == [Scalar::F16; 2];
     let mut tiles = Vec::new();
-    let mut offer = |kind, tile, block, waiting, rate: f64, by_rule| {
+    let mut offer = |kind, tile, block, waiting, rate, by_rule| {
         tiles.push(Offer {
             tile: CoopTile::new(kind, tile, block, waiting),
             rate,

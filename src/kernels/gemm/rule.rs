@@ -1,7 +1,7 @@
 //! Which variant for GPUs computes an operation fastest, by a model: the tiles' rates were measured on an H200, the other constants are
 //! its data sheet (132 multiprocessors of 128 multiply-adds per clock, 1.7 GHz, 3.3 TB/s). What matters is the shape: large
 //! tiles where they fill the machine, smaller ones or parts of k where they would not.
-use super::coop::{Offer, coop_tiles};
+use super::coop::coop_tiles;
 use super::op::GemmOp;
 use super::problem::Problem;
 use super::tiled::TILES;
@@ -9,8 +9,9 @@ use super::variant::{Body, Scheme, Variant, product, schemes, taps_pay};
 use crate::gpu::{AdapterClass, Caps};
 use crate::kernels::{KernelError, Scalar};
 
-/// How many are worth measuring.
-const CANDIDATES: usize = 24;
+/// How many are worth measuring, of those that the rule may take and of the others.
+const CANDIDATES: usize = 16;
+const GUESSES: usize = 8;
 /// Multiply-adds of one multiprocessor in the time of another dispatch (3 us).
 const DISPATCH: f64 = 6e5;
 /// And in the time that the whole machine writes a number of scratch memory and reads it again.
@@ -26,21 +27,15 @@ fn multiprocessors(caps: &Caps) -> u32 {
     }
 }
 
-/// The variants worth measuring for `op`, best first.
+/// The variants worth measuring for `op`, best first, and after them those that the rule may not take.
 ///
 /// # Errors
 /// [`KernelError`]: an operation that no variant computes.
 pub fn ranked(caps: &Caps, op: &GemmOp, formats: [Scalar; 3]) -> Result<Vec<Variant>, KernelError> {
     let tiled = TILES.into_iter().filter(|(tile, _)| tile.fits(caps));
     let tiled = tiled.map(|(tile, rate)| (Body::Tiled(tile), [tile.m, tile.n], rate, true));
-    let coop = coop_tiles(caps, formats).into_iter().map(|offer| {
-        let Offer {
-            tile,
-            rate,
-            by_rule,
-        } = offer;
-        (Body::Coop(tile), [tile.m, tile.n], rate, by_rule)
-    });
+    let coop = coop_tiles(caps, formats).into_iter();
+    let coop = coop.map(|o| (Body::Coop(o.tile), [o.tile.m, o.tile.n], o.rate, o.by_rule));
     let bodies: Vec<_> = tiled.chain(coop).collect();
 
     let mut all = Vec::new();
@@ -60,9 +55,12 @@ pub fn ranked(caps: &Caps, op: &GemmOp, formats: [Scalar; 3]) -> Result<Vec<Vari
     all.sort_by(|x, y| (x.0, x.1).cmp(&(y.0, y.1)).then(x.2.total_cmp(&y.2)));
     let first = all[0].3;
     all.sort_by(|x, y| x.2.total_cmp(&y.2));
-    let rest = all.into_iter().map(|(.., variant)| variant);
-    let rest = rest.filter(|&variant| variant != first);
-    Ok([first].into_iter().chain(rest).take(CANDIDATES).collect())
+    let best = |guesses: bool| {
+        let such = all.iter().filter(move |x| x.0 == guesses);
+        such.map(|x| x.3).filter(|&variant| variant != first)
+    };
+    let known = [first].into_iter().chain(best(false)).take(CANDIDATES);
+    Ok(known.chain(best(true).take(GUESSES)).collect())
 }
 
 /// Multiply-adds of one multiprocessor in the time that `op` takes: the workgroups' own, as long as there are enough of them, and

@@ -154,7 +154,7 @@ impl Unroll {
     /// Lane l holds A[row..row+4, k0 + 32 s + 4 l + j] for each slot s and j of 0..4, and picks a row of it.
     /// Picking costs 3 selects per element, a quarter of what scalar loads of a column of A cost.
     /// Turning A into scratch memory first, in blocks of four by four: a step of ring8 (128x512x128) 0.97, of pacgan2d (400x100x400,
-    /// 200x200x1000) 0.95 to 0.96 of the time, 784x64x1024 1.3 to 2 times; not worth a scheme of its own.
+    /// 200x200x1000) 0.95 to 0.96 of the time, the product 784x64x1024 1.3 to 2 times; not worth a scheme of its own.
     fn broadcast_turned(self, text: &mut String) {
         line(text, format_args!("    var q = 0u;\n    loop {{"));
         for slot in 0..self.a_slots() {
