@@ -137,7 +137,7 @@ pub fn lower(caps: &Caps, variant: Variant, call: &Call) -> Result<Vec<Pass>, Ke
     // The whole operation, so that errors speak of it and not of its parts.
     Problem::new(call.op, call.offsets)?;
     if let Scheme::Winograd(outputs) = variant.scheme {
-        let Some(winograd) = Winograd::new(call.op, outputs) else {
+        let Some(winograd) = Winograd::new(call.op, variant.body.form(), outputs) else {
             return Err(KernelError::Parameter {
                 kernel: call.op.name(),
                 what: "the scheme",
@@ -195,7 +195,10 @@ pub fn lower(caps: &Caps, variant: Variant, call: &Call) -> Result<Vec<Pass>, Ke
         _ => None,
     };
     let product = Product {
-        problem: Problem::new(&variant::product(call.op, variant.scheme), [a, b, scratch])?,
+        problem: Problem::new(
+            &variant::product(call.op, variant.body.form(), variant.scheme),
+            [a, b, scratch],
+        )?,
         formats: [fa, fb, Scalar::F32],
         parts,
         epilogue: &identity,

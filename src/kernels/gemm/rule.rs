@@ -6,12 +6,15 @@ use super::op::GemmOp;
 use super::problem::Problem;
 use super::tiled::TILES;
 use super::variant::{Body, Scheme, Variant, product, schemes, taps_pay};
+use super::winograd::{self, Winograd};
 use crate::gpu::{AdapterClass, Caps};
-use crate::kernels::{KernelError, Scalar};
+use crate::kernels::{Form, KernelError, Scalar};
 
 /// How many are worth measuring, of those that the rule may take and of the others.
 const CANDIDATES: usize = 16;
 const GUESSES: usize = 8;
+/// And of convolutions at points, each of which has four kernels to compile.
+const AT_POINTS: usize = 4;
 /// Multiply-adds of one multiprocessor in the time of another dispatch (3 us).
 const DISPATCH: f64 = 6e5;
 /// And in the time that the whole machine writes a number of scratch memory and reads it again.
@@ -39,17 +42,21 @@ pub fn ranked(caps: &Caps, op: &GemmOp, formats: [Scalar; 3]) -> Result<Vec<Vari
     let bodies: Vec<_> = tiled.chain(coop).collect();
 
     let mut all = Vec::new();
-    for scheme in schemes(op) {
-        let problem = Problem::new(&product(op, scheme), [0; 3])?;
+    for scheme in schemes(op).into_iter().chain(at_points(caps, op, formats)) {
+        let winograd = matches!(scheme, Scheme::Winograd(_));
+        let problem = Problem::new(&product(op, Form::Gpu, scheme), [0; 3])?;
         if scheme.parts() > 1 && problem.k / scheme.parts() < LEAST_PART {
             continue;
         }
         // With few rows the gather of dy costs more than the sums, which this model does not see.
         let against_rule = (scheme == Scheme::TapsFirst) != taps_pay(op);
         for &(body, block, rate, by_rule) in &bodies {
+            if winograd && matches!(body, Body::Coop(_)) {
+                continue;
+            }
             let variant = Variant { body, scheme };
             let cost = cost(caps, variant, op, &problem, block, rate);
-            all.push((!by_rule, against_rule, cost, variant));
+            all.push((winograd || !by_rule, against_rule, cost, variant));
         }
     }
     all.sort_by(|x, y| (x.0, x.1).cmp(&(y.0, y.1)).then(x.2.total_cmp(&y.2)));
@@ -60,7 +67,24 @@ pub fn ranked(caps: &Caps, op: &GemmOp, formats: [Scalar; 3]) -> Result<Vec<Vari
         such.map(|x| x.3).filter(|&variant| variant != first)
     };
     let known = [first].into_iter().chain(best(false)).take(CANDIDATES);
-    Ok(known.chain(best(true).take(GUESSES)).collect())
+    let winograd = |v: &Variant| matches!(v.scheme, Scheme::Winograd(_));
+    let guesses = best(true).filter(|v| !winograd(v)).take(GUESSES);
+    let winograd = best(true).filter(winograd).take(AT_POINTS);
+    Ok(known.chain(guesses).chain(winograd).collect())
+}
+
+/// Convolutions at the points of their tiles: none has been measured on a GPU. The points are f32, so that operands in f16 leave the matrix
+/// units to them.
+fn at_points(caps: &Caps, op: &GemmOp, formats: [Scalar; 3]) -> impl Iterator<Item = Scheme> {
+    let fits = move |winograd: Winograd| {
+        let bound = |floats: u64| 4 * floats <= caps.max_binding_bytes;
+        winograd.scratch().into_iter().all(bound)
+    };
+    let tiles = winograd::OUTPUTS.into_iter();
+    let tiles = tiles.filter(move |_| formats == [Scalar::F32; 3]);
+    tiles
+        .filter(move |&outputs| Winograd::new(op, Form::Gpu, outputs).is_some_and(fits))
+        .map(Scheme::Winograd)
 }
 
 /// Multiply-adds of one multiprocessor in the time that `op` takes: the workgroups' own, as long as there are enough of them, and
@@ -84,10 +108,20 @@ fn cost(
     let waves = (blocks / f64::from(multiprocessors(caps))).max(1.0);
     let depth = f64::from(problem.k) / f64::from(parts);
     let multiply = waves * f64::from(rows) * f64::from(cols) * depth / rate;
-    match variant.scratch(op).into_iter().sum::<u64>() {
-        0 => multiply,
-        scratch => multiply + DISPATCH + SCRATCH * scratch as f64,
-    }
+    // Products, and the dispatches around each.
+    let (rounds, others) = match variant.scheme {
+        Scheme::Winograd(outputs) => {
+            let winograd = Winograd::new(op, Form::Gpu, outputs);
+            (winograd.map_or(1, |w| w.rounds()), 3)
+        }
+        _ => (1, 1),
+    };
+    let scratch: u64 = variant.scratch(op).into_iter().sum();
+    let around = match scratch {
+        0 => 0.0,
+        _ => f64::from(others) * DISPATCH + SCRATCH * scratch as f64,
+    };
+    f64::from(rounds) * (multiply + around)
 }
 
 #[cfg(test)]
@@ -119,6 +153,23 @@ mod tests {
         assert_eq!(name([1024, 784, 64]), "tiled-64x64x16-8x8-u4");
         assert!(name([64, 64, 8192]).contains("-split"));
         assert_eq!(name([16, 16, 64]), "tiled-32x32x32-4x4-u4");
+    }
+
+    /// In f32, for the tuner alone.
+    #[test]
+    fn convolutions_at_points_are_measured() {
+        let caps = Caps::baseline(AdapterClass::Discrete);
+        let conv = GemmOp::Conv2d(super::super::bench::dcgan_conv(128, 64, 128, 32));
+        let points = |op, format| {
+            let all = ranked(&caps, op, [format; 3]).unwrap();
+            let is = |v: &Variant| matches!(v.scheme, Scheme::Winograd(_));
+            let first = all.iter().position(is);
+            assert!(first.is_none_or(|first| first >= CANDIDATES));
+            all.into_iter().filter(is).count()
+        };
+        assert_eq!(points(&conv, Scalar::F32), AT_POINTS);
+        assert_eq!(points(&conv, Scalar::F16), 0);
+        assert_eq!(points(&matmul([128; 3]), Scalar::F32), 0);
     }
 
     #[test]

@@ -36,6 +36,16 @@ pub enum Body {
     Coop(CoopTile),
 }
 
+impl Body {
+    /// The class of adapters that it is for.
+    pub fn form(self) -> Form {
+        match self {
+            Body::Cpu { .. } => Form::Cpu,
+            Body::Tiled(_) | Body::Coop(_) => Form::Gpu,
+        }
+    }
+}
+
 /// What is multiplied in which order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
@@ -89,7 +99,7 @@ impl fmt::Display for Variant {
 }
 
 /// The product behind a scheme: what the body is asked to multiply.
-pub fn product(op: &GemmOp, scheme: Scheme) -> GemmOp {
+pub fn product(op: &GemmOp, form: Form, scheme: Scheme) -> GemmOp {
     match (op, scheme) {
         (GemmOp::Conv2dInputGrad(s), Scheme::TapsFirst) => GemmOp::Matmul {
             m: s.ci * s.kh * s.kw,
@@ -100,7 +110,7 @@ pub fn product(op: &GemmOp, scheme: Scheme) -> GemmOp {
             trans_b: false,
         },
         (op, Scheme::Winograd(outputs)) => {
-            Winograd::new(op, outputs).map_or(*op, |winograd| winograd.product())
+            Winograd::new(op, form, outputs).map_or(*op, |winograd| winograd.product())
         }
         (op, _) => *op,
     }
@@ -130,7 +140,7 @@ impl Variant {
         } else {
             Scheme::Whole
         };
-        let multiplied = Problem::new(&product(op, scheme), [0; 3])?;
+        let multiplied = Problem::new(&product(op, form, scheme), [0; 3])?;
         let parts = scheme.parts();
         let unroll = Unroll::choose(caps, &multiplied, op.flops());
         Ok(Self {
@@ -158,11 +168,10 @@ impl Variant {
         }
         let first = Self::by_rule(caps, form, op, formats)?;
         let mut all = vec![first];
-        // Not among those of GPUs, where it has not been measured.
         let tiles = winograd::OUTPUTS.into_iter();
-        let tiles = tiles.filter(|&outputs| Winograd::new(op, outputs).is_some());
+        let tiles = tiles.filter(|&outputs| Winograd::new(op, form, outputs).is_some());
         for scheme in schemes(op).into_iter().chain(tiles.map(Scheme::Winograd)) {
-            let problem = Problem::new(&product(op, scheme), [0; 3])?;
+            let problem = Problem::new(&product(op, form, scheme), [0; 3])?;
             let parts = scheme.parts();
             let unroll = Unroll::choose(caps, &problem, op.flops());
             // Parts pay where there are few workgroups, as long as each has a few tiles.
@@ -216,9 +225,10 @@ impl Variant {
                 _ => 0,
             },
             Scheme::SplitK(parts) => u64::from(parts) * op.lens()[2].next_multiple_of(4),
-            Scheme::TapsFirst => product(op, self.scheme).lens()[2],
+            Scheme::TapsFirst => product(op, self.body.form(), self.scheme).lens()[2],
             Scheme::Winograd(outputs) => {
-                return Winograd::new(op, outputs).map_or([0; 2], |winograd| winograd.scratch());
+                let winograd = Winograd::new(op, self.body.form(), outputs);
+                return winograd.map_or([0; 2], |winograd| winograd.scratch());
             }
         };
         [one, 0]

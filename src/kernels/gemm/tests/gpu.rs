@@ -551,7 +551,7 @@ fn halves_and_mutations_of_tiles() {
 /// (Fasi, Higham, Mikaitis and Pranesh 2021, "Numerical behavior of NVIDIA tensor cores"), so that errors add up. An H200 is off by
 /// 2.2e-5 after 1,542 products.
 fn cut_off(op: &GemmOp, scheme: Scheme) -> f64 {
-    let problem = Problem::new(&product(op, scheme), [0; 3]).unwrap();
+    let problem = Problem::new(&product(op, Form::Gpu, scheme), [0; 3]).unwrap();
     match problem.k > 512 {
         true => 2.0 * ABS,
         false => ABS,

@@ -32,7 +32,22 @@ fn windows_of_a_dcgan() {
     check_all(shape, Form::Cpu, 4, [0; 3]);
     // Offsets at which numbers do not lie in twos.
     check_all(shape, Form::Cpu, 2, [4, 3, 5]);
-    check_all(shape, Form::Gpu, 2, [0; 3]);
+    check_all(shape, Form::Gpu, 2, [4, 3, 5]);
+}
+
+/// What GPUs measure: tiles of both sizes, their products in several blocks.
+#[test]
+fn candidates_of_gpus() {
+    let gpu = gpu();
+    for op in ops(conv(3, [8, 12], [14, 14], [4, 4], [2, 2], [1, 1])) {
+        let all = Variant::candidates(gpu.caps(), Form::Gpu, &op, F32).unwrap();
+        let is = |v: &&Variant| matches!(v.scheme, Scheme::Winograd(_));
+        let at_points: Vec<_> = all.iter().filter(is).collect();
+        assert!(at_points.len() > 1, "{op}: {all:?}");
+        for &variant in at_points {
+            check_variant(gpu.caps(), variant, &op, [0; 3]);
+        }
+    }
 }
 
 /// x in rows of an odd length, and a last row and column that no window reaches.

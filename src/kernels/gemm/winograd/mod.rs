@@ -21,7 +21,7 @@ mod text;
 use super::op::{ConvShape, Epilogue, GemmOp};
 use super::{Body, Call, Pass};
 use crate::gpu::Caps;
-use crate::kernels::KernelError;
+use crate::kernels::{Form, KernelError};
 use filter::{Filter, transposed};
 use passes::{A, B, Maker, Pixels};
 use text::Segment;
@@ -33,10 +33,16 @@ pub const OUTPUTS: [u32; 2] = [4, 2];
 pub const BY_RULE: u32 = 4;
 
 /// Floats of transformed pixels at a time, about: batches are cut into groups of images, so that scratch memory stays small. A step of
-/// dcgan64, batch 32, takes as long with two or four times as many, 1.15 times with half, 1.25 with a quarter.
-const GROUP: u64 = 1 << 20;
-/// Of weight gradients, whose sums are read and written once for each group.
-const GROUP_OF_SUMS: u64 = 2 << 20;
+/// dcgan64, batch 32, takes as long with two or four times as many on CPUs, 1.15 times with half, 1.25 with a quarter. GPUs are
+/// filled by more (not measured).
+fn group(form: Form, op: &GemmOp) -> u64 {
+    match (form, op) {
+        (Form::Gpu, _) => 8 << 20,
+        // Whose sums are read and written once for each group.
+        (Form::Cpu, GemmOp::Conv2dWeightGrad(_)) => 2 << 20,
+        (Form::Cpu, _) => 1 << 20,
+    }
+}
 
 /// Floats of operands, result and scratch memory up to which the choice by rule considers it: an operation beyond that stands where a step
 /// takes most memory (dcgan64 at batch 128, 335 MB without and 362 with scratch memory of 24 MB).
@@ -71,7 +77,7 @@ impl Phase {
 impl Winograd {
     /// With tiles of `outputs` x `outputs`; `None` where the operation is no convolution of square windows that are two or three times as
     /// long as their stride, with channels in fours.
-    pub fn new(op: &GemmOp, outputs: u32) -> Option<Self> {
+    pub fn new(op: &GemmOp, form: Form, outputs: u32) -> Option<Self> {
         let s = match op {
             GemmOp::Conv2d(s) | GemmOp::Conv2dInputGrad(s) | GemmOp::Conv2dWeightGrad(s) => *s,
             GemmOp::Matmul { .. } => return None,
@@ -96,11 +102,8 @@ impl Winograd {
         };
         let rows = u64::from(this.batch()) * u64::from(this.right_rows());
         let image = rows * u64::from(this.tiles_of_image());
-        let group = match op {
-            GemmOp::Conv2dWeightGrad(_) => GROUP_OF_SUMS,
-            _ => GROUP,
-        };
-        let groups = (u64::from(s.n) * image).div_ceil(group).min(u64::from(s.n));
+        let groups = (u64::from(s.n) * image).div_ceil(group(form, op));
+        let groups = groups.min(u64::from(s.n));
         this.images = s.n.div_ceil(groups as u32);
         Some(this)
     }
@@ -112,7 +115,7 @@ impl Winograd {
         /// And of weights whose channels change places, which lie far apart, where caches do not hold them all.
         const TURNED: u64 = 140;
         const CACHED: u64 = 1 << 20;
-        let Some(this) = Self::new(op, BY_RULE) else {
+        let Some(this) = Self::new(op, Form::Cpu, BY_RULE) else {
             return false;
         };
         let held = op.lens().into_iter().chain(this.scratch());
@@ -154,6 +157,11 @@ impl Winograd {
             GemmOp::Conv2dInputGrad(_) => self.shape.stride[0],
             _ => 1,
         }
+    }
+
+    /// How often [`Winograd::product`] is computed.
+    pub fn rounds(&self) -> u32 {
+        self.turns() * self.groups()
     }
 
     fn groups(&self) -> u32 {

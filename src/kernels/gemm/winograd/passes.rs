@@ -60,13 +60,6 @@ pub struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn form(&self) -> Form {
-        match self.body {
-            Body::Cpu { .. } => Form::Cpu,
-            _ => Form::Gpu,
-        }
-    }
-
     /// Where in scratch memory the left factor, the right one, and the product lie.
     fn places(&self) -> [u32; 3] {
         let [factors, result] = self.call.scratch;
@@ -259,7 +252,7 @@ impl Maker<'_> {
         operands: Vec<Operand>,
     ) -> Result<Pass, KernelError> {
         let kernel = self.of.op.name();
-        let lanes = match self.form() {
+        let lanes = match self.body.form() {
             Form::Cpu => 8,
             Form::Gpu => 64,
         };
@@ -279,7 +272,7 @@ impl Maker<'_> {
             .u32("result_rows", side.t.len() as u32);
         im.check(kernel)?;
         let format = self.call.formats[side.which];
-        let fours = Fours::of(self.form(), self.caps);
+        let fours = Fours::of(self.body.form(), self.caps);
         // For the directive.
         let types = element_types([("stored_as", format)], epilogue);
         let bound = bound_twos(name, format, side.per_elem, fours)
