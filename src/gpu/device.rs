@@ -17,8 +17,27 @@ pub struct DeviceOptions {
     /// Keeps naga's run-time checks in the shaders: bounds, loop limits, zeroed workgroup memory, division.
     /// Tests run with them, release runs without.
     pub checked: bool,
+    /// Has the driver leave out its own comparisons of every access with the buffer's size (Vulkan's robust buffer access), where that is
+    /// possible and the shaders are not `checked`.
+    pub without_robustness: bool,
     /// Where compiled pipelines are kept from one process to the next. By default they are not.
     pub cache: CacheFolder,
+}
+
+impl DeviceOptions {
+    /// Of runs: no checks in the shaders, and with `GAN_GPU_ROBUSTNESS=off` none by the driver.
+    pub fn unchecked(cache: CacheFolder) -> DeviceOptions {
+        DeviceOptions {
+            checked: false,
+            without_robustness: robustness_is_off(),
+            cache,
+        }
+    }
+}
+
+/// `GAN_GPU_ROBUSTNESS=off`.
+pub(super) fn robustness_is_off() -> bool {
+    std::env::var("GAN_GPU_ROBUSTNESS").is_ok_and(|value| value == "off")
 }
 
 /// One open device. Cheap to clone; every clone is the same device. Not `Send`: submit and poll from one thread
@@ -53,6 +72,22 @@ pub(super) struct Inner {
 /// queueing without end has grown memory until the device was lost.
 const MAX_IN_FLIGHT: usize = 8;
 
+fn request(
+    adapter: &wgpu::Adapter,
+    descriptor: &wgpu::DeviceDescriptor,
+    without_robustness: bool,
+) -> Result<(wgpu::Device, wgpu::Queue), String> {
+    #[cfg(not(target_vendor = "apple"))]
+    if without_robustness {
+        // SAFETY: kernels index inside their buffers, as where Metal runs them without any checks.
+        if let Some(made) = unsafe { super::robustness::request_device(adapter, descriptor) } {
+            return made;
+        }
+    }
+    let made = pollster::block_on(adapter.request_device(descriptor));
+    made.map_err(|error| error.to_string())
+}
+
 impl Gpu {
     /// Opens the adapter that `choice` means.
     ///
@@ -86,11 +121,12 @@ impl Gpu {
             memory_hints: wgpu::MemoryHints::Performance,
             trace: wgpu::Trace::Off,
         };
+        let without_robustness = options.without_robustness && !options.checked;
         let (device, queue) =
-            pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| {
+            request(&adapter, &descriptor, without_robustness).map_err(|reason| {
                 GpuError::OpenDevice {
                     adapter: report.name.clone(),
-                    reason: error.to_string(),
+                    reason,
                 }
             })?;
 

@@ -15,6 +15,8 @@ pub mod dispatch;
 pub mod error;
 pub mod pipeline;
 pub mod readback;
+#[cfg(not(target_vendor = "apple"))]
+mod robustness;
 pub mod shader;
 #[doc(hidden)]
 pub mod testing;

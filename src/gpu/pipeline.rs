@@ -351,6 +351,7 @@ mod tests {
         let options = DeviceOptions {
             checked: true,
             cache: folder.clone(),
+            ..DeviceOptions::default()
         };
         let device = Gpu::open(&AdapterChoice::Index(report.index), options).unwrap();
         let y = nan_buffer(&device, "y", 8);

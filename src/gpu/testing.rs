@@ -28,8 +28,11 @@ pub fn gpu() -> Gpu {
 fn open() -> Gpu {
     let wanted = std::env::var("GAN_GPU_ADAPTER").unwrap_or_default();
     let Ok(choice) = wanted.parse::<AdapterChoice>();
+    // As runs do it, to have a validation layer look for accesses beyond buffers.
+    let unchecked = super::device::robustness_is_off();
     let options = DeviceOptions {
-        checked: true,
+        checked: !unchecked,
+        without_robustness: unchecked,
         ..DeviceOptions::default()
     };
     let gpu = match Gpu::open(&choice, options) {

@@ -25,11 +25,8 @@ use std::path::Path;
 /// `cache`: where compiled pipelines are kept.
 pub(super) fn open_gpu(adapter: &str, cache: &CacheFolder) -> Result<Gpu, EngineError> {
     let choice: AdapterChoice = adapter.parse().map_err(EngineError::input)?;
-    let options = DeviceOptions {
-        checked: false,
-        cache: cache.clone(),
-    };
-    Gpu::open(&choice, options).map_err(|e| EngineError::adapter(e.to_string()))
+    Gpu::open(&choice, DeviceOptions::unchecked(cache.clone()))
+        .map_err(|e| EngineError::adapter(e.to_string()))
 }
 
 /// What programs are compiled for.

@@ -323,12 +323,37 @@ fn a_workgroup_over_the_limits_is_refused_before_the_driver_sees_it() {
 #[test]
 fn unchecked_devices_compute_the_same() {
     let index = gpu().report().index;
-    let gpu = Gpu::open(&AdapterChoice::Index(index), DeviceOptions::default()).unwrap();
-    let (a, b) = (buffer_of(&gpu, "a", &ramp(130)), nan_buffer(&gpu, "b", 130));
-    gpu.submit([&gpu.prepare(&scale(130, 0.5), &[&a, &b]).unwrap()])
-        .unwrap();
-    assert_eq!(
-        read_f32(&gpu, &b),
-        ramp(130).iter().map(|x| x * 0.5).collect::<Vec<_>>()
-    );
+    for without_robustness in [false, true] {
+        let options = DeviceOptions {
+            without_robustness,
+            ..DeviceOptions::default()
+        };
+        let gpu = Gpu::open(&AdapterChoice::Index(index), options).unwrap();
+        let (a, b) = (buffer_of(&gpu, "a", &ramp(130)), nan_buffer(&gpu, "b", 130));
+        gpu.submit([&gpu.prepare(&scale(130, 0.5), &[&a, &b]).unwrap()])
+            .unwrap();
+        assert_eq!(
+            read_f32(&gpu, &b),
+            ramp(130).iter().map(|x| x * 0.5).collect::<Vec<_>>()
+        );
+    }
+}
+
+/// tools/check-bounds has to hear of it.
+#[test]
+#[ignore = "reaches beyond its buffer, on purpose"]
+fn a_kernel_that_reaches_beyond_its_buffer() {
+    let gpu = gpu();
+    let source = "
+        @group(0) @binding(0) var<storage, read_write> y: array<f32>;
+        @compute @workgroup_size(1) fn main() { y[0] = 1.0; y[100] = y[200]; }";
+    let y = nan_buffer(&gpu, "y", 8);
+    let kernel = Kernel {
+        label: "beyond".into(),
+        source: source.into(),
+        grid: [1, 1, 1],
+        immediates: vec![],
+    };
+    gpu.submit([&gpu.prepare(&kernel, &[&y]).unwrap()]).unwrap();
+    assert_eq!(read_f32(&gpu, &y)[0], 1.0);
 }

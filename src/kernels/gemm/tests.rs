@@ -221,6 +221,10 @@ fn assert_caught_with(
         pass.kernel.source = pass.kernel.source.replace(text, mutant).into();
     }
     assert!(found, "{variant}: no {text}");
+    if gpu.options().without_robustness {
+        // Some mutants reach beyond their buffers: not what tools/check-bounds looks for.
+        return;
+    }
     let Run { a, b, c } = run(gpu, &passes, (variant, op, [0; 3]), &[]);
     let verdict = close(&c, &reference::gemm(op, &a, &b), bound(variant), REL);
     assert!(verdict.is_err(), "{variant}: {mutant} passes");
