@@ -37,7 +37,11 @@ impl DeviceOptions {
 
 /// `GAN_GPU_ROBUSTNESS=off`.
 pub(super) fn robustness_is_off() -> bool {
-    std::env::var("GAN_GPU_ROBUSTNESS").is_ok_and(|value| value == "off")
+    let value = std::env::var("GAN_GPU_ROBUSTNESS").unwrap_or_default();
+    if !["", "on", "off"].contains(&value.as_str()) {
+        log::warn!("GAN_GPU_ROBUSTNESS is on or off, not `{value}`: the driver's checks stay on");
+    }
+    value == "off"
 }
 
 /// One open device. Cheap to clone; every clone is the same device. Not `Send`: submit and poll from one thread
@@ -72,6 +76,7 @@ pub(super) struct Inner {
 /// queueing without end has grown memory until the device was lost.
 const MAX_IN_FLIGHT: usize = 8;
 
+#[cfg_attr(target_vendor = "apple", expect(unused_variables))]
 fn request(
     adapter: &wgpu::Adapter,
     descriptor: &wgpu::DeviceDescriptor,
