@@ -11,37 +11,49 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Who sees to it that shaders stay within their buffers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Checks {
+    /// naga's run-time checks: bounds (left to the driver where it has them), loop limits, zeroed workgroup memory, division. Of tests.
+    Shaders,
+    /// The driver's own comparison of every access with the buffer's size (Vulkan's robust buffer access). Of runs.
+    #[default]
+    Driver,
+    /// Nobody, where Vulkan's can be left out; elsewhere as [`Checks::Driver`].
+    None,
+}
+
+impl Checks {
+    /// [`Checks::None`] with `GAN_GPU_ROBUSTNESS=off`, otherwise these.
+    pub(super) fn unless_off(self) -> Checks {
+        let value = std::env::var("GAN_GPU_ROBUSTNESS").unwrap_or_default();
+        match value.as_str() {
+            "off" => return Checks::None,
+            "" | "on" => {}
+            _ => log::warn!(
+                "GAN_GPU_ROBUSTNESS is on or off, not `{value}`: the driver's checks stay on"
+            ),
+        }
+        self
+    }
+}
+
 /// How a device is opened.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DeviceOptions {
-    /// Keeps naga's run-time checks in the shaders: bounds, loop limits, zeroed workgroup memory, division.
-    /// Tests run with them, release runs without.
-    pub checked: bool,
-    /// Has the driver leave out its own comparisons of every access with the buffer's size (Vulkan's robust buffer access), where that is
-    /// possible and the shaders are not `checked`.
-    pub without_robustness: bool,
+    pub checks: Checks,
     /// Where compiled pipelines are kept from one process to the next. By default they are not.
     pub cache: CacheFolder,
 }
 
 impl DeviceOptions {
-    /// Of runs: no checks in the shaders, and with `GAN_GPU_ROBUSTNESS=off` none by the driver.
-    pub fn unchecked(cache: CacheFolder) -> DeviceOptions {
+    /// Of runs: the driver's checks, and with `GAN_GPU_ROBUSTNESS=off` none.
+    pub fn of_runs(cache: CacheFolder) -> DeviceOptions {
         DeviceOptions {
-            checked: false,
-            without_robustness: robustness_is_off(),
+            checks: Checks::Driver.unless_off(),
             cache,
         }
     }
-}
-
-/// `GAN_GPU_ROBUSTNESS=off`.
-pub(super) fn robustness_is_off() -> bool {
-    let value = std::env::var("GAN_GPU_ROBUSTNESS").unwrap_or_default();
-    if !["", "on", "off"].contains(&value.as_str()) {
-        log::warn!("GAN_GPU_ROBUSTNESS is on or off, not `{value}`: the driver's checks stay on");
-    }
-    value == "off"
 }
 
 /// One open device. Cheap to clone; every clone is the same device. Not `Send`: submit and poll from one thread
@@ -80,10 +92,10 @@ const MAX_IN_FLIGHT: usize = 8;
 fn request(
     adapter: &wgpu::Adapter,
     descriptor: &wgpu::DeviceDescriptor,
-    without_robustness: bool,
+    checks: Checks,
 ) -> Result<(wgpu::Device, wgpu::Queue), String> {
     #[cfg(not(target_vendor = "apple"))]
-    if without_robustness {
+    if checks == Checks::None {
         // SAFETY: kernels index inside their buffers, as where Metal runs them without any checks.
         if let Some(made) = unsafe { super::robustness::request_device(adapter, descriptor) } {
             return made;
@@ -126,14 +138,12 @@ impl Gpu {
             memory_hints: wgpu::MemoryHints::Performance,
             trace: wgpu::Trace::Off,
         };
-        let without_robustness = options.without_robustness && !options.checked;
-        let (device, queue) =
-            request(&adapter, &descriptor, without_robustness).map_err(|reason| {
-                GpuError::OpenDevice {
-                    adapter: report.name.clone(),
-                    reason,
-                }
-            })?;
+        let (device, queue) = request(&adapter, &descriptor, options.checks).map_err(|reason| {
+            GpuError::OpenDevice {
+                adapter: report.name.clone(),
+                reason,
+            }
+        })?;
 
         let fault = Arc::new(Mutex::new(None));
         let keep_first = |fault: &Arc<Mutex<Option<GpuError>>>, error: GpuError| {

@@ -32,7 +32,7 @@ pub use ahead::CompileAhead;
 pub use buffer::Buffer;
 pub use cache::CacheFolder;
 pub use choice::AdapterChoice;
-pub use device::{DeviceOptions, Gpu, Submission};
+pub use device::{Checks, DeviceOptions, Gpu, Submission};
 pub use dispatch::{Dispatch, Kernel, Recorder};
 pub use error::GpuError;
 pub use readback::Pending;

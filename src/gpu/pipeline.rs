@@ -2,7 +2,7 @@
 //! is kept on disk, where the device's options name a folder.
 use super::adapter::AdapterReport;
 use super::cache::CacheFolder;
-use super::device::{DeviceOptions, Gpu};
+use super::device::{Checks, DeviceOptions, Gpu};
 use super::dispatch::Kernel;
 use super::error::GpuError;
 use super::shader::{self, Access, Reflection, validate_for};
@@ -96,7 +96,7 @@ impl PipelineStore {
             maker: Maker {
                 device: device.clone(),
                 report: report.clone(),
-                checked: options.checked,
+                checked: options.checks == Checks::Shaders,
                 layouts: Mutex::default(),
                 driver_cache: report.caps.pipeline_cache.then(cache),
             },
@@ -349,9 +349,8 @@ mod tests {
     fn visit(folder: &CacheFolder) -> Option<Vec<u8>> {
         let report = gpu().report().clone();
         let options = DeviceOptions {
-            checked: true,
+            checks: Checks::Shaders,
             cache: folder.clone(),
-            ..DeviceOptions::default()
         };
         let device = Gpu::open(&AdapterChoice::Index(report.index), options).unwrap();
         let y = nan_buffer(&device, "y", 8);

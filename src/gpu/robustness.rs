@@ -1,8 +1,8 @@
 //! Devices whose driver does not compare every access to a buffer with its size.
 //!
 //! WebGPU's promise that no shader reaches beyond its buffers is kept by the driver where it can: wgpu-hal switches Vulkan's `robustBufferAccess`
-//! and `robustBufferAccess2` on for every device. On NVIDIA that is a comparison and a branch around each load and store, which
-//! also keep loads of neighbours apart. wgpu has no setting for it, so the device is made here, as wgpu-hal makes it but for those two.
+//! and `robustBufferAccess2` on for every device. That may be why an H200's machine code compares each load with the buffer's size
+//! (not shown yet). wgpu has no setting for it, so the device is made here, as wgpu-hal makes it but for those two.
 use ash::vk;
 use wgpu::hal::api::Vulkan;
 

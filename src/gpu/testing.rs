@@ -1,6 +1,6 @@
 //! What tests of every floor share: the adapter that `GAN_GPU_ADAPTER` picks, and comparison against a reference.
 use super::device::Inner;
-use super::{AdapterChoice, Buffer, DeviceOptions, Gpu, GpuError};
+use super::{AdapterChoice, Buffer, Checks, DeviceOptions, Gpu, GpuError};
 use std::cell::RefCell;
 use std::io::Write;
 use std::rc::{Rc, Weak};
@@ -28,11 +28,9 @@ pub fn gpu() -> Gpu {
 fn open() -> Gpu {
     let wanted = std::env::var("GAN_GPU_ADAPTER").unwrap_or_default();
     let Ok(choice) = wanted.parse::<AdapterChoice>();
-    // As runs do it, to have a validation layer look for accesses beyond buffers.
-    let unchecked = super::device::robustness_is_off();
     let options = DeviceOptions {
-        checked: !unchecked,
-        without_robustness: unchecked,
+        // Off for tools/check-bounds.
+        checks: Checks::Shaders.unless_off(),
         ..DeviceOptions::default()
     };
     let gpu = match Gpu::open(&choice, options) {

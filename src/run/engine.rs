@@ -25,7 +25,7 @@ use std::path::Path;
 /// `cache`: where compiled pipelines are kept.
 pub(super) fn open_gpu(adapter: &str, cache: &CacheFolder) -> Result<Gpu, EngineError> {
     let choice: AdapterChoice = adapter.parse().map_err(EngineError::input)?;
-    Gpu::open(&choice, DeviceOptions::unchecked(cache.clone()))
+    Gpu::open(&choice, DeviceOptions::of_runs(cache.clone()))
         .map_err(|e| EngineError::adapter(e.to_string()))
 }
 

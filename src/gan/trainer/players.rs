@@ -113,7 +113,7 @@ fn label_of_d(config: &GanConfig, batch: &Batch) -> Option<Expr> {
 ///
 /// Real and generated samples as one batch (where no layer looks beyond a sample) save a fifth of the dispatches (mlp 54 -> 42, ring8 49 -> 39)
 /// and no time on lavapipe (1.0x: mlp, ring8, wgangp28); and WGAN's bias gradients, in which the two nearly cancel, were off by 6e-5
-/// where two sums of the same rounding are off by 8e-6.
+/// where every gradient of two sums is off by 8e-6 at most.
 ///
 /// # Errors
 /// Where the samples do not fit D.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::gpu::testing::{buffer_of, gpu, nan_buffer, read_f32};
-use crate::gpu::{AdapterChoice, DeviceOptions, ShaderError};
+use crate::gpu::{AdapterChoice, Checks, DeviceOptions, ShaderError};
 
 const SCALE: &str = "
     @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -323,9 +323,9 @@ fn a_workgroup_over_the_limits_is_refused_before_the_driver_sees_it() {
 #[test]
 fn unchecked_devices_compute_the_same() {
     let index = gpu().report().index;
-    for without_robustness in [false, true] {
+    for checks in [Checks::Driver, Checks::None] {
         let options = DeviceOptions {
-            without_robustness,
+            checks,
             ..DeviceOptions::default()
         };
         let gpu = Gpu::open(&AdapterChoice::Index(index), options).unwrap();
