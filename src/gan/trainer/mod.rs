@@ -396,27 +396,18 @@ impl Trainer {
         Ok(round)
     }
 
-    /// At most as many rounds as the ring has rows for.
+    /// At most as many rounds as the ring has rows for, or one that has more executions.
     fn ring_block(&mut self, rounds: u64) -> Result<Vec<Round>, GanError> {
         let schedules: Vec<Vec<Kind>> = (0..rounds)
             .map(|r| self.schedule(self.step + r == 0))
             .collect();
         let executions: Vec<Kind> = schedules.iter().flatten().copied().collect();
-        let mut under_way: VecDeque<Submission> = VecDeque::new();
-        for chunk in executions.chunks(EXECUTIONS_PER_SUBMIT) {
-            let dispatches = chunk
-                .iter()
-                .filter_map(|&k| self.program(k))
-                .flat_map(|p| &p.dispatches);
-            under_way.push_back(self.gpu.submit(dispatches)?);
-            if under_way.len() > SUBMISSIONS_IN_FLIGHT
-                && let Some(oldest) = under_way.pop_front()
-            {
-                self.gpu.wait(&oldest)?;
-            }
+        let mut rows = vec![];
+        for piece in executions.chunks(RING_ROWS / 2) {
+            self.submit(piece)?;
+            rows.extend(self.read_rows(self.executions, piece.len())?);
+            self.executions += piece.len() as u64;
         }
-        let rows = self.read_rows(self.executions, executions.len())?;
-        self.executions += executions.len() as u64;
         let mut rows = rows.chunks_exact(self.table.row / SCALAR_STRIDE);
         let mut reports = vec![];
         for schedule in schedules {
@@ -434,7 +425,25 @@ impl Trainer {
         Ok(reports)
     }
 
-    /// The scalars of `count` executions from number `first` on, unpadded.
+    /// Submits these programs, a few at a time.
+    fn submit(&self, executions: &[Kind]) -> Result<(), GanError> {
+        let mut under_way: VecDeque<Submission> = VecDeque::new();
+        for chunk in executions.chunks(EXECUTIONS_PER_SUBMIT) {
+            let dispatches = chunk
+                .iter()
+                .filter_map(|&k| self.program(k))
+                .flat_map(|p| &p.dispatches);
+            under_way.push_back(self.gpu.submit(dispatches)?);
+            if under_way.len() > SUBMISSIONS_IN_FLIGHT
+                && let Some(oldest) = under_way.pop_front()
+            {
+                self.gpu.wait(&oldest)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The scalars of `count` executions from number `first` on, unpadded; no more than the ring has rows.
     fn read_rows(&self, first: u64, count: usize) -> Result<Vec<f32>, GanError> {
         let ring = &self.table.buffers[self.table.ring];
         let row_bytes = self.table.row as u64 * 4;
