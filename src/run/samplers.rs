@@ -2,7 +2,7 @@
 use super::config::TrainConfig;
 use super::engine::load_images;
 use super::session::{EngineError, SampleShape, SampleValues, Sampler, Samples};
-use crate::data::rng::{Stream, below};
+use crate::data::rng::{Stream, index};
 use crate::data::{self, ImageSet, Source, glyphs, stacked};
 use crate::gan::samplers;
 pub use crate::gan::samplers::{Calibrate, Drawn, Method, Report, ddls, drs, mh};
@@ -72,16 +72,15 @@ pub fn draw(
             ..
         })
     );
-    // Whether D is calibrated depends on the objective, which the sampler knows; MH always is unless told otherwise.
-    let may_calibrate = how.method != Method::Raw && how.calibrate != Calibrate::Never;
-    let source = (starts_at_real || may_calibrate).then(|| {
+    let calibrates = samplers::calibrates(how.method, how.calibrate, &config.method);
+    let source = (starts_at_real || calibrates).then(|| {
         let own = &config.data.source;
         how.real.as_ref().unwrap_or(own).clone()
     });
     let (mut held_out, mut starts) = (vec![], vec![]);
     if let Some(source) = &source {
         let real = Real::of(config, source)?;
-        if may_calibrate {
+        if calibrates {
             let stream = Stream::new(request.seed, HELD_OUT_STREAM, 0);
             held_out = real.samples(&stream, how.calibration_samples, shape)?;
         }
@@ -99,9 +98,8 @@ pub fn draw(
         held_out: &held_out,
         starts: &starts,
     })?;
-    let used = starts_at_real || drawn.report.calibration.is_some();
     let report = RunReport {
-        real_samples: source.filter(|_| used),
+        real_samples: source,
         report: drawn.report,
     };
     let samples = Samples {
@@ -184,13 +182,7 @@ impl Real {
                 if found != shape {
                     return unlike(found.to_string());
                 }
-                let pick = |i: u32| {
-                    let [high, low] = stream.block(i, 0);
-                    // Two draws below 2^16 reach every image of larger sets too.
-                    let blocks = set.count.div_ceil(1 << 16).max(1) as u32;
-                    let at = (below(high, blocks) as usize) << 16 | (low >> 16) as usize;
-                    at % set.count
-                };
+                let pick = |i: u32| index(stream.block(i, 0)[0], set.count as u32) as usize;
                 let images = (0..count as u32).flat_map(|i| set.image(pick(i)));
                 Ok(images.map(|&p| value(p)).collect())
             }
@@ -270,6 +262,28 @@ mod tests {
         }
         for image in images.chunks(4) {
             assert!((image[3] - image[0] - 3.0 / 127.5).abs() < 1e-6);
+        }
+        // Every image as often as any other, of sets of any size.
+        let large = Real::Set(ImageSet {
+            name: "three thirds".into(),
+            count: 49_152,
+            channels: 1,
+            height: 1,
+            width: 1,
+            pixels: (0..49_152).map(|i| (i / 16_384) as u8).collect(),
+            labels: None,
+            class_names: None,
+            source: "".into(),
+        });
+        let pixel = SampleShape::Image {
+            channels: 1,
+            height: 1,
+            width: 1,
+        };
+        let drawn = large.samples(&stream, 30_000, pixel).unwrap();
+        for third in 0..3 {
+            let share = drawn.iter().filter(|&&v| v == value(third)).count();
+            assert!((9_700..10_300).contains(&share), "{third}: {share}");
         }
         let error = ring.samples(&stream, 5, GREY).unwrap_err().to_string();
         assert!(error.contains("--real"), "{error}");

@@ -124,16 +124,8 @@ impl Pair {
         }
         has_logits(self.config(), request.method)?;
         let stand = Stand::new(self, request.use_ema)?;
-        let logit = |o| matches!(o, Objective::Minimax | Objective::NonSaturating);
-        let calibrates = match (request.calibrate, request.method) {
-            (Calibrate::Never, _) => false,
-            (Calibrate::Always, _) | (_, Method::Mh(_)) => true,
-            // The paper takes the critic of WGAN for the logit of an energy-based model.
-            (_, Method::Ddls(_)) if self.config().objective == Objective::Wgan => false,
-            _ => !logit(self.config().objective),
-        };
         let mut generated = 0;
-        let calibration = match calibrates {
+        let calibration = match calibrates(request.method, request.calibrate, self.config()) {
             true => {
                 let platt = self.calibrate(&stand, request)?;
                 generated += platt.generated as u64;
@@ -185,6 +177,20 @@ impl Pair {
     }
 }
 
+/// Whether D's output is calibrated on real samples before this method takes it for a logit.
+pub fn calibrates(method: Method, calibrate: Calibrate, config: &GanConfig) -> bool {
+    match (calibrate, method) {
+        (Calibrate::Never, _) | (_, Method::Raw) => false,
+        (Calibrate::Always, _) | (_, Method::Mh(_)) => true,
+        // The paper takes the critic of WGAN for the logit of an energy-based model.
+        (_, Method::Ddls(_)) if config.objective == Objective::Wgan => false,
+        _ => !matches!(
+            config.objective,
+            Objective::Minimax | Objective::NonSaturating
+        ),
+    }
+}
+
 /// # Errors
 /// [`GanError::Input`] where D's output cannot be taken for a logit, whatever is done to it, or the latents are no plain draws of the
 /// prior.
@@ -193,6 +199,8 @@ fn has_logits(config: &GanConfig, method: Method) -> Result<()> {
         "the objective energy trains an auto-encoder, whose reconstruction error is no logit of data against generated samples"
     } else if config.info.is_some() && !matches!(method, Method::Drs(_)) {
         "its latents hold codes beside the prior's draws, which its chains do not propose; --sampler drs takes them as they come"
+    } else if config.generators > 1 && !matches!(method, Method::Drs(_)) {
+        "a chain stays with one of its generators, and how much each of them makes would never be put right; --sampler drs takes them as they come"
     } else {
         return Ok(());
     };

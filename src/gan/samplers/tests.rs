@@ -207,6 +207,43 @@ fn chains_from_real_samples_never_end_there() {
     assert!(error.contains("--mh-start generated"), "{error}");
 }
 
+#[test]
+fn several_generators_are_one_proposal_but_no_chain() {
+    let several = config("objective = \"non_saturating\"\ngenerators = 4");
+    let settings = drs::Settings {
+        gamma_percentile: None,
+        burn_in: 10,
+        epsilon: 1e-6,
+    };
+    assert!(has_logits(&several, Method::Drs(settings)).is_ok());
+    let start = mh::Start::Generated;
+    let error = has_logits(&several, Method::Mh(mh::Settings { steps: 2, start })).unwrap_err();
+    assert!(
+        error.to_string().contains("mh cannot sample this run"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_calibrated() {
+    let start = mh::Start::Generated;
+    let mh = Method::Mh(mh::Settings { steps: 2, start });
+    let logit = config(PLAIN);
+    let critic = config("objective = \"least_squares\"");
+    let cases = [
+        (mh, Calibrate::Auto, &logit, true),
+        (mh, Calibrate::Never, &critic, false),
+        (Method::Raw, Calibrate::Always, &critic, false),
+    ];
+    for (method, calibrate, config, expected) in cases {
+        assert_eq!(
+            calibrates(method, calibrate, config),
+            expected,
+            "{method:?} {calibrate:?}"
+        );
+    }
+}
+
 /// D's values are five times the logit and off by 3, as a critic's may be: calibration finds the logit again.
 #[test]
 fn calibration_makes_a_critic_a_judge() {
