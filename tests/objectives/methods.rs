@@ -174,8 +174,12 @@ fn encoders_terms() {
         let distance = mrgan::distance(&mut b.g, x, y, 0.2).unwrap();
         let distance = spoil(&mut b.g, distance);
         agree("distance", b.scalar(distance), 0.2 * 13.0 / 2.0, 1e-6)?;
-        let realism = mrgan::realism(&mut b.g, s, 0.4).unwrap();
+        let realism = mrgan::realism(&mut b.g, s, 0.4, Objective::NonSaturating).unwrap();
         agree("realism", b.scalar(realism), 0.4 * LN_2, 1e-6)?;
+        // Energies: what D takes for real has little.
+        let e = b.leaf("e", [1, 2], &[0.5, 2.5]);
+        let realism = mrgan::realism(&mut b.g, e, 0.4, Objective::Energy).unwrap();
+        agree("energy", b.scalar(realism), 0.4 * 1.5, 1e-6)?;
         let rebuilt = veegan::reconstruction(&mut b.g, x, y, 2.0).unwrap();
         agree("reconstruction", b.scalar(rebuilt), 13.0, 1e-6)
     });

@@ -3,6 +3,7 @@
 //! T_G and T_E both hold E_x [lambda_1 d(x, G(E(x))) + lambda_2 log D(G(E(x)))] in the paper's print; what is *minimised* is
 //! lambda_1 d - lambda_2 log D, as the text says ("encourages p_g(x_i) to move towards a nearby mode").
 use super::Result;
+use crate::gan::objectives::Objective;
 use crate::graph::{Expr, Graph};
 
 /// lambda_1 d(x, G(E(x))): d is the mean over the batch of the squared Euclidean distance.
@@ -14,13 +15,19 @@ pub fn distance(g: &mut Graph, real: Expr, rebuilt: Expr, weight: f64) -> Result
     squared_length(g, off, weight)
 }
 
-/// -lambda_2 log D(G(E(x))) = lambda_2 sp(-s), the mean over the batch, from logits `[1, N]`.
+/// -lambda_2 log D(G(E(x))) = lambda_2 sp(-s), the mean over the batch, from D's outputs `[1, N]`. Under [`Objective::Energy`] they are no
+/// logits but energies, low where D takes a sample for real: the term is then the energy, as in G's own loss there.
 ///
 /// # Errors
 /// Those of the graph.
-pub fn realism(g: &mut Graph, s: Expr, weight: f64) -> Result<Expr> {
-    let negative = g.neg(s);
-    let loss = g.softplus(negative);
+pub fn realism(g: &mut Graph, s: Expr, weight: f64, objective: Objective) -> Result<Expr> {
+    let loss = match objective {
+        Objective::Energy => s,
+        _ => {
+            let negative = g.neg(s);
+            g.softplus(negative)
+        }
+    };
     let mean = g.mean_all(loss)?;
     Ok(g.scale(mean, weight as f32)?)
 }

@@ -208,7 +208,7 @@ impl Builder<'_> {
                 let judged = judge(g, self.config, &mut players.d, &batch)?;
                 let outer = g.enter_scope("loss_g");
                 let distance = mrgan::distance(g, real.x, rebuilt, distance)?;
-                let realism = mrgan::realism(g, judged.s, realism)?;
+                let realism = mrgan::realism(g, judged.s, realism, self.config.objective)?;
                 g.restore_scope(outer);
                 Ok(vec![
                     ("rebuilt_distance", distance),
