@@ -1,5 +1,5 @@
 //! `gan-gpu classify`: a classifier of labelled images, the judge of generated ones.
-use super::{CliError, print_json, print_line};
+use super::{CliError, prepare_for, print_json, print_line};
 use crate::gan::classifier::{Progress, Settings};
 use crate::gpu::CacheFolder;
 use crate::run::classifier::{Accuracy, Request, Summary, evaluate, train};
@@ -101,6 +101,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
 }
 
 fn run_train(args: &TrainArgs, cache: &CacheFolder) -> Result<Summary, CliError> {
+    prepare_for(&args.out)?;
     let request = Request {
         data: args.data.clone(),
         model: args.model.clone(),

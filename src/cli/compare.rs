@@ -51,7 +51,7 @@ pub struct Args {
     /// Train all of them on this data
     #[arg(long, value_name = "PATH|NAME")]
     data: Option<String>,
-    /// Change a setting of every variant, or of one: method.batch=64, "PacGAN2:method.pack=3"; keys as in config.toml, may be repeated
+    /// Change a setting of every variant, or of one: method.batch=64, "PacGAN2:method.pack=3", method.ema=none; keys as in config.toml, may be repeated
     #[arg(long, value_name = "[VARIANT:]KEY=VALUE")]
     set: Vec<String>,
     /// Metrics of the table, with commas between; the file's, else all that apply
@@ -119,7 +119,12 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    if let (true, Some(name)) = (args.show, &args.name) {
+    if args.show {
+        let Some(name) = &args.name else {
+            return Err(CliError::usage(
+                "--show: say which comparison; --list names them",
+            ));
+        };
         match builtin::find(name) {
             Some(found) => print_line(found.text.trim_end())?,
             None => return Err(CliError::usage(builtin::unknown(name))),

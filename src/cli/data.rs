@@ -1,5 +1,5 @@
 //! `gan-gpu data`: what training learns from, to look at.
-use super::{CliError, print_json, print_line};
+use super::{CliError, prepare_for, print_json, print_line};
 use crate::data::density::Method;
 use crate::gpu::CacheFolder;
 use crate::run::RunError;
@@ -68,6 +68,9 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     });
     let what = What::parse(&args.name, method)?;
     let format = args.out.as_deref().map(format_of).transpose()?;
+    if let Some(out) = &args.out {
+        prepare_for(out)?;
+    }
     let cache = CacheFolder::of_user();
     let samples = draw(what, args.count, args.seed, &args.adapter, &cache)?;
     if let (Some(out), Some(format)) = (&args.out, format) {

@@ -33,7 +33,10 @@ impl CliError {
             CliError::Run(error) => run_code(error),
             CliError::Gpu(_) => 3,
             CliError::Compare(CompareError::Run { source, .. }) => run_code(source),
-            CliError::Compare(CompareError::Child { .. }) => 1,
+            CliError::Compare(CompareError::Child { code, .. }) => match code {
+                Some(code @ (2 | 3)) => *code as u8,
+                _ => 1,
+            },
             CliError::Compare(_) => 2,
             CliError::Output(_) => 1,
         }

@@ -1,6 +1,6 @@
 //! `gan-gpu eval`: how good a run's generator is, beside what exact samples score.
 use super::sampler_flags::{self, SamplerFlags};
-use super::{CliError, print_json, print_line};
+use super::{CliError, prepare_for, print_json, print_line};
 use crate::data::Source;
 use crate::gpu::CacheFolder;
 use crate::metrics::METRICS;
@@ -61,6 +61,9 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         return Ok(ExitCode::SUCCESS);
     };
     let how = args.sampler.settings()?;
+    if let Some(out) = &args.out {
+        prepare_for(out)?;
+    }
     let run = Finished::open(eval::find_checkpoint(run, args.checkpoint.as_deref())?)?;
     let config = &run.config;
     let (adapter, cache) = (args.adapter.as_ref(), CacheFolder::of_user());
@@ -83,13 +86,13 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         how,
     };
     let (evaluation, _) = eval::evaluate(&request, &run, &mut *sampler, judge.as_ref())?;
-    if let Some(out) = &args.out {
-        write(out, &evaluation)?;
-    }
     if args.json {
         print_json(&evaluation, false)?;
     } else {
         print_line(&describe(&evaluation))?;
+    }
+    if let Some(out) = &args.out {
+        write(out, &evaluation)?;
     }
     Ok(ExitCode::SUCCESS)
 }

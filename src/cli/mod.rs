@@ -98,6 +98,17 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Makes the folder of an output and tries whether a file can be written there, before any work.
+fn prepare_for(out: &std::path::Path) -> Result<(), CliError> {
+    crate::run::tensors::prepare_for(out).map_err(|source| {
+        crate::run::RunError::Io {
+            path: out.into(),
+            source,
+        }
+        .into()
+    })
+}
+
 /// Writes one line of results to standard output.
 fn print_line(line: &str) -> Result<(), CliError> {
     use std::io::Write;

@@ -1,6 +1,6 @@
 //! `gan-gpu sample`: draws from a run's checkpoint.
 use super::sampler_flags::{SamplerFlags, describe};
-use super::{CliError, parse, print_json, print_line};
+use super::{CliError, parse, prepare_for, print_json, print_line};
 use crate::gan::methods::Info;
 use crate::gpu::CacheFolder;
 use crate::run::config::TrainConfig;
@@ -64,6 +64,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let run = Finished::open(find_checkpoint(&args.run, None)?)?;
     let config = &run.config;
     let plan = Plan::new(args, config)?;
+    plan.prepare_outputs()?;
     let mut sampler = engine::open_sampler(
         config,
         args.adapter.as_ref().unwrap_or(&config.adapter),
@@ -83,8 +84,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             .map(|path| path.display().to_string())
             .collect();
         let count = plan.count;
-        let mut json =
-            serde_json::json!({ "checkpoint": run.path, "count": count, "files": files });
+        let mut json = serde_json::json!({ "checkpoint": run.path.display().to_string(), "count": count, "files": files });
         if let Some(report) = &report {
             json["sampler"] = serde_json::to_value(report).unwrap_or_default();
         }
@@ -190,6 +190,18 @@ impl Plan {
         })
     }
 
+    /// Before anything is drawn: folders are made, and what cannot be written is refused.
+    fn prepare_outputs(&self) -> Result<(), CliError> {
+        let picture = self.out.as_deref().filter(|out| is_png(out));
+        for file in picture.into_iter().chain(self.raw.as_deref()) {
+            prepare_for(file)?;
+        }
+        match &self.out {
+            Some(folder) if !is_png(folder) => make_folder(folder),
+            _ => Ok(()),
+        }
+    }
+
     fn draw(&self, sampler: &mut dyn Sampler, reference: &[f32]) -> Result<Vec<PathBuf>, CliError> {
         let [_, cols] = self.grid;
         let labels = sampler.classes().map(|classes| {
@@ -247,7 +259,6 @@ impl Plan {
             return Ok(written);
         };
         if is_png(out) {
-            make_folder(out.parent())?;
             picture(&samples, self.grid, reference)?.write(out)?;
             written.push(out.clone());
             return Ok(written);
@@ -265,7 +276,6 @@ impl Plan {
                 "points have no files of their own; give -o FILE.png or --raw FILE",
             ));
         };
-        make_folder(Some(out))?;
         let images = PackedImages {
             height,
             width,
@@ -286,10 +296,7 @@ fn is_png(path: &Path) -> bool {
         .is_some_and(|extension| extension.eq_ignore_ascii_case("png"))
 }
 
-fn make_folder(folder: Option<&Path>) -> Result<(), CliError> {
-    let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) else {
-        return Ok(());
-    };
+fn make_folder(folder: &Path) -> Result<(), CliError> {
     std::fs::create_dir_all(folder).map_err(|source| {
         crate::run::RunError::Io {
             path: folder.into(),

@@ -33,8 +33,8 @@ const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// Settings come from a preset (chosen by the data if none is named), then from the flags.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Start from these settings; `gan-gpu presets` lists them
-    #[arg(long, value_name = "NAME")]
+    /// Start from these settings: a preset (`gan-gpu presets` lists them), or a TOML file like the config.toml of a run
+    #[arg(long, value_name = "NAME|FILE")]
     preset: Option<String>,
     #[command(flatten)]
     data: DataFlags,
@@ -103,6 +103,7 @@ pub fn run(args: &Args, given: &[String]) -> Result<ExitCode, CliError> {
         reference: reference(&config),
         config,
         place,
+        spent: Duration::ZERO,
     };
     let clock = SystemClock::start();
     let around = Surroundings {
@@ -125,21 +126,21 @@ pub fn run(args: &Args, given: &[String]) -> Result<ExitCode, CliError> {
 
 /// A new run: preset, then flags.
 fn fresh(args: &Args) -> Result<(TrainConfig, Place), CliError> {
-    let preset = match (&args.preset, &args.data.data) {
-        (Some(name), _) => preset(name)?,
-        (None, Some(data)) => preset_for(data)?,
-        (None, None) => preset(Source::GLYPHS)?,
+    let (name, config) = match (&args.preset, &args.data.data) {
+        (Some(name), _) => named(name)?,
+        (None, Some(data)) => of_preset(preset_for(data)?)?,
+        (None, None) => of_preset(preset(Source::GLYPHS)?)?,
     };
-    let config = configure(preset, args)?;
+    let config = configure(config, args)?;
     let data = Path::new(&config.data.source);
     let data = data
         .file_stem()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
-    let label = if preset.name == data {
+    let label = if name == data {
         data
     } else {
-        format!("{}-{data}", preset.name)
+        format!("{name}-{data}")
     };
     let place = Place::New {
         out: args.run.out.clone(),
@@ -149,9 +150,35 @@ fn fresh(args: &Args) -> Result<(TrainConfig, Place), CliError> {
     Ok((config, place))
 }
 
-/// The preset's configuration under the flags, complete and checked.
-fn configure(preset: &Preset, args: &Args) -> Result<TrainConfig, CliError> {
-    let mut config = preset.unresolved()?;
+/// The settings that `--preset` names, and what to call them: a built-in preset's, or a file's.
+fn named(name: &str) -> Result<(String, TrainConfig), CliError> {
+    let path = Path::new(name);
+    match preset(name) {
+        Ok(preset) => of_preset(preset),
+        Err(_) if path.is_file() => {
+            // `config` says nothing: a run's own name does.
+            let stem = match path.file_stem().unwrap_or_default() {
+                stem if stem == "config" => path.parent().and_then(Path::file_name),
+                stem => Some(stem),
+            };
+            let stem = stem.unwrap_or("config".as_ref());
+            Ok((
+                stem.to_string_lossy().into_owned(),
+                TrainConfig::read(path)?,
+            ))
+        }
+        Err(error) => Err(CliError::usage(format!(
+            "--preset: {error}; and there is no such file"
+        ))),
+    }
+}
+
+fn of_preset(preset: &Preset) -> Result<(String, TrainConfig), CliError> {
+    Ok((preset.name.into(), preset.unresolved()?))
+}
+
+/// These settings under the flags, complete and checked.
+fn configure(mut config: TrainConfig, args: &Args) -> Result<TrainConfig, CliError> {
     args.data.apply(&mut config);
     args.model.apply(&mut config)?;
     args.method.apply(&mut config.method)?;
@@ -221,16 +248,16 @@ fn resume(args: &Args, name: &Path, given: &[String]) -> Result<(TrainConfig, Pl
         (file, _) if file.is_file() => (folder_of(file)?, file.to_path_buf()),
         // `--out DIR --resume` means the run in DIR.
         (name, Some(out)) if name == Path::new(LATEST) => newest(RunFolder::open(out)?)?,
-        (name, out) => {
-            let (folder, checkpoint) = newest(RunFolder::find(name, Path::new(RUNS))?)?;
-            if out.as_ref().is_some_and(|out| out != folder.path()) {
-                return Err(CliError::usage(
-                    "--out: a resumed run goes on in its own folder; leave --out out",
-                ));
-            }
-            (folder, checkpoint)
-        }
+        (name, _) => newest(RunFolder::find(name, Path::new(RUNS))?)?,
     };
+    if let Some(out) = &args.run.out
+        && !same_folder(out, folder.path())
+    {
+        return Err(CliError::usage(format!(
+            "--out: a resumed run goes on in its own folder, {}; leave --out out, or copy the folder and resume the copy",
+            folder.path().display()
+        )));
+    }
     let mut config = TrainConfig::read(&folder.config())?;
     // A run of an older version went by the rules.
     config.choices.get_or_insert_default();
@@ -240,6 +267,11 @@ fn resume(args: &Args, name: &Path, given: &[String]) -> Result<(TrainConfig, Pl
     args.budget.apply(&mut config);
     args.report.apply(&mut config);
     Ok((config.resolve()?, Place::Resume { folder, checkpoint }))
+}
+
+fn same_folder(a: &Path, b: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or(path.to_path_buf());
+    real(a) == real(b)
 }
 
 fn newest(folder: RunFolder) -> Result<(RunFolder, PathBuf), CliError> {

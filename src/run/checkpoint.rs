@@ -216,6 +216,8 @@ pub struct CheckpointStore {
     folder: PathBuf,
     /// How many to keep; 0 keeps all.
     keep: usize,
+    /// Those after this step go with the next one that is written.
+    stale_after: Option<u64>,
 }
 
 impl CheckpointStore {
@@ -223,6 +225,7 @@ impl CheckpointStore {
         Self {
             folder: folder.into(),
             keep,
+            stale_after: None,
         }
     }
 
@@ -261,10 +264,22 @@ impl CheckpointStore {
         }
     }
 
-    /// Writes the checkpoint, then removes the oldest beyond `keep` and whatever a killed process left unfinished.
-    pub fn save(&self, checkpoint: Checkpoint) -> Result<PathBuf, CheckpointError> {
-        let path = self.path(checkpoint.data.step);
+    /// Writes the checkpoint, then removes what [`CheckpointStore::forget_after`] means, the oldest beyond `keep` and whatever a killed
+    /// process left unfinished.
+    pub fn save(&mut self, checkpoint: Checkpoint) -> Result<PathBuf, CheckpointError> {
+        let step = checkpoint.data.step;
+        let path = self.path(step);
         checkpoint.write(&path)?;
+        if let Some(start) = self.stale_after.take() {
+            for stale in self
+                .steps()?
+                .into_iter()
+                .filter(|&s| s > start && s != step)
+            {
+                let path = self.path(stale);
+                fs::remove_file(&path).map_err(|source| TensorFileError::Io { path, source })?;
+            }
+        }
         self.prune()?;
         Ok(path)
     }
@@ -293,13 +308,9 @@ impl CheckpointStore {
         Ok(())
     }
 
-    /// Removes the checkpoints after `step`: a run that goes on from `step` makes them anew.
-    pub fn forget_after(&self, step: u64) -> Result<(), CheckpointError> {
-        for later in self.steps()?.into_iter().filter(|&s| s > step) {
-            let path = self.path(later);
-            fs::remove_file(&path).map_err(|source| TensorFileError::Io { path, source })?;
-        }
-        Ok(())
+    /// A run goes on from `step`: checkpoints after it belong to another course of it, and go once this one has written its first.
+    pub fn forget_after(&mut self, step: u64) {
+        self.stale_after = Some(step);
     }
 }
 
@@ -329,7 +340,7 @@ mod tests {
     #[test]
     fn a_checkpoint_survives_the_file() {
         let folder = tempfile::tempdir().unwrap();
-        let store = CheckpointStore::new(folder.path(), 0);
+        let mut store = CheckpointStore::new(folder.path(), 0);
         let path = store.save(example(12)).unwrap();
         assert!(path.ends_with("step-00000012.safetensors"));
         assert_eq!(Checkpoint::read(&path).unwrap(), example(12));
@@ -350,7 +361,7 @@ mod tests {
     #[test]
     fn the_last_k_stay_and_unfinished_files_go() {
         let folder = tempfile::tempdir().unwrap();
-        let store = CheckpointStore::new(folder.path(), 2);
+        let mut store = CheckpointStore::new(folder.path(), 2);
         fs::write(
             folder.path().join(".step-00000001.safetensors.partial"),
             "torn",
@@ -362,12 +373,17 @@ mod tests {
         }
         assert_eq!(store.steps().unwrap(), [20, 100]);
         assert_eq!(store.latest().unwrap(), store.path(100));
-        store.forget_after(20).unwrap();
-        assert_eq!(store.steps().unwrap(), [20]);
+        // Gone on with from 20: what comes after goes with the first that is written.
+        store.forget_after(20);
+        assert_eq!(store.steps().unwrap(), [20, 100]);
+        store.save(example(30)).unwrap();
+        assert_eq!(store.steps().unwrap(), [20, 30]);
+        store.save(example(40)).unwrap();
+        assert_eq!(store.steps().unwrap(), [30, 40]);
         assert_eq!(
             fs::read_dir(folder.path()).unwrap().count(),
-            2,
-            "one checkpoint and the notes"
+            3,
+            "two checkpoints and the notes"
         );
     }
 

@@ -16,6 +16,7 @@ use crate::gpu::{CacheFolder, Gpu};
 use crate::metrics::stacked::{self, Coverage};
 use crate::nn::{Extent, Network, NetworkSpec};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -187,8 +188,7 @@ pub fn train(
     let tensors = trainer.tensors().map_err(engine_error)?;
     let network = trainer.network().clone();
     let judge = Judge::new(&gpu, network, tensors.clone()).map_err(engine_error)?;
-    let classifier = Classifier { judge };
-    let test = tests.map(|set| classifier.accuracy(&set)).transpose()?;
+    let test = tests.map(|set| accuracy(&judge, &set)).transpose()?;
     let mean = |of: fn(&Progress) -> f32| {
         last.iter().map(|p| f64::from(of(p))).sum::<f64>() / last.len().max(1) as f64
     };
@@ -257,6 +257,17 @@ fn write(
 /// A trained classifier, ready to judge samples.
 pub struct Classifier {
     judge: Judge,
+    /// SHA-256 of its file, in hexadecimal digits.
+    digest: String,
+}
+
+/// SHA-256 of a classifier's file, in hexadecimal digits: which one judged.
+///
+/// # Errors
+/// Where the file cannot be read.
+pub fn digest(path: &Path) -> std::io::Result<String> {
+    let digest = Sha256::digest(std::fs::read(path)?);
+    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 impl Classifier {
@@ -289,7 +300,16 @@ impl Classifier {
             path: path.into(),
             source: engine_error(e),
         })?;
-        Ok(Classifier { judge })
+        let digest = digest(path).map_err(|source| RunError::Io {
+            path: path.into(),
+            source,
+        })?;
+        Ok(Classifier { judge, digest })
+    }
+
+    /// SHA-256 of its file, in hexadecimal digits.
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// Size of the images it takes.
@@ -320,53 +340,7 @@ impl Classifier {
     /// # Errors
     /// [`EngineError::Input`] where images or labels are not what it takes.
     pub fn accuracy(&self, set: &ImageSet) -> Result<Accuracy, RunError> {
-        let found = Extent::Image {
-            channels: set.channels,
-            height: set.height,
-            width: set.width,
-        };
-        if found != self.input() {
-            return Err(input(format!(
-                "`{}` has images of {found}, the classifier takes {}",
-                set.name,
-                self.input()
-            )));
-        }
-        let Some(labels) = &set.labels else {
-            return Err(input(format!(
-                "`{}` has no labels to compare with",
-                set.name
-            )));
-        };
-        let (mut right, mut of) = (vec![0; self.classes()], vec![0; self.classes()]);
-        // Not the whole set as f32 at once.
-        let len = set.image_len();
-        for (bytes, labels) in set.pixels.chunks(1000 * len).zip(labels.chunks(1000)) {
-            let images: Vec<f32> = bytes.iter().map(|&b| f32::from(b) / 127.5 - 1.0).collect();
-            for (&label, seen) in labels.iter().zip(self.labels(&images)?) {
-                let label = label as usize;
-                if label >= self.classes() {
-                    return Err(input(format!(
-                        "`{}` has a label {label}, the classifier knows {} classes",
-                        set.name,
-                        self.classes()
-                    )));
-                }
-                of[label] += 1;
-                right[label] += usize::from(usize::from(seen) == label);
-            }
-        }
-        let percent = |right: usize, of: usize| 100.0 * right as f64 / of as f64;
-        let (all, sum) = (set.count, right.iter().sum());
-        let by_class = right.iter().zip(&of);
-        Ok(Accuracy {
-            images: all,
-            right: sum,
-            accuracy_percent: percent(sum, all.max(1)),
-            by_class_percent: by_class
-                .map(|(&right, &of)| (of > 0).then(|| percent(right, of)))
-                .collect(),
-        })
+        accuracy(&self.judge, set)
     }
 
     /// Modes and KL of Stacked-MNIST samples `[n, 3, H, W]` in -1..1; published rows are for [`stacked::PROTOCOL_SAMPLES`].
@@ -396,6 +370,59 @@ impl Classifier {
             ))),
         }
     }
+}
+
+fn accuracy(judge: &Judge, set: &ImageSet) -> Result<Accuracy, RunError> {
+    let found = Extent::Image {
+        channels: set.channels,
+        height: set.height,
+        width: set.width,
+    };
+    if found != judge.input() {
+        return Err(input(format!(
+            "`{}` has images of {found}, the classifier takes {}",
+            set.name,
+            judge.input()
+        )));
+    }
+    let Some(labels) = &set.labels else {
+        return Err(input(format!(
+            "`{}` has no labels to compare with",
+            set.name
+        )));
+    };
+    let (mut right, mut of) = (vec![0; judge.classes()], vec![0; judge.classes()]);
+    // Not the whole set as f32 at once.
+    let len = set.image_len();
+    for (bytes, labels) in set.pixels.chunks(1000 * len).zip(labels.chunks(1000)) {
+        let images: Vec<f32> = bytes.iter().map(|&b| f32::from(b) / 127.5 - 1.0).collect();
+        for (&label, seen) in labels
+            .iter()
+            .zip(judge.labels(&images).map_err(engine_error)?)
+        {
+            let label = label as usize;
+            if label >= judge.classes() {
+                return Err(input(format!(
+                    "`{}` has a label {label}, the classifier knows {} classes",
+                    set.name,
+                    judge.classes()
+                )));
+            }
+            of[label] += 1;
+            right[label] += usize::from(usize::from(seen) == label);
+        }
+    }
+    let percent = |right: usize, of: usize| 100.0 * right as f64 / of as f64;
+    let (all, sum) = (set.count, right.iter().sum());
+    let by_class = right.iter().zip(&of);
+    Ok(Accuracy {
+        images: all,
+        right: sum,
+        accuracy_percent: percent(sum, all.max(1)),
+        by_class_percent: by_class
+            .map(|(&right, &of)| (of > 0).then(|| percent(right, of)))
+            .collect(),
+    })
 }
 
 /// The accuracy of the classifier in file `path` on the test part of `data` (a path, or `glyphs`).

@@ -123,8 +123,33 @@ impl DataConfig {
         Source::parse(&self.source)
     }
 
+    /// Refuses what has no meaning for a built-in set, rather than that it is passed over.
+    fn refuse_unused(&self) -> Result<(), ConfigError> {
+        let (why, points) = match self.source() {
+            Source::Toy(_) => ("points are drawn from their law, without end", true),
+            Source::Glyphs => ("they are drawn as the model takes them, without end", false),
+            Source::Stacked(_) | Source::Path(_) => return Ok(()),
+        };
+        let given = [
+            ("data.size", points && self.size.is_some()),
+            ("data.channels", points && self.channels.is_some()),
+            ("data.fit", self.fit != Fit::Exact),
+            ("data.background", self.background != [0; 3]),
+            ("data.limit", self.limit.is_some()),
+            ("data.split", self.split != Split::Train),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            Some((key, _)) => Err(field(
+                key,
+                format!("has no meaning for `{}`: {why}; leave it out", self.source),
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// Fills in what the model implies and refuses what it cannot take.
     fn fit_model(&mut self, sample: Extent) -> Result<(), ConfigError> {
+        self.refuse_unused()?;
         let no = |problem: String| Err(field("data.source", problem));
         match (self.source(), sample) {
             (Source::Toy(set), Extent::Features { features }) if features == set.dim() => Ok(()),

@@ -44,7 +44,7 @@ pub struct Measured {
 /// the weights where the run keeps one.
 ///
 /// # Errors
-/// Those of the engine; a sample that is not finite.
+/// Those of the engine; [`MetricError::NonFinite`].
 pub fn measure(
     engine: &mut dyn Engine,
     config: &TrainConfig,
@@ -59,7 +59,7 @@ pub fn measure(
         _ => PROTOCOL_SAMPLES,
     };
     let samples = draw(engine, count, config.seed ^ SEED_FLIP, true)?;
-    let distances = of(set, &samples).map_err(EngineError::device)?;
+    let distances = of(set, &samples)?;
     Ok(Some(Measured { distances, samples }))
 }
 

@@ -7,7 +7,7 @@ use super::finished::Finished;
 use super::folder::{RUNS, RunFolder};
 use super::samplers::{self, RunReport};
 use super::session::{
-    EngineError, Latents, SampleRequest, SampleValues, Sampler, Samples as Drawn,
+    EngineError, Latents, SampleRequest, SampleShape, SampleValues, Sampler, Samples as Drawn,
 };
 use super::suggest::suggestion;
 use crate::data::toy::ToySet;
@@ -15,6 +15,7 @@ use crate::data::{self, Source, toy};
 use crate::metrics::{
     Better, ClassLaw, Exact, METRICS, Metric, MetricError, Samples, Target, Value, stacked,
 };
+use crate::nn::Extent;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -213,6 +214,9 @@ pub struct Evaluation {
     pub images_seen: u64,
     /// What was learnt.
     pub data: String,
+    /// SHA-256 of the classifier's file, where there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classifier: Option<String>,
     pub samples: usize,
     pub protocol_samples: usize,
     /// Present if the number of samples is not the protocol's.
@@ -276,10 +280,10 @@ pub fn evaluate(
     let samples = match (&target, judge, helped) {
         (Target::Classes(law), Some(judge), helped) => {
             let labels = match helped {
-                Some(drawn) => judge.labels(&floats(drawn)?)?,
+                Some(drawn) => labels(judge, drawn, law.per_sample)?,
                 None => {
                     let latents = sampler.latents(count, seed);
-                    judged(sampler, judge, &latents, use_ema)?
+                    judged(sampler, (judge, law.per_sample), &latents, use_ema)?
                 }
             };
             let per_sample = law.per_sample;
@@ -302,6 +306,7 @@ pub fn evaluate(
         step: run.checkpoint.data.step,
         images_seen: run.checkpoint.data.images_seen,
         data: config.data.source.clone(),
+        classifier: judge.map(|judge| judge.digest().into()),
         samples: count,
         protocol_samples: target.protocol_samples(),
         note: note(count, &target),
@@ -320,12 +325,12 @@ const CHUNK: usize = 1000;
 /// What the classifier takes the samples of these latents for.
 fn judged(
     sampler: &mut dyn Sampler,
-    judge: &Classifier,
+    (judge, per_sample): (&Classifier, usize),
     latents: &[f32],
     use_ema: bool,
 ) -> Result<Vec<u8>, RunError> {
     let (width, classes) = (sampler.latent_dim(), sampler.classes());
-    let mut labels = vec![];
+    let mut found = vec![];
     for (chunk, latents) in latents.chunks(CHUNK * width.max(1)).enumerate() {
         let count = latents.len() / width.max(1);
         let class = |i: usize, classes: usize| ((chunk * CHUNK + i) % classes) as u32;
@@ -335,9 +340,36 @@ fn judged(
             use_ema,
             packed: false,
         };
-        labels.extend(judge.labels(&floats(sampler.sample(&request)?)?)?);
+        found.extend(labels(judge, sampler.sample(&request)?, per_sample)?);
     }
-    Ok(labels)
+    Ok(found)
+}
+
+/// What the classifier takes each of the `per_sample` images in a sample's channels for.
+///
+/// # Errors
+/// Where the classifier takes other images.
+fn labels(judge: &Classifier, drawn: Drawn, per_sample: usize) -> Result<Vec<u8>, RunError> {
+    if let SampleShape::Image {
+        channels,
+        height,
+        width,
+    } = drawn.shape
+    {
+        let found = Extent::Image {
+            channels: channels / per_sample.max(1),
+            height,
+            width,
+        };
+        if found != judge.input() {
+            return Err(EngineError::input(format!(
+                "--classifier: it takes {}, the run makes {found}",
+                judge.input()
+            ))
+            .into());
+        }
+    }
+    judge.labels(&floats(drawn)?)
 }
 
 /// Which weights of the generator.

@@ -5,6 +5,7 @@
 //!   config.toml  metrics.jsonl  summary.json  samples/step-00001000.png  checkpoints/step-00001000.safetensors
 //!   report.html  curves/step-00001000.png  curves.gif   (curves: data on a line only)
 //! ```
+use super::lock::Lock;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,8 @@ pub enum FolderError {
     NoRun { path: PathBuf },
     #[error("there is no run under {}; name a run folder", path.display())]
     NoLatest { path: PathBuf },
+    #[error("another process is training the run in {}; wait for it, or stop it with Ctrl-C", path.display())]
+    Busy { path: PathBuf },
 }
 
 fn io(path: &Path) -> impl Fn(std::io::Error) -> FolderError + '_ {
@@ -131,6 +134,20 @@ impl RunFolder {
 
     pub fn config(&self) -> PathBuf {
         self.path.join("config.toml")
+    }
+
+    /// Keeps other processes from training in this folder, for as long as the lock is held.
+    ///
+    /// # Errors
+    /// [`FolderError::Busy`]; [`FolderError::Io`].
+    pub fn lock(&self) -> Result<Lock, FolderError> {
+        let path = self.path.join(".lock");
+        match Lock::take(&path).map_err(io(&path))? {
+            Some(lock) => Ok(lock),
+            None => Err(FolderError::Busy {
+                path: self.path.clone(),
+            }),
+        }
     }
 
     pub fn metrics(&self) -> PathBuf {

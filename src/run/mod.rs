@@ -19,6 +19,7 @@ pub mod folder;
 pub mod grid;
 pub mod interrupt;
 pub mod kernel_bench;
+pub mod lock;
 pub mod metrics_log;
 pub mod pace;
 pub mod pictures;

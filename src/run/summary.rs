@@ -1,9 +1,11 @@
 //! What a run amounts to: the object that `--json` prints and `summary.json` holds.
 use super::checkpoint::CheckpointData;
 use super::config::Precision;
+use super::error::RunError;
+use super::folder::RunFolder;
 use super::toy::ToySummary;
-use serde::Serialize;
-use std::path::PathBuf;
+use serde::{Serialize, Serializer};
+use std::path::{Path, PathBuf};
 
 /// Why training stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -71,15 +73,53 @@ pub struct Summary {
     /// Every metric of a built-in point set by its name, and on 1-D sets `d_real_mean` and `d_fake_mean`; absent for images.
     #[serde(flatten)]
     pub toy: Option<ToySummary>,
+    #[serde(serialize_with = "lossy")]
     pub run: PathBuf,
+    #[serde(serialize_with = "lossy")]
     pub checkpoint: PathBuf,
     /// The last picture of samples.
+    #[serde(serialize_with = "lossy_if_any")]
     pub samples: Option<PathBuf>,
     /// The animation of curves along training, for data on a line.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "lossy_if_any"
+    )]
     pub curves: Option<PathBuf>,
     /// The run on a page.
+    #[serde(serialize_with = "lossy")]
     pub report: PathBuf,
+}
+
+/// JSON is UTF-8, paths need not be: what is not is replaced, rather than that a run has no summary.
+fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
+fn lossy_if_any<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    match path {
+        Some(path) => lossy(path, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// What `summary.json` holds of a run that diverged: outcome, step, the message and the last good checkpoint. `None` of other errors.
+pub fn of_divergence(error: &RunError, folder: &RunFolder) -> Option<serde_json::Value> {
+    let RunError::Diverged {
+        step, last_good, ..
+    } = error
+    else {
+        return None;
+    };
+    let text = |path: &Path| path.display().to_string();
+    Some(serde_json::json!({
+        "outcome": "diverged",
+        "steps": step,
+        "error": error.to_string(),
+        "run": text(folder.path()),
+        "checkpoint": last_good.as_deref().map(text),
+        "report": text(&folder.report()),
+    }))
 }
 
 #[cfg(test)]

@@ -211,10 +211,7 @@ fn promised_bytes(bytes: &[u8]) -> Option<u64> {
 /// Replaces `path` by `bytes`: a reader, another process that does the same, and a machine that loses power, see the old file or the
 /// new one.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}{TEMPORARY_SUFFIX}", std::process::id()));
-    let temporary = path.with_file_name(name);
+    let temporary = temporary(path);
     let written = (|| {
         let mut file = fs::File::create(&temporary)?;
         file.write_all(bytes)?;
@@ -237,12 +234,48 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Makes the folder of a file that will be written once some work is done, and tries whether a file can be: what is wrong with the path is
+/// said before the work, not after it.
+pub fn prepare_for(path: &Path) -> std::io::Result<()> {
+    if path.is_dir() {
+        return Err(std::io::ErrorKind::IsADirectory.into());
+    }
+    if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+        fs::create_dir_all(folder)?;
+    }
+    let probe = temporary(path);
+    fs::File::create(&probe)?;
+    fs::remove_file(&probe)
+}
+
+/// Where a file is written before it takes its name: this process's own, beside it.
+fn temporary(path: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}{TEMPORARY_SUFFIX}", std::process::id()));
+    path.with_file_name(name)
+}
+
 /// How the names of files end that [`write_atomic`] has not finished.
 pub const TEMPORARY_SUFFIX: &str = ".partial";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_written_is_found_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a/b/c.json");
+        prepare_for(&file).unwrap();
+        let left = fs::read_dir(file.parent().unwrap()).unwrap();
+        assert_eq!(left.count(), 0, "the probe is gone");
+        write_atomic(&file, b"{}").unwrap();
+        prepare_for(&file).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"{}");
+        assert!(prepare_for(&folder.path().join("a/b")).is_err());
+        assert!(prepare_for(&file.join("below a file")).is_err());
+    }
 
     fn example() -> TensorFile {
         let mut file = TensorFile::default();

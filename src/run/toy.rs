@@ -8,10 +8,10 @@ use crate::metrics::{Metric, Target, Value};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::collections::VecDeque;
 
-/// Steps at the end of a run over which D's outputs are averaged.
+/// Steps at the end of a run over which D's outputs are averaged, as far as one invocation made them.
 const WINDOW: usize = 500;
 
-/// The set's metrics, and on 1-D sets the mean of D's outputs over the run's last 500 steps.
+/// The set's metrics, and on 1-D sets the mean of D's outputs over the last 500 steps, or as many as this invocation made.
 ///
 /// Serialises to one key per metric, `of` (the modes that there are), `d_real_mean` and `d_fake_mean`.
 #[derive(Clone, Debug, PartialEq)]

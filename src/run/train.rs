@@ -12,9 +12,10 @@ use super::pictures;
 use super::progress::{Progress, Reporter, Start};
 use super::report;
 use super::session::{Engine, EngineError, EngineFacts, EngineTraffic, StepReport};
-use super::summary::{LossScale, Outcome, Summary};
+use super::summary::{self, LossScale, Outcome, Summary};
 use super::tensors::write_atomic;
 use super::toy::{self, RecentOutputs};
+use crate::metrics::MetricError;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,8 @@ pub struct Job {
     pub place: Place,
     /// Real points `[n, features]`, row-major, to draw behind the generated ones; empty for images.
     pub reference: Vec<f32>,
+    /// What earlier invocations have taken of the budget's time.
+    pub spent: Duration,
 }
 
 /// Time since some fixed moment; tests bring their own.
@@ -90,7 +93,8 @@ pub fn run<'a>(
         Place::New { out, runs, label } => RunFolder::create(out.as_deref(), runs, label)?,
         Place::Resume { folder, .. } => folder.clone(),
     };
-    let store = CheckpointStore::new(folder.checkpoints(), job.config.report.keep);
+    let _held = folder.lock()?;
+    let mut store = CheckpointStore::new(folder.checkpoints(), job.config.report.keep);
     let mut last_good = None;
     let mut loss_scales = [None; 2];
     if let Place::Resume { checkpoint, .. } = &job.place {
@@ -99,7 +103,7 @@ pub fn run<'a>(
             path: checkpoint.clone(),
             source,
         })?;
-        store.forget_after(data.step)?;
+        store.forget_after(data.step);
         loss_scales = ["d", "g"].map(|network| LossScale::of(network, &data));
         last_good = Some(checkpoint.clone());
     }
@@ -117,6 +121,11 @@ pub fn run<'a>(
         facts,
         steps,
         started: around.clock.now(),
+        max_time: job
+            .config
+            .budget
+            .max_time()
+            .map(|limit| limit.saturating_sub(job.spent)),
         around,
         folder,
         store,
@@ -130,8 +139,14 @@ pub fn run<'a>(
         recent: RecentOutputs::default(),
     };
     let ended = run.go(&mut *engine, resumed);
-    if let Err(error @ RunError::Diverged { .. }) = &ended {
+    if let Err(error) = &ended
+        && let Some(summary) = summary::of_divergence(error, &page)
+    {
         // The error itself is what has to be told.
+        let text = format!("{summary:#}\n");
+        if let Err(problem) = write(&page.summary(), text.as_bytes()) {
+            log::error!("no summary: {problem}");
+        }
         if let Err(problem) = report::write(&page, report::State::Failed(error)) {
             log::error!("no report: {problem}");
         }
@@ -213,6 +228,8 @@ struct Run<'a> {
     /// The step at which the budget ends.
     steps: Option<u64>,
     started: Duration,
+    /// What is left of the budget's time to this invocation.
+    max_time: Option<Duration>,
     around: Surroundings<'a>,
     folder: RunFolder,
     store: CheckpointStore,
@@ -231,7 +248,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn go(mut self, engine: &mut dyn Engine, resumed: bool) -> Result<Summary, RunError> {
         let before = engine.traffic();
-        let max_time = self.config.budget.max_time();
+        let max_time = self.max_time;
         self.around.reporter.start(&Start {
             facts: &self.facts,
             run: self.folder.path(),
@@ -324,9 +341,10 @@ impl Run<'_> {
         };
         let diverged = reports.iter().position(|r| r.non_finite().is_some());
         let picture_due = self.picture_due(engine.step());
-        if picture_due && diverged.is_none() {
-            self.measure(engine)?;
-        }
+        let sampled = match picture_due && diverged.is_none() {
+            true => self.measure(engine),
+            false => Ok(()),
+        };
         for report in &reports[..diverged.unwrap_or(reports.len())] {
             self.recent.push(report);
             let measured = found(&self.measured, report.step).filter(|_| picture_due);
@@ -344,6 +362,7 @@ impl Run<'_> {
         if let Some((report, (what, value))) = first_bad.and_then(|r| Some((r, r.non_finite()?))) {
             return Err(self.diverged(engine, report.step, what.to_string(), value));
         }
+        sampled?;
         let last = reports.into_iter().last();
         if let Some(report) = &last {
             let left = self.time_left(report.step, time_left.map(|left| left.saturating_sub(time)));
@@ -422,9 +441,25 @@ impl Run<'_> {
     fn measure(&mut self, engine: &mut dyn Engine) -> Result<(), RunError> {
         let step = engine.step();
         if self.measured.as_ref().is_none_or(|(at, _)| *at != step) {
-            self.measured = Some((step, distances::measure(engine, self.config)?));
+            let found = distances::measure(engine, self.config);
+            self.measured = Some((step, self.finite(found, engine)?));
         }
         Ok(())
+    }
+
+    /// A generated sample that is not finite is a run that has diverged: a last update can do that after losses that were finite.
+    fn finite<T>(
+        &self,
+        measured: Result<T, RunError>,
+        engine: &mut dyn Engine,
+    ) -> Result<T, RunError> {
+        measured.map_err(|error| match error {
+            RunError::Metric(MetricError::NonFinite { index, value, .. }) => {
+                let (step, what) = (engine.step(), format!("generated sample {index}"));
+                self.diverged(engine, step, what, value)
+            }
+            error => error,
+        })
     }
 
     /// Draws from fixed latents, the same at every step of the run, so that pictures show how samples change.
@@ -459,7 +494,8 @@ impl Run<'_> {
         checkpoint: PathBuf,
         before: EngineTraffic,
     ) -> Result<Summary, RunError> {
-        let toy = toy::measure(engine, self.config, &self.recent)?;
+        let measured = toy::measure(engine, self.config, &self.recent);
+        let toy = self.finite(measured, engine)?;
         let animation = curves::animation(&self.folder, engine.step())?;
         if let Some(path) = &animation {
             self.around.reporter.wrote("curves", path);
@@ -493,11 +529,15 @@ impl Run<'_> {
             samples: self.last_picture.map(|(_, path)| path),
             report: self.folder.report(),
         };
-        let text = serde_json::to_string_pretty(&summary).map_err(|error| RunError::Io {
-            path: self.folder.summary(),
-            source: error.into(),
-        })?;
-        write(&self.folder.summary(), (text + "\n").as_bytes())?;
+        // Of a run that was over already, the one that is there says more.
+        let path = self.folder.summary();
+        if self.meter.rounds > 0 || !path.exists() {
+            let text = serde_json::to_string_pretty(&summary).map_err(|error| RunError::Io {
+                path: path.clone(),
+                source: error.into(),
+            })?;
+            write(&path, (text + "\n").as_bytes())?;
+        }
         let report = report::write(&self.folder, report::State::Ended)?;
         self.around.reporter.wrote("report", &report);
         self.around.reporter.finish(&summary);

@@ -97,6 +97,7 @@ pub fn run(
                                 variant: work.planned.variant.clone(),
                                 seed: work.planned.seed,
                                 status: status.to_string(),
+                                code,
                             });
                         }
                     }

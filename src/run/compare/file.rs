@@ -13,7 +13,7 @@
 //! config.method.regularisers = []
 //! published = { modes = 6.3 }
 //! ```
-use super::overlay::lay;
+use super::overlay::{lay, stack};
 use super::{CompareError, Comparison, Variant, budget};
 use crate::run::config::TrainConfig;
 use crate::run::presets::{PRESETS, preset};
@@ -131,13 +131,13 @@ impl ComparisonFile {
         let Some(name) = variant else {
             // Over what the variants say themselves, too: the command line has the last word.
             for variant in &mut self.variant {
-                lay(&mut variant.config, setting);
+                stack(&mut variant.config, setting);
             }
             return Ok(());
         };
         match self.variant.iter_mut().find(|v| v.name == name) {
             Some(variant) => {
-                lay(&mut variant.config, setting);
+                stack(&mut variant.config, setting);
                 Ok(())
             }
             None => Err(self.unknown_variant(name)),
@@ -188,8 +188,12 @@ impl ComparisonFile {
                 problem,
             };
             let mut table = self.preset_of(variant).map_err(of_variant)?;
-            lay(&mut table, &self.config);
-            lay(&mut table, &variant.config);
+            for over in [&self.config, &variant.config] {
+                if let Some(problem) = of_the_comparison(over) {
+                    return Err(of_variant(problem));
+                }
+                lay(&mut table, over);
+            }
             let text = toml::to_string(&table).map_err(|error| of_variant(error.to_string()))?;
             let mut config = TrainConfig::from_toml("the preset with its changes", &text)
                 .map_err(|error| of_variant(error.to_string()))?;
@@ -231,6 +235,27 @@ impl ComparisonFile {
         };
         toml::from_str(&text).map_err(|error| format!("{name}: {}", error.to_string().trim_end()))
     }
+}
+
+/// What is the comparison's own to say, not a setting's: one budget and the seeds of all, and a single checkpoint of each.
+fn of_the_comparison(over: &Table) -> Option<String> {
+    let budget = over
+        .get("budget")
+        .map(|_| ("budget", "--budget, or `budget` in the file"));
+    let seed = over
+        .get("seed")
+        .map(|_| ("seed", "--seeds, or `seeds` in the file"));
+    let keep = over.get("report").and_then(|report| report.get("keep"));
+    let keep = keep.map(|_| {
+        (
+            "report.keep",
+            "nothing: a comparison keeps each run's last checkpoint",
+        )
+    });
+    let (key, instead) = budget.or(seed).or(keep)?;
+    Some(format!(
+        "{key} is no setting of a variant: it is the same for all; what says it is {instead}"
+    ))
 }
 
 /// A preset's name, or that of its file without folder and extension.
@@ -315,6 +340,30 @@ mod tests {
         let plan = plan.resolve().unwrap();
         let batches = plan.variant.iter().map(|v| v.config.method.batch);
         assert_eq!(batches.collect::<Vec<_>>(), [8, 9]);
+    }
+
+    #[test]
+    fn none_takes_away_what_a_preset_says() {
+        let mut plan = ComparisonFile::from_toml("x.toml", FILE).unwrap();
+        plan.set(Some("other"), &setting("method.ema=none").unwrap())
+            .unwrap();
+        let plan = plan.resolve().unwrap();
+        let emas = plan.variant.iter().map(|v| v.config.method.ema.is_some());
+        assert_eq!(emas.collect::<Vec<_>>(), [true, false]);
+    }
+
+    #[test]
+    fn what_all_have_in_common_is_no_setting_of_a_variant() {
+        for (set, flag) in [
+            ("seed=5", "--seeds"),
+            ("budget.steps=100", "--budget"),
+            ("report.keep=5", "last checkpoint"),
+        ] {
+            let mut plan = ComparisonFile::from_toml("x.toml", FILE).unwrap();
+            plan.set(None, &setting(set).unwrap()).unwrap();
+            let message = plan.resolve().unwrap_err().to_string();
+            assert!(message.contains(flag), "{message}");
+        }
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub enum CompareError {
         variant: String,
         seed: u64,
         status: String,
+        /// Its exit code, unless it was killed.
+        code: Option<i32>,
     },
 }
 

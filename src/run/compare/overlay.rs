@@ -1,13 +1,28 @@
-//! Settings laid over settings: the tables of a configuration merged key by key.
+//! Settings laid over settings: the tables of a configuration merged key by key; the word `none` takes away what is there.
 use toml::{Table, Value};
 
+/// Takes away a setting that may be absent, like the average of the weights: `method.ema = "none"`.
+const NONE: &str = "none";
+
 /// Lays `over` on `base`: tables are merged, everything else is replaced. A table whose `name` changes is replaced as a whole: the settings
-/// of one optimiser, penalty or model mean nothing to another.
+/// of one optimiser, penalty or model mean nothing to another. A key whose value is [`NONE`] is removed.
 pub fn lay(base: &mut Table, over: &Table) {
+    merge(base, over, true);
+}
+
+/// As [`lay`], on settings that are laid over others later: [`NONE`] stays, to take away then.
+pub fn stack(below: &mut Table, over: &Table) {
+    merge(below, over, false);
+}
+
+fn merge(base: &mut Table, over: &Table, removes: bool) {
     for (key, value) in over {
         match (base.get_mut(key), value) {
+            (_, Value::String(word)) if removes && word == NONE => {
+                base.remove(key);
+            }
             (Some(Value::Table(below)), Value::Table(above)) if !renames(below, above) => {
-                lay(below, above);
+                merge(below, above, removes);
             }
             _ => {
                 base.insert(key.clone(), value.clone());
@@ -53,6 +68,16 @@ mod tests {
         );
         let expected = "seed = 1\nlist = [3]\ndata.source = 'x'\n[method]\nbatch = 8\nclip = 0.5";
         assert_eq!(base, table(expected));
+    }
+
+    #[test]
+    fn none_takes_a_setting_away() {
+        let mut base = table("[method]\nbatch = 4\nema = { decay = 0.995 }");
+        let gone = table("method = { batch = 4 }");
+        lay(&mut base, &setting("method.ema=none").unwrap());
+        assert_eq!(base, gone);
+        lay(&mut base, &table("method.clip = 'none'"));
+        assert_eq!(base, gone);
     }
 
     #[test]

@@ -3,6 +3,7 @@ use super::record::Record;
 use super::{CompareError, Comparison, Planned};
 use crate::data::Source;
 use crate::metrics::{Exact, Metric};
+use crate::run::classifier;
 use crate::run::tensors::TensorFile;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,9 @@ pub fn points_path(folder: &Path) -> PathBuf {
 /// `eval.json` as far as tables need it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Figures {
+    /// SHA-256 of the classifier's file that images were judged by.
+    #[serde(default)]
+    pub classifier: Option<String>,
     pub samples: usize,
     pub protocol_samples: usize,
     /// In the order of the file.
@@ -100,7 +104,14 @@ pub fn is_measured(plan: &Comparison, planned: &Planned) -> Result<bool, Compare
     let has = |name: &String| {
         Metric::find(name).is_some_and(|metric| figures.metrics.contains_key(metric.name))
     };
-    Ok(figures.samples == wanted && plan.metrics.iter().all(has))
+    // A classifier that is no longer there measures nothing anew.
+    let judge = plan.classifier.as_deref().map(classifier::digest);
+    let same_judge = match judge {
+        Some(Err(_)) => true,
+        Some(Ok(digest)) => figures.classifier == Some(digest),
+        None => figures.classifier.is_none(),
+    };
+    Ok(figures.samples == wanted && same_judge && plan.metrics.iter().all(has))
 }
 
 /// Whether these are images that nothing can be said of: no metric was asked for, and there is no classifier.

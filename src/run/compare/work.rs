@@ -11,13 +11,13 @@ use crate::run::eval;
 use crate::run::finished::Finished;
 use crate::run::folder::RunFolder;
 use crate::run::interrupt::Interrupt;
+use crate::run::lock::Lock;
 use crate::run::pictures::reference;
 use crate::run::progress::{Progress, Reporter, Start};
 use crate::run::session::{Engine, EngineError, Sampler};
 use crate::run::summary::{Outcome, Summary};
 use crate::run::tensors::{Tensor, TensorFile, write_atomic};
 use crate::run::train::{self, Clock, Job, Place, Surroundings};
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub fn run(
     engines: &Engines,
     around: Surroundings,
 ) -> Result<Option<Record>, CompareError> {
-    let Some(_held) = Held::new(&planned.folder)? else {
+    let Some(_held) = hold(&planned.folder)? else {
         return Ok(None);
     };
     let before = Record::read(planned)?;
@@ -57,35 +57,17 @@ pub fn run(
     Ok(Some(record))
 }
 
-/// Keeps other processes from a run's folder: a locked file in a folder of locks beside the runs. The file stays: a process that removed
-/// it could lock what another has already opened.
-struct Held {
-    _file: File,
-}
-
-impl Held {
-    /// `None` where another process has it.
-    fn new(folder: &Path) -> Result<Option<Self>, CompareError> {
-        let path = lock_path(folder);
-        let io = |source| CompareError::Io {
-            path: path.clone(),
-            source,
-        };
-        if let Some(locks) = path.parent() {
-            std::fs::create_dir_all(locks).map_err(io)?;
-        }
-        let open = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path);
-        let file = open.map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Self { _file: file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(source)) => Err(io(source)),
-        }
+/// Keeps other processes from a run's folder: a locked file in a folder of locks beside the runs. `None` where another process has it.
+fn hold(folder: &Path) -> Result<Option<Lock>, CompareError> {
+    let path = lock_path(folder);
+    let io = |source| CompareError::Io {
+        path: path.clone(),
+        source,
+    };
+    if let Some(locks) = path.parent() {
+        std::fs::create_dir_all(locks).map_err(io)?;
     }
+    Lock::take(&path).map_err(io)
 }
 
 /// `locks/NAME` beside the folder of runs that `folder` is in.
@@ -115,13 +97,16 @@ fn train(
         _ => Record::new(planned),
     };
     let mut config = planned.config.clone();
-    if let Some(limit) = config.budget.max_time_s {
-        config.budget.max_time_s = Some(time_left(limit, record.seconds));
+    if let Place::Resume { folder, .. } = &place {
+        // The variants of kernels that it began with, whatever was measured since.
+        let own = TrainConfig::read(&folder.config()).map_err(|e| of_run(planned, e.into()))?;
+        config.choices = Some(own.choices.unwrap_or_default());
     }
     let job = Job {
         reference: reference(&config),
         config,
         place,
+        spent: Duration::try_from_secs_f64(record.seconds).unwrap_or_default(),
     };
     let Surroundings {
         reporter,
@@ -149,11 +134,6 @@ fn train(
         RecordError::Run(source) => of_run(planned, source),
         RecordError::Record(error) => error,
     })
-}
-
-/// Seconds of a budget that are not spent yet, rounded up; at least one, which is what training takes.
-fn time_left(limit: u64, spent: f64) -> u64 {
-    (limit as f64 - spent).ceil().max(1.0) as u64
 }
 
 /// Where the run goes on, or a new folder. What a killed process left without a checkpoint is removed: the folder's name is the hash of
@@ -346,18 +326,8 @@ mod tests {
     fn a_run_is_one_process_s_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
         let run = folder.path().join("runs").join("GAN-seed0");
-        let held = Held::new(&run).unwrap();
-        assert!(held.is_some() && Held::new(&run).unwrap().is_none());
-        drop(held);
-        assert!(Held::new(&run).unwrap().is_some());
+        let held = hold(&run).unwrap();
+        assert!(held.is_some() && hold(&run).unwrap().is_none());
         assert!(folder.path().join("locks/GAN-seed0").is_file());
-    }
-
-    #[test]
-    fn a_time_budget_is_spent_once_over_all_calls() {
-        assert_eq!(time_left(60, 0.0), 60);
-        assert_eq!(time_left(60, 20.5), 40);
-        assert_eq!(time_left(60, 59.9), 1);
-        assert_eq!(time_left(60, 61.0), 1);
     }
 }

@@ -92,14 +92,18 @@ fn on_a_line(set: ToySet) -> Result<Mixture<1>, RunError> {
     }
 }
 
-/// Spearman's rank correlation of two columns of one length; 0 where one of them is constant.
+/// Spearman's rank correlation of two columns of one length, equal values sharing the mean of their ranks; 0 where one of them is constant.
 fn rank_correlation(a: &[f64], b: &[f64]) -> f64 {
     let ranks = |values: &[f64]| -> Vec<f64> {
         let mut order: Vec<usize> = (0..values.len()).collect();
         order.sort_by(|&i, &j| values[i].total_cmp(&values[j]));
         let mut ranks = vec![0.0; values.len()];
-        for (rank, &i) in order.iter().enumerate() {
-            ranks[i] = rank as f64;
+        let mut first = 0;
+        for equal in order.chunk_by(|&i, &j| values[i] == values[j]) {
+            for &i in equal {
+                ranks[i] = first as f64 + (equal.len() as f64 - 1.0) / 2.0;
+            }
+            first += equal.len();
         }
         ranks
     };
@@ -126,5 +130,9 @@ mod tests {
         assert!((rank_correlation(&a, &a.map(f64::exp)) - 1.0).abs() < 1e-12);
         assert!((rank_correlation(&a, &a.map(|x| -x)) + 1.0).abs() < 1e-12);
         assert_eq!(rank_correlation(&[], &[]), 0.0);
+        assert_eq!(rank_correlation(&a, &[7.0; 4]), 0.0);
+        // Ranks 0, 1, 2, 3 and 0, 1.5, 1.5, 3.
+        let tied = rank_correlation(&[1.0, 2.0, 3.0, 4.0], &[1.0, 2.0, 2.0, 9.0]);
+        assert!((tied - 4.5 / (5.0f64 * 4.5).sqrt()).abs() < 1e-12, "{tied}");
     }
 }

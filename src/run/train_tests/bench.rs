@@ -55,6 +55,8 @@ struct Fake {
     nan_at: Option<u64>,
     /// The weight becomes infinite at this step while losses stay finite.
     infinite_weight_at: Option<u64>,
+    /// Samples are infinite from this step on while losses and weights stay finite.
+    infinite_samples_at: Option<u64>,
     interrupt_at: Option<(u64, Interrupt)>,
 }
 
@@ -125,7 +127,11 @@ impl Engine for Fake {
         assert!(request.use_ema);
         if let SampleShape::Point { features } = self.facts.sample_shape {
             // Every point lies on the ring's mode at (1, 0); on a line, at 1.
-            let values = (0..count * features).map(|i| if i % features == 0 { 1.0 } else { 0.0 });
+            let one = match self.infinite_samples_at.is_some_and(|at| self.step >= at) {
+                true => f32::INFINITY,
+                false => 1.0,
+            };
+            let values = (0..count * features).map(|i| if i % features == 0 { one } else { 0.0 });
             return Ok(Samples {
                 count,
                 shape: self.facts.sample_shape,
@@ -177,8 +183,10 @@ pub struct Bench {
     pub interrupt: Interrupt,
     pub nan_at: Option<u64>,
     pub infinite_weight_at: Option<u64>,
+    pub infinite_samples_at: Option<u64>,
     pub interrupt_at: Option<u64>,
     pub sample_shape: SampleShape,
+    pub spent: Duration,
     /// What the engine has chosen.
     pub choices: Option<NamedChoices>,
 }
@@ -205,8 +213,10 @@ impl Bench {
             interrupt: Interrupt::default(),
             nan_at: None,
             infinite_weight_at: None,
+            infinite_samples_at: None,
             interrupt_at: None,
             choices: None,
+            spent: Duration::ZERO,
             sample_shape: SampleShape::Image {
                 channels: 1,
                 height: 2,
@@ -241,6 +251,7 @@ impl Bench {
             log: self.log.clone(),
             nan_at: self.nan_at,
             infinite_weight_at: self.infinite_weight_at,
+            infinite_samples_at: self.infinite_samples_at,
             interrupt_at: self.interrupt_at.map(|at| (at, self.interrupt.clone())),
         })
     }
@@ -250,6 +261,7 @@ impl Bench {
             config: self.config.clone(),
             place,
             reference: vec![],
+            spent: self.spent,
         };
         let around = Surroundings {
             reporter,

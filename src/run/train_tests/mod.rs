@@ -151,9 +151,11 @@ fn a_longer_budget_extends_a_finished_run() {
     bench.train("a").unwrap();
     bench.config.budget.steps = Some(90);
     assert_eq!(bench.resume("a").unwrap().steps, 90);
-    // Nothing is left to do now: no step, no new checkpoint, but a summary.
+    // Nothing is left to do now: no step, no new checkpoint, and the file keeps the summary of the steps.
     let blocks = bench.log.count("block");
+    let before = std::fs::read(bench.path("a/summary.json")).unwrap();
     let again = bench.resume("a").unwrap();
+    assert_eq!(std::fs::read(bench.path("a/summary.json")).unwrap(), before);
     assert_eq!(
         (again.outcome, again.steps, again.loss_d),
         (Outcome::Finished, 90, None)
@@ -189,6 +191,45 @@ fn a_non_finite_loss_names_step_and_tensor_and_keeps_the_last_good_checkpoint() 
     assert_eq!(kept.data.non_finite(), None);
     let page = std::fs::read_to_string(bench.path("a/report.html")).unwrap();
     assert!(page.contains("training diverged: loss_d is NaN at step 95"));
+    let summary = std::fs::read(bench.path("a/summary.json")).unwrap();
+    let summary: serde_json::Value = serde_json::from_slice(&summary).unwrap();
+    assert_eq!(
+        (&summary["outcome"], &summary["steps"]),
+        (&"diverged".into(), &95.into())
+    );
+    assert!(
+        summary["checkpoint"]
+            .as_str()
+            .unwrap()
+            .contains("step-00000080")
+    );
+}
+
+#[test]
+fn samples_that_are_not_finite_are_a_divergence() {
+    let mut bench = Bench::new(200);
+    bench.sample_shape = SampleShape::Point { features: 2 };
+    // One at a picture, one at the end of the run.
+    for (at, ends, step, last) in [(50, 200, 50, 40), (51, 60, 60, 60)] {
+        bench.infinite_samples_at = Some(at);
+        bench.config.budget.steps = Some(ends);
+        bench.config.report.sample_every = if at == 50 { 50 } else { 0 };
+        let name = format!("to{ends}");
+        let error = bench.train(&name).unwrap_err();
+        let message = error.to_string();
+        assert!(
+            matches!(error, RunError::Diverged { step: s, .. } if s == step),
+            "{message}"
+        );
+        assert!(
+            message.starts_with(&format!(
+                "training diverged: generated sample 0 is inf at step {step}"
+            )),
+            "{message}"
+        );
+        assert_eq!(bench.checkpoints(&name).last(), Some(&last));
+        assert_eq!(bench.logged_steps(&name).last(), Some(&(step / 10 * 10)));
+    }
 }
 
 #[test]
@@ -223,6 +264,12 @@ fn time_ends_a_run_with_a_checkpoint() {
     assert_eq!(bench.checkpoints("a").last(), Some(&summary.steps));
     bench.config.budget.steps = None;
     assert_eq!(bench.train("b").unwrap().outcome, Outcome::TimeLimit);
+    // Two seconds of the three were spent by another invocation; config.toml keeps the whole.
+    bench.spent = Duration::from_secs(2);
+    let summary = bench.train("c").unwrap();
+    assert!((100..=102).contains(&summary.steps), "{}", summary.steps);
+    let config = TrainConfig::read(&bench.path("c/config.toml")).unwrap();
+    assert_eq!(config.budget.max_time_s, Some(3));
 }
 
 #[test]
@@ -266,6 +313,7 @@ fn bad_input_leaves_no_folder() {
         config: bench.config.clone(),
         place,
         reference: vec![],
+        spent: Duration::ZERO,
     };
     let around = Surroundings {
         reporter: &mut Silent,
