@@ -157,6 +157,7 @@ mod tests {
         AdapterReport {
             index: 0,
             name: "Some GPU".into(),
+            ids: [0; 2],
             backend: GpuBackend::Vulkan,
             driver: "some 1.2".into(),
             caps,

@@ -173,9 +173,13 @@ impl Caps {
 /// One adapter, as `gan-gpu adapters` shows it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct AdapterReport {
-    /// What `--adapter INDEX` takes: 0 is the one that `Auto` would choose.
+    /// Its place in the list it was found in. In that of [`list_adapters`] it is what `--adapter INDEX` takes, and 0 is the one that `Auto`
+    /// would choose; a device may have been found in a list without GL's adapters, so none is opened by another's index.
     pub index: usize,
     pub name: String,
+    /// Vendor and device as on the PCI bus, or what the API gives in their place.
+    #[serde(skip)]
+    pub ids: [u32; 2],
     pub backend: GpuBackend,
     /// Driver name and version, as it gives them.
     pub driver: String,
@@ -186,7 +190,7 @@ pub struct AdapterReport {
 }
 
 impl AdapterReport {
-    /// A name for files that are about this adapter and this version of its driver.
+    /// A name for files that are about this adapter and this version of its driver. Of its ids too: chips that differ share names.
     pub fn cache_key(&self) -> String {
         use sha2::{Digest, Sha256};
         let words = self.name.to_lowercase();
@@ -194,7 +198,9 @@ impl AdapterReport {
             .split(|c: char| !c.is_ascii_alphanumeric())
             .filter(|word| !word.is_empty())
             .collect();
-        let hash = Sha256::digest(format!("{}\n{}", self.name, self.driver));
+        let [vendor, device] = self.ids;
+        let identity = format!("{}\n{}\n{vendor:x} {device:x}", self.name, self.driver);
+        let hash = Sha256::digest(identity);
         let hash: String = hash.iter().take(4).map(|b| format!("{b:02x}")).collect();
         let name: String = words.join("-").chars().take(48).collect();
         format!("{}-{name}-{hash}", self.backend)
@@ -383,6 +389,7 @@ fn report(adapter: &wgpu::Adapter) -> Option<AdapterReport> {
     Some(AdapterReport {
         index: 0,
         name: info.name,
+        ids: [info.vendor, info.device],
         backend,
         driver,
         caps,
@@ -401,8 +408,12 @@ mod tests {
         let reports = list_adapters();
         assert!(reports.iter().map(|r| r.index).eq(0..reports.len()));
         assert!(reports.is_sorted_by_key(preference));
-        let listed = &reports[open.index];
-        assert_eq!(listed, &open);
+        let listed = reports
+            .iter()
+            .find(|r| (r.backend, &r.name, r.ids) == (open.backend, &open.name, open.ids))
+            .unwrap();
+        let index = listed.index;
+        assert_eq!(listed, &AdapterReport { index, ..open });
         assert!(
             listed.caps.max_binding_bytes >= 128 << 20 && listed.caps.max_immediate_bytes >= 128
         );
@@ -412,5 +423,19 @@ mod tests {
                 [size; 2]
             );
         }
+    }
+
+    #[test]
+    fn adapters_that_share_a_name_do_not_share_files() {
+        let open = testing::gpu().report().clone();
+        let [vendor, device] = open.ids;
+        let key = open.cache_key();
+        let other = |ids| {
+            let open = open.clone();
+            AdapterReport { ids, ..open }.cache_key()
+        };
+        assert_eq!(other([vendor, device]), key);
+        assert_ne!(other([vendor, device ^ 1]), key);
+        assert_ne!(other([vendor ^ 1, device]), key);
     }
 }

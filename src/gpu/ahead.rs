@@ -2,13 +2,13 @@
 //!
 //! Software drivers compile a kernel when it is first executed, one after the other on the thread that executes, which made the first
 //! step of a process take half a minute while the other cores stood idle. Their machine code goes to a cache on disk (Mesa:
-//! `mesa_shader_cache`), from which every device loads it in a few milliseconds. So other threads, each with a device of its own, run
-//! the kernels of a program once, on no workgroups at all, from the last to the first, while the program itself runs from the first on.
-//! Where they meet, everything is compiled. Results cannot depend on it: it is the same code, whoever compiled it.
+//! `mesa_shader_cache`), from which every device loads it in a few milliseconds. So other threads, each with a device of its own on
+//! the same adapter, run the kernels of a program once, on no workgroups at all, from the last to the first, while the program itself
+//! runs from the first on. Where they meet, everything is compiled. Results cannot depend on it: it is the same code, whoever compiled
+//! it.
 //!
 //! Drivers of GPUs compile when a pipeline is made: see [`Gpu::prepare_pipelines`].
 use super::adapter::{AdapterClass, GpuBackend};
-use super::choice::AdapterChoice;
 use super::device::Gpu;
 use super::dispatch::Kernel;
 use super::error::GpuError;
@@ -72,12 +72,11 @@ impl Gpu {
         for _ in 0..count {
             let shared = Arc::clone(&shared);
             let (stop, compiled) = (Arc::clone(&ahead.stop), Arc::clone(&ahead.compiled));
-            let (choice, name) = (AdapterChoice::Index(report.index), report.name.clone());
-            let options = self.options().clone();
+            let open = self.another(self.options().clone());
             let compile = move || -> Result<(), GpuError> {
-                let gpu = Gpu::open(&choice, options)?;
+                let gpu = open()?;
                 let (work, next) = &*shared;
-                while !stop.load(Ordering::Relaxed) && gpu.report().name == name {
+                while !stop.load(Ordering::Relaxed) {
                     let Some(kernel) = work.get(next.fetch_add(1, Ordering::Relaxed)) else {
                         break;
                     };

@@ -1,6 +1,7 @@
 //! Device memory: creation within the adapter's limits, and writing.
-use super::device::Gpu;
+use super::device::{Gpu, attempt};
 use super::error::GpuError;
+use super::shader::chain;
 use super::traffic::Counters;
 use std::ops::Range;
 use std::rc::Rc;
@@ -205,35 +206,42 @@ impl Gpu {
         size: u64,
         usage: wgpu::BufferUsages,
     ) -> Result<wgpu::Buffer, GpuError> {
-        let scope = self
-            .inner
-            .device
-            .push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let raw = self.inner.device.create_buffer(&wgpu::BufferDescriptor {
+        let descriptor = wgpu::BufferDescriptor {
             label: Some(label),
             size,
             usage,
             mapped_at_creation: false,
-        });
-        if pollster::block_on(scope.pop()).is_some() {
-            return Err(GpuError::OutOfMemory {
-                label: label.into(),
-                adapter: self.report().name.clone(),
-                bytes: size,
-                current_bytes: self.traffic().current_bytes,
-            });
-        }
+        };
+        let raw = attempt(&self.inner.device, |device| {
+            device.create_buffer(&descriptor)
+        })
+        .map_err(|error| self.refused(label, size, &error))?;
         self.healthy()?;
         self.inner.counters.buffer_created(size);
         Ok(raw)
+    }
+
+    /// What `error` is that the creation of `label`, of `bytes` bytes, met.
+    pub(super) fn refused(&self, label: &str, bytes: u64, error: &wgpu::Error) -> GpuError {
+        match error {
+            wgpu::Error::OutOfMemory { .. } => GpuError::OutOfMemory {
+                label: label.into(),
+                adapter: self.report().name.clone(),
+                bytes,
+                current_bytes: self.traffic().current_bytes,
+            },
+            _ => GpuError::Device {
+                message: format!("creating `{label}`: {}", chain(error)),
+            },
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::DeviceOptions;
     use crate::gpu::testing::gpu;
-    use crate::gpu::{AdapterChoice, DeviceOptions};
 
     #[test]
     fn buffers_start_as_zeros_and_keep_what_is_written() {
@@ -280,11 +288,7 @@ mod tests {
             matches!(error, GpuError::OutOfRange { end: 11, .. }),
             "{error}"
         );
-        let other = Gpu::open(
-            &AdapterChoice::Index(gpu.report().index),
-            DeviceOptions::default(),
-        )
-        .unwrap();
+        let other = gpu.another(DeviceOptions::default())().unwrap();
         let error = other.download(&buffer, 0..4).unwrap_err();
         assert!(matches!(error, GpuError::ForeignBuffer { .. }), "{error}");
     }

@@ -125,6 +125,7 @@ mod tests {
         AdapterReport {
             index,
             name: name.into(),
+            ids: [0; 2],
             backend,
             driver: format!("{name} driver 1.0"),
             caps: Caps::baseline(class),

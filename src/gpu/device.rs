@@ -7,6 +7,7 @@ use super::pipeline::PipelineStore;
 use super::traffic::{Counters, Traffic};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub enum Checks {
     /// naga's run-time checks: bounds (left to the driver where it has them), loop limits, zeroed workgroup memory, division. Of tests.
     Shaders,
-    /// The driver's own comparison of every access with the buffer's size (Vulkan's robust buffer access). Of runs.
+    /// Whoever compares accesses with the buffer's size below wgpu: with Vulkan the driver (robust buffer access), with DX12 the runtime
+    /// and the driver, with Metal nobody. Of runs.
     #[default]
     Driver,
     /// Nobody, where Vulkan's can be left out; elsewhere as [`Checks::Driver`].
@@ -70,6 +72,8 @@ pub struct Submission(pub(super) wgpu::SubmissionIndex);
 pub(super) struct Inner {
     /// Distinguishes devices, so that a buffer of another one is an error and not a panic.
     pub id: u64,
+    /// What further devices are opened on.
+    adapter: wgpu::Adapter,
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
     pub report: AdapterReport,
@@ -81,7 +85,46 @@ pub(super) struct Inner {
     /// Bytes that wgpu holds in upload staging until the next submit.
     pub pending_upload_bytes: Cell<u64>,
     in_flight: RefCell<VecDeque<Submission>>,
-    fault: Arc<Mutex<Option<GpuError>>>,
+    fault: Fault,
+}
+
+/// The first error that a device reports outside any call.
+#[derive(Clone, Default)]
+struct Fault(Arc<Mutex<Option<GpuError>>>);
+
+impl Fault {
+    fn keep(&self, error: GpuError) {
+        log::error!("{error}");
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get_or_insert(error);
+    }
+
+    fn check(&self) -> Result<(), GpuError> {
+        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Creates something on `device`. What the driver or wgpu has against it is returned, and no fault of the device; what is recorded and
+/// submitted is in nobody's scope, because its failure leaves contents that cannot be trusted.
+pub(super) fn attempt<T>(
+    device: &wgpu::Device,
+    create: impl FnOnce(&wgpu::Device) -> T,
+) -> Result<T, wgpu::Error> {
+    // Scopes are a thread's own, and popped in reverse order.
+    let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+    let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
+    let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let created = create(device);
+    let [validation, internal, memory] =
+        [validation, internal, memory].map(|scope| pollster::block_on(scope.pop()));
+    // Using what could not be made is a validation error: the cause stands before it.
+    match memory.or(internal).or(validation) {
+        Some(error) => Err(error),
+        None => Ok(created),
+    }
 }
 
 /// Submissions that may be under way before `submit` waits for the oldest. Enough to keep a GPU busy; a bound, because
@@ -128,6 +171,23 @@ impl Gpu {
             }
         };
         let (adapter, report) = adapters.swap_remove(index);
+        Gpu::on(adapter, report, options)
+    }
+
+    /// What opens another device on this one's adapter, on any thread; with GL only on this one, because its devices share a context.
+    pub(super) fn another(
+        &self,
+        options: DeviceOptions,
+    ) -> impl FnOnce() -> Result<Gpu, GpuError> + Send + use<> {
+        let (adapter, report) = (self.inner.adapter.clone(), self.report().clone());
+        move || Gpu::on(adapter, report, options)
+    }
+
+    fn on(
+        adapter: wgpu::Adapter,
+        report: AdapterReport,
+        options: DeviceOptions,
+    ) -> Result<Gpu, GpuError> {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("gan-gpu"),
             required_features: adapter::REQUIRED | (adapter.features() & adapter::WANTED),
@@ -145,28 +205,18 @@ impl Gpu {
             }
         })?;
 
-        let fault = Arc::new(Mutex::new(None));
-        let keep_first = |fault: &Arc<Mutex<Option<GpuError>>>, error: GpuError| {
-            log::error!("{error}");
-            fault
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get_or_insert(error);
-        };
-        let from_errors = Arc::clone(&fault);
+        let fault = Fault::default();
+        let from_errors = fault.clone();
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            keep_first(
-                &from_errors,
-                GpuError::Device {
-                    message: super::shader::chain(&error),
-                },
-            );
+            from_errors.keep(GpuError::Device {
+                message: super::shader::chain(&error),
+            });
         }));
-        let from_loss = Arc::clone(&fault);
+        let from_loss = fault.clone();
         device.set_device_lost_callback(move |reason, message| {
             // Also called when the device is dropped, which is no fault.
             if reason != wgpu::DeviceLostReason::Destroyed {
-                keep_first(&from_loss, GpuError::DeviceLost { message });
+                from_loss.keep(GpuError::DeviceLost { message });
             }
         });
 
@@ -175,6 +225,7 @@ impl Gpu {
         Ok(Gpu {
             inner: Rc::new(Inner {
                 id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+                adapter,
                 device,
                 queue,
                 report,
@@ -228,23 +279,28 @@ impl Gpu {
 
     /// Returns the error that the device reported, if any: it is kept, and returned by every later call.
     pub(super) fn healthy(&self) -> Result<(), GpuError> {
-        match &*self
-            .inner
-            .fault
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-        {
-            Some(fault) => Err(fault.clone()),
-            None => Ok(()),
-        }
+        self.inner.fault.check()
     }
 
+    /// The one place that polls.
     pub(super) fn poll(&self, how: wgpu::PollType) -> Result<(), GpuError> {
-        let polled = self.inner.device.poll(how);
+        self.polled(|| self.inner.device.poll(how))
+    }
+
+    fn polled(
+        &self,
+        poll: impl FnOnce() -> Result<wgpu::PollStatus, wgpu::PollError>,
+    ) -> Result<(), GpuError> {
         self.healthy()?;
-        polled.map(drop).map_err(|error| GpuError::Device {
-            message: error.to_string(),
-        })
+        // wgpu 30 reports the loss of the device, returns from its core, and then panics. Any other panic goes on.
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(poll));
+        self.healthy()?;
+        match polled {
+            Ok(polled) => polled.map(drop).map_err(|error| GpuError::Device {
+                message: error.to_string(),
+            }),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
     }
 
     /// Hands `commands` to the queue, and waits for older ones if too many are under way.
@@ -297,6 +353,54 @@ mod tests {
         let buffer = gpu.buffer("b", 16).unwrap();
         gpu.inner.device.destroy();
         assert!(gpu.download(&buffer, 0..16).is_err());
+    }
+
+    #[test]
+    fn a_panic_of_polling_a_lost_device_is_an_error_and_no_other_is() {
+        let gpu = gpu();
+        let defect = || gpu.polled(|| panic!("a defect, on purpose"));
+        assert!(std::panic::catch_unwind(AssertUnwindSafe(defect)).is_err());
+        gpu.wait_idle().unwrap();
+
+        // As wgpu does it: first the callback, then the panic.
+        let error = gpu
+            .polled(|| {
+                let message = "reset".to_string();
+                gpu.inner.fault.keep(GpuError::DeviceLost { message });
+                panic!("Error in Device::poll, on purpose")
+            })
+            .unwrap_err();
+        assert!(
+            matches!(&error, GpuError::DeviceLost { message } if message == "reset"),
+            "{error}"
+        );
+        let again = gpu.polled(|| panic!("polled again")).unwrap_err();
+        assert_eq!(again.to_string(), error.to_string());
+    }
+
+    #[test]
+    fn what_cannot_be_created_is_no_fault_of_the_device() {
+        let gpu = gpu();
+        let unusable = wgpu::BufferDescriptor {
+            label: None,
+            size: 16,
+            usage: wgpu::BufferUsages::empty(),
+            mapped_at_creation: false,
+        };
+        let created = attempt(&gpu.inner.device, |device| device.create_buffer(&unusable));
+        assert!(matches!(created, Err(wgpu::Error::Validation { .. })));
+        gpu.wait_idle().unwrap();
+        gpu.buffer("b", 16).unwrap();
+    }
+
+    #[test]
+    fn another_device_is_on_the_same_adapter() {
+        let first = gpu();
+        let second = first.another(first.options().clone())().unwrap();
+        assert_ne!(first.inner.id, second.inner.id);
+        let info = |gpu: &Gpu| gpu.inner.device.adapter_info();
+        assert_eq!(info(&first), info(&second));
+        assert_eq!(first.report(), second.report());
     }
 
     #[test]

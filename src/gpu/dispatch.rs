@@ -1,9 +1,9 @@
 //! From a kernel as plain data to work on the device: prepare once, submit many times.
 use super::buffer::Buffer;
-use super::device::{Gpu, Submission};
+use super::device::{Gpu, Submission, attempt};
 use super::error::GpuError;
 use super::pipeline::Pipeline;
-use super::shader::Access;
+use super::shader::{Access, chain};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -117,10 +117,6 @@ impl Gpu {
         check_immediates(&kernel.label, &pipeline, &kernel.immediates)?;
         self.check_bindings(&kernel.label, &pipeline, buffers)?;
 
-        let scope = self
-            .inner
-            .device
-            .push_error_scope(wgpu::ErrorFilter::Validation);
         let entries: Vec<_> = (0..)
             .zip(buffers)
             .map(|(binding, buffer)| wgpu::BindGroupEntry {
@@ -128,21 +124,18 @@ impl Gpu {
                 resource: buffer.inner.raw.as_entire_binding(),
             })
             .collect();
-        let bind_group = self
-            .inner
-            .device
-            .create_bind_group(&wgpu::BindGroupDescriptor {
-                label: Some(&kernel.label),
-                layout: &pipeline.layout,
-                entries: &entries,
-            });
-        if let Some(error) = pollster::block_on(scope.pop()) {
-            let message = super::shader::chain(&error);
-            return Err(GpuError::PipelineRefused {
-                kernel: kernel.label.clone(),
-                message,
-            });
-        }
+        let descriptor = wgpu::BindGroupDescriptor {
+            label: Some(&kernel.label),
+            layout: &pipeline.layout,
+            entries: &entries,
+        };
+        let bind_group = attempt(&self.inner.device, |device| {
+            device.create_bind_group(&descriptor)
+        })
+        .map_err(|error| GpuError::PipelineRefused {
+            kernel: kernel.label.clone(),
+            message: chain(&error),
+        })?;
         self.healthy()?;
         self.inner.counters.update(|t| t.bind_groups_created += 1);
         Ok(Dispatch {

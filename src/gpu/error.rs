@@ -125,8 +125,8 @@ pub enum GpuError {
         limit: u32,
     },
 
-    /// The driver or wgpu reported an error outside any call that could return it. It is kept: the device's contents are
-    /// no longer to be trusted, so every later call returns it again.
+    /// The driver or wgpu reported an error that has no variant here. One that comes outside any call that could return it is kept: the
+    /// device's contents are no longer to be trusted, so every later call returns it again.
     #[error("the device reported an error: {message}")]
     Device { message: String },
     #[error(

@@ -2,7 +2,7 @@
 //! is kept on disk, where the device's options name a folder.
 use super::adapter::AdapterReport;
 use super::cache::CacheFolder;
-use super::device::{Checks, DeviceOptions, Gpu};
+use super::device::{Checks, DeviceOptions, Gpu, attempt};
 use super::dispatch::Kernel;
 use super::error::GpuError;
 use super::shader::{self, Access, Reflection, validate_for};
@@ -41,29 +41,43 @@ struct DriverCache {
     raw: wgpu::PipelineCache,
     folder: CacheFolder,
     file: String,
-    /// Bytes of the newest contents that were read or written.
+    /// Bytes of what the file holds and the driver can use.
     kept_bytes: AtomicUsize,
 }
 
 impl DriverCache {
-    fn open(device: &wgpu::Device, report: &AdapterReport, folder: &CacheFolder) -> Self {
+    /// From the file, or empty where it is missing or refused; `None` if there can be no cache.
+    fn open(device: &wgpu::Device, report: &AdapterReport, folder: &CacheFolder) -> Option<Self> {
         let file = format!("pipelines-{}", report.cache_key());
-        let data = folder.read_sealed(&file);
-        // SAFETY: the data comes from `get_data` of this program: its checksum is right. wgpu compares its own header with the adapter
-        // and the driver's identity, and with `fallback` starts an empty cache where they differ.
-        let raw = unsafe {
-            device.create_pipeline_cache(&wgpu::PipelineCacheDescriptor {
+        let create = |data: Option<&[u8]>| {
+            // wgpu's own `fallback` says nothing of what it drops, and does not cover data of another device.
+            let descriptor = wgpu::PipelineCacheDescriptor {
                 label: Some("gan-gpu"),
-                data: data.as_deref(),
-                fallback: true,
+                data,
+                fallback: false,
+            };
+            // SAFETY: the data comes from `get_data` of this program: its checksum is right. wgpu compares its own header with the
+            // adapter and the driver's identity.
+            attempt(device, |device| unsafe {
+                device.create_pipeline_cache(&descriptor)
             })
+            .inspect_err(|error| log::info!("cache file {file}: {}", shader::chain(error)))
+            .ok()
         };
-        Self {
-            raw,
+        let filled = folder
+            .read_sealed(&file)
+            .and_then(|data| create(Some(&data)));
+        // Not the file's length: the driver may have dropped what wgpu let pass.
+        let kept_bytes = filled
+            .as_ref()
+            .and_then(wgpu::PipelineCache::get_data)
+            .map_or(0, |data| data.len());
+        Some(Self {
+            raw: filled.or_else(|| create(None))?,
             folder: folder.clone(),
             file,
-            kept_bytes: AtomicUsize::new(data.map_or(0, |data| data.len())),
-        }
+            kept_bytes: AtomicUsize::new(kept_bytes),
+        })
     }
 
     /// Writes the file if there is more to keep than it holds.
@@ -98,7 +112,7 @@ impl PipelineStore {
                 report: report.clone(),
                 checked: options.checks == Checks::Shaders,
                 layouts: Mutex::default(),
-                driver_cache: report.caps.pipeline_cache.then(cache),
+                driver_cache: report.caps.pipeline_cache.then(cache).flatten(),
             },
         }
     }
@@ -199,11 +213,28 @@ impl Maker {
             })?;
         self.check_limits(kernel, &reflection)?;
 
-        let device = &self.device;
-        // Error scopes are a thread's own.
-        let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let inner_scope = device.push_error_scope(wgpu::ErrorFilter::Internal);
-        let layout = self.bind_group_layout(&reflection);
+        let made = attempt(&self.device, |device| {
+            self.compile(device, kernel, source, &reflection)
+        });
+        let (raw, layout) = made.map_err(|error| GpuError::PipelineRefused {
+            kernel: kernel.into(),
+            message: shader::chain(&error),
+        })?;
+        Ok(Pipeline {
+            raw,
+            layout,
+            reflection,
+        })
+    }
+
+    fn compile(
+        &self,
+        device: &wgpu::Device,
+        kernel: &str,
+        source: &str,
+        reflection: &Reflection,
+    ) -> (wgpu::ComputePipeline, wgpu::BindGroupLayout) {
+        let layout = self.bind_group_layout(reflection);
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(kernel),
             bind_group_layouts: &[Some(&layout)],
@@ -234,18 +265,7 @@ impl Maker {
             },
             cache: self.driver_cache.as_ref().map(|c| &c.raw),
         });
-        let internal = pollster::block_on(inner_scope.pop());
-        if let Some(error) = pollster::block_on(scope.pop()).or(internal) {
-            return Err(GpuError::PipelineRefused {
-                kernel: kernel.into(),
-                message: shader::chain(&error),
-            });
-        }
-        Ok(Pipeline {
-            raw,
-            layout,
-            reflection,
-        })
+        (raw, layout)
     }
 
     fn bind_group_layout(&self, reflection: &Reflection) -> wgpu::BindGroupLayout {
@@ -342,17 +362,16 @@ impl Maker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::AdapterChoice;
     use crate::gpu::testing::{gpu, nan_buffer, read_f32};
 
     /// Opens the tests' adapter with this cache, runs one kernel and closes it; returns the bytes of the cache's file.
     fn visit(folder: &CacheFolder) -> Option<Vec<u8>> {
-        let report = gpu().report().clone();
+        let first = gpu();
         let options = DeviceOptions {
             checks: Checks::Shaders,
             cache: folder.clone(),
         };
-        let device = Gpu::open(&AdapterChoice::Index(report.index), options).unwrap();
+        let device = first.another(options)().unwrap();
         let y = nan_buffer(&device, "y", 8);
         let source = "
             @group(0) @binding(0) var<storage, read_write> y: array<f32>;
@@ -367,7 +386,7 @@ mod tests {
         device.submit([&dispatch]).unwrap();
         assert_eq!(read_f32(&device, &y)[7], 7.0);
         drop((dispatch, y, device));
-        folder.read(&format!("pipelines-{}", report.cache_key()))
+        folder.read(&format!("pipelines-{}", first.report().cache_key()))
     }
 
     #[test]
@@ -391,9 +410,20 @@ mod tests {
             assert_eq!(visit(&cache).unwrap().len(), written.len());
             assert!(cache.read_sealed(&name).is_some());
         }
-        // Sealed by this program, but not what wgpu gave out: of another adapter or version, as far as it can tell.
-        assert!(cache.write_sealed(&name, b"short"));
-        assert!(visit(&cache).unwrap().len() >= written.len());
+
+        // Sealed by this program, but not what wgpu gave out, or for another device: wgpu's header has its id in bytes 24..28, and ends
+        // with what the driver is known by at 48.
+        let contents = cache.read_sealed(&name).unwrap();
+        let mut foreign = contents.clone();
+        foreign[27] ^= 1;
+        let long = vec![0x5a_u8; 2 * contents.len()];
+        for refused in [&long[..], &foreign, b"short"] {
+            assert!(cache.write_sealed(&name, refused));
+            visit(&cache);
+            let replaced = cache.read_sealed(&name).unwrap();
+            assert!(replaced.len() >= contents.len());
+            assert_eq!(replaced[..48], contents[..48]);
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! How long each dispatch takes on the device.
-use super::device::Gpu;
+use super::device::{Gpu, attempt};
 use super::dispatch::{Dispatch, check_owner, encode_alone};
 use super::error::GpuError;
 
@@ -37,12 +37,15 @@ impl Gpu {
     fn time_piece(&self, dispatches: &[&Dispatch], seconds: &mut Vec<f64>) -> Result<(), GpuError> {
         let device = &self.inner.device;
         let count = 2 * dispatches.len() as u32;
-        let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
+        let bytes = u64::from(count) * 8;
+        let descriptor = wgpu::QuerySetDescriptor {
             label: Some("timestamps"),
             ty: wgpu::QueryType::Timestamp,
             count,
-        });
-        let ticks = self.query_target(u64::from(count) * 8)?;
+        };
+        let queries = attempt(device, |device| device.create_query_set(&descriptor))
+            .map_err(|error| self.refused("timestamps", bytes, &error))?;
+        let ticks = self.query_target(bytes)?;
         let mut encoder =
             device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
         let mut immediate_bytes = 0;

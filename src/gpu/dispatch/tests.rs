@@ -1,6 +1,6 @@
 use super::*;
 use crate::gpu::testing::{buffer_of, gpu, nan_buffer, read_f32};
-use crate::gpu::{AdapterChoice, Checks, DeviceOptions, ShaderError};
+use crate::gpu::{Checks, DeviceOptions, ShaderError};
 
 const SCALE: &str = "
     @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -229,11 +229,7 @@ fn wrong_bindings_are_typed_errors() {
         "{error}"
     );
 
-    let other = Gpu::open(
-        &AdapterChoice::Index(gpu.report().index),
-        DeviceOptions::default(),
-    )
-    .unwrap();
+    let other = gpu.another(DeviceOptions::default())().unwrap();
     let error = other.prepare(&kernel, &[&a, &b]).unwrap_err();
     assert!(matches!(error, GpuError::ForeignBuffer { .. }), "{error}");
     let dispatch = gpu.prepare(&kernel, &[&a, &b]).unwrap();
@@ -322,13 +318,13 @@ fn a_workgroup_over_the_limits_is_refused_before_the_driver_sees_it() {
 
 #[test]
 fn unchecked_devices_compute_the_same() {
-    let index = gpu().report().index;
+    let checked = gpu();
     for checks in [Checks::Driver, Checks::None] {
         let options = DeviceOptions {
             checks,
             ..DeviceOptions::default()
         };
-        let gpu = Gpu::open(&AdapterChoice::Index(index), options).unwrap();
+        let gpu = checked.another(options)().unwrap();
         let (a, b) = (buffer_of(&gpu, "a", &ramp(130)), nan_buffer(&gpu, "b", 130));
         gpu.submit([&gpu.prepare(&scale(130, 0.5), &[&a, &b]).unwrap()])
             .unwrap();
