@@ -59,7 +59,7 @@ pub struct TrainConfig {
     pub report: Report,
     pub method: GanConfig,
     pub model: ModelConfig,
-    /// Variants of matrix products and convolutions that do not follow their rule, by operation. What a run was started with is what
+    /// Variants of matrix products and convolutions, by operation. What a run was started with is what
     /// it is resumed with; without the table, what was measured on this adapter before is used, and written here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choices: Option<NamedChoices>,

@@ -1,5 +1,5 @@
 //! Timing of the GEMM family on the shapes that GANs meet, for `gan-gpu bench kernels`.
-use super::{Call, ConvShape, GemmOp, Operand, Variant, lower};
+use super::{Call, ConvShape, GemmOp, Operand, Pass, Variant, lower};
 use crate::gpu::{AdapterClass, Buffer, Caps, Dispatch, Gpu, GpuError};
 use crate::kernels::timing::{self, time};
 use crate::kernels::{KernelError, Scalar};
@@ -188,9 +188,16 @@ pub fn run(
     variant: Variant,
     budget: Duration,
 ) -> Result<BenchResult, BenchError> {
-    let bench = Bench::new(gpu, &case.op, case.formats, variant)?;
-    let first = bench.seconds(1)?;
-    let timing = time(gpu, &bench.dispatches, budget)?;
+    let call = Call {
+        formats: case.formats,
+        ..Call::plain(&case.op)
+    };
+    let passes = lower(gpu.caps(), variant, &call)?;
+    let operands = Operands::new(gpu, &case.op, case.formats)?;
+    let scratch = scratch(gpu, variant.scratch(&case.op))?;
+    let dispatches = operands.bind(gpu, &passes, &scratch)?;
+    let first = timing::seconds(gpu, &dispatches, 1)?;
+    let timing = time(gpu, &dispatches, budget)?;
     Ok(BenchResult {
         name: case.name.clone(),
         variant: variant.to_string(),
@@ -201,69 +208,94 @@ pub fn run(
     })
 }
 
-/// One operation in one variant, bound to operands of its own.
-pub(super) struct Bench {
-    gpu: Gpu,
-    dispatches: Vec<Dispatch>,
+/// Operands of one operation, to which any of its variants can be bound.
+#[derive(Clone)]
+pub(super) struct Operands {
+    pub a: Buffer,
+    pub b: Buffer,
+    pub c: Buffer,
 }
 
-impl Bench {
-    pub fn new(
-        gpu: &Gpu,
-        op: &GemmOp,
-        formats: [Scalar; 3],
-        variant: Variant,
-    ) -> Result<Self, BenchError> {
-        let call = Call {
-            formats,
-            ..Call::plain(op)
-        };
-        let passes = lower(gpu.caps(), variant, &call)?;
-        let [len_a, len_b, len_c] = op.lens();
-        let [a, b, c] = formats;
-        let (a, b) = (operand(gpu, "a", len_a, a)?, operand(gpu, "b", len_b, b)?);
-        let c = gpu.buffer("c", (len_c * c.bytes()).next_multiple_of(4))?;
-        let [factors, results] = variant.scratch(op).map(|len| len.max(1) * 4);
-        let scratch = [
-            gpu.buffer("scratch", factors)?,
-            gpu.buffer("scratch", results)?,
-        ];
-        let bind = |pass: &super::Pass| {
-            let buffers = pass.operands.iter().map(|operand| match operand {
-                Operand::A => &a,
-                Operand::B => &b,
-                &Operand::Scratch(part) => &scratch[part],
-                Operand::C | Operand::Extra(_) => &c,
-            });
-            gpu.prepare(&pass.kernel, &buffers.collect::<Vec<_>>())
-        };
+impl Operands {
+    /// A and B hold noise.
+    pub fn new(gpu: &Gpu, op: &GemmOp, formats: [Scalar; 3]) -> Result<Self, GpuError> {
+        let [a, b, _] = op.lens();
         Ok(Self {
-            gpu: gpu.clone(),
-            dispatches: passes.iter().map(bind).collect::<Result<_, _>>()?,
+            a: operand(gpu, "a", a, formats[0], 1)?,
+            b: operand(gpu, "b", b, formats[1], 2)?,
+            c: result(gpu, op, formats)?,
         })
     }
 
-    /// Of one submission of `repeats` executions.
-    pub fn seconds(&self, repeats: usize) -> Result<f64, GpuError> {
-        timing::seconds(&self.gpu, &self.dispatches, repeats)
+    /// `passes` on these, with scratch memory that is at least as large as they need.
+    pub fn bind(
+        &self,
+        gpu: &Gpu,
+        passes: &[Pass],
+        scratch: &[Buffer; 2],
+    ) -> Result<Vec<Dispatch>, GpuError> {
+        let bind = |pass: &Pass| {
+            let buffers = pass.operands.iter().map(|operand| match operand {
+                Operand::A => &self.a,
+                Operand::B => &self.b,
+                &Operand::Scratch(part) => &scratch[part],
+                Operand::C | Operand::Extra(_) => &self.c,
+            });
+            gpu.prepare(&pass.kernel, &buffers.collect::<Vec<_>>())
+        };
+        passes.iter().map(bind).collect()
     }
 }
 
-/// Small numbers, neither zero nor denormal, which some machines compute at another speed.
-fn operand(gpu: &Gpu, label: &str, len: u64, format: Scalar) -> Result<Buffer, GpuError> {
-    let ramp = (0..len).map(|i| (i % 251) as u16);
-    let mut bytes: Vec<u8> = match format {
+/// Room for C.
+pub(super) fn result(gpu: &Gpu, op: &GemmOp, formats: [Scalar; 3]) -> Result<Buffer, GpuError> {
+    let bytes = op.lens()[2] * formats[2].bytes();
+    gpu.buffer("c", bytes.next_multiple_of(4))
+}
+
+/// Scratch memory of so many floats.
+pub(super) fn scratch(gpu: &Gpu, floats: [u64; 2]) -> Result<[Buffer; 2], GpuError> {
+    let [factors, results] = floats.map(|floats| floats.max(1) * 4);
+    Ok([
+        gpu.buffer("scratch", factors)?,
+        gpu.buffer("scratch", results)?,
+    ])
+}
+
+/// Mean size of the product of an element of A and one of B, as [`operand`] makes them.
+pub(super) const MEAN_PRODUCT: f64 = 0.75 * 0.75;
+
+/// Numbers between 0.5 and 1 of either sign: neither zero nor denormal, which some machines compute at another speed. Without a pattern, so
+/// that sums stay small beside the sizes of what is added up, and so does what rounding does to them.
+fn operand(
+    gpu: &Gpu,
+    label: &str,
+    len: u64,
+    format: Scalar,
+    seed: u32,
+) -> Result<Buffer, GpuError> {
+    let noise = (0..len).map(|i| mixed(i as u32, seed));
+    match format {
         Scalar::F32 => {
-            let value = |i| f32::from(i) / 251.0 - 0.5;
-            ramp.flat_map(|i| value(i).to_le_bytes()).collect()
+            let bits = |x: u32| (x & 0x807F_FFFF) | 0x3F00_0000;
+            let words: Vec<u32> = noise.map(bits).collect();
+            gpu.buffer_from(label, bytemuck::cast_slice(&words))
         }
-        // Between 0.5 and 1, of either sign.
-        Scalar::F16 => ramp
-            .flat_map(|i| ((i & 1) << 15 | 0x3800 | i).to_le_bytes())
-            .collect(),
-    };
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-    gpu.buffer_from(label, &bytes)
+        Scalar::F16 => {
+            let bits = |x: u32| (((x >> 16) & 0x83FF) | 0x3800) as u16;
+            let mut halves: Vec<u16> = noise.map(bits).collect();
+            halves.resize(halves.len().next_multiple_of(2), 0);
+            gpu.buffer_from(label, bytemuck::cast_slice(&halves))
+        }
+    }
+}
+
+/// A hash of i.
+fn mixed(i: u32, seed: u32) -> u32 {
+    let mut x = i.wrapping_mul(0x9E37_79B9) ^ seed.wrapping_mul(0x85EB_CA6B);
+    x = (x ^ (x >> 16)).wrapping_mul(0x7FEB_352D);
+    x = (x ^ (x >> 15)).wrapping_mul(0x846C_A68B);
+    x ^ (x >> 16)
 }
 
 #[cfg(test)]

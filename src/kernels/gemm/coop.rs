@@ -260,7 +260,8 @@ pub struct Offer {
 }
 
 /// What the adapter's matrix units offer for operands A and B stored so. Rates of 16 x 16 were measured as those of
-/// [`TILES`](super::tiled::TILES) (the first: 160.8 TFLOP/s); those of 8 x 8, and of tiles that wait or are cut in other ways, are guesses.
+/// [`TILES`](super::tiled::TILES) (the first: 160.8 TFLOP/s); those of 8 x 8, and of tiles that wait or are cut in other ways, are guesses,
+/// and the rule takes none of them.
 /// Blocks of 64 x 64 load half a matrix per product, those of 64 x 32 three quarters, those of 32 x 32 a whole one. Not worth a place: K
 /// tiles of 64 (0.76 of the first), 64 x 64 blocks in workgroups of one or two subgroups (0.5).
 ///
@@ -307,7 +308,7 @@ pub fn coop_tiles(caps: &Caps, [a, b, _]: [Scalar; 3]) -> Vec<Offer> {
     }
     if f16 && listed(8, MatrixScalar::F16) {
         let kind = (8, Scalar::F16);
-        offer(kind, [64, 64, 32], [32, 32], [1, 1], 1.2, true);
+        offer(kind, [64, 64, 32], [32, 32], [1, 1], 1.2, false);
     }
     if [a, b] == [Scalar::F32; 2] && listed(8, MatrixScalar::F32) {
         let kind = (8, Scalar::F32);

@@ -15,7 +15,8 @@
 //! `problem` what an operation means for loaders and immediates, `unroll`, `tiled` and `coop` the generated inner loops of the
 //! bodies for CPUs, for GPUs and for matrix units, `stages` what the latter two load, `passes` the small dispatches before or after the product, `winograd` convolutions with fewer multiplications, `reference` the
 //! same operations as textbook loops in f64, `bench` and
-//! `compare` timing.
+//! `compare` timing, `agreement` whether variants compute the same.
+mod agreement;
 pub mod bench;
 pub mod compare;
 mod coop;

@@ -5,7 +5,7 @@ use super::coop::coop_tiles;
 use super::op::GemmOp;
 use super::problem::Problem;
 use super::tiled::TILES;
-use super::variant::{Body, Scheme, Variant, product, schemes, taps_pay};
+use super::variant::{Body, Scheme, Variant, schemes, taps_pay};
 use super::winograd::{self, Winograd};
 use crate::gpu::{AdapterClass, Caps};
 use crate::kernels::{Form, KernelError, Scalar};
@@ -35,6 +35,7 @@ fn multiprocessors(caps: &Caps) -> u32 {
 /// # Errors
 /// [`KernelError`]: an operation that no variant computes.
 pub fn ranked(caps: &Caps, op: &GemmOp, formats: [Scalar; 3]) -> Result<Vec<Variant>, KernelError> {
+    Problem::new(op, [0; 3])?;
     let tiled = TILES.into_iter().filter(|(tile, _)| tile.fits(caps));
     let tiled = tiled.map(|(tile, rate)| (Body::Tiled(tile), [tile.m, tile.n], rate, true));
     let coop = coop_tiles(caps, formats).into_iter();
@@ -42,9 +43,11 @@ pub fn ranked(caps: &Caps, op: &GemmOp, formats: [Scalar; 3]) -> Result<Vec<Vari
     let bodies: Vec<_> = tiled.chain(coop).collect();
 
     let mut all = Vec::new();
-    for scheme in schemes(op).into_iter().chain(at_points(caps, op, formats)) {
+    for scheme in schemes(op).into_iter().chain(at_points(op, formats)) {
         let winograd = matches!(scheme, Scheme::Winograd(_));
-        let problem = Problem::new(&product(op, Form::Gpu, scheme), [0; 3])?;
+        let Some(problem) = scheme.problem(caps, Form::Gpu, op) else {
+            continue;
+        };
         if scheme.parts() > 1 && problem.k / scheme.parts() < LEAST_PART {
             continue;
         }
@@ -75,15 +78,11 @@ pub fn ranked(caps: &Caps, op: &GemmOp, formats: [Scalar; 3]) -> Result<Vec<Vari
 
 /// Convolutions at the points of their tiles: none has been measured on a GPU. The points are f32, so that operands in f16 leave the matrix
 /// units to them.
-fn at_points(caps: &Caps, op: &GemmOp, formats: [Scalar; 3]) -> impl Iterator<Item = Scheme> {
-    let fits = move |winograd: Winograd| {
-        let bound = |floats: u64| 4 * floats <= caps.max_binding_bytes;
-        winograd.scratch().into_iter().all(bound)
-    };
+fn at_points(op: &GemmOp, formats: [Scalar; 3]) -> impl Iterator<Item = Scheme> {
+    let single = formats == [Scalar::F32; 3];
     let tiles = winograd::OUTPUTS.into_iter();
-    let tiles = tiles.filter(move |_| formats == [Scalar::F32; 3]);
     tiles
-        .filter(move |&outputs| Winograd::new(op, Form::Gpu, outputs).is_some_and(fits))
+        .filter(move |&outputs| single && Winograd::new(op, Form::Gpu, outputs).is_some())
         .map(Scheme::Winograd)
 }
 
@@ -229,10 +228,11 @@ mod tests {
         }
         // Metal's are measured, not trusted.
         let apple = Caps {
-            cooperative_matrix: vec![tile(8, MatrixScalar::F32)],
+            cooperative_matrix: vec![tile(8, MatrixScalar::F32), tile(8, MatrixScalar::F16)],
             subgroup_size: None,
             ..nvidia
         };
         assert_eq!(coop(&apple, [Scalar::F32; 3]), (false, true));
+        assert_eq!(coop(&apple, half), (false, true));
     }
 }

@@ -71,6 +71,34 @@ impl Scheme {
             _ => 1,
         }
     }
+
+    /// What is multiplied for `op`. `None` where that, or the scratch memory around it, is more than kernels reach or the adapter binds.
+    pub(super) fn problem(self, caps: &Caps, form: Form, op: &GemmOp) -> Option<Problem> {
+        // Each part of scratch memory is a buffer of its own; buffers are cut to vec4s.
+        let most = caps.max_binding_bytes.min(caps.max_buffer_bytes) / 16 * 4;
+        let scratch = self.scratch(form, op);
+        // Without an alternative it is for memory planning to say what is missing.
+        let fits = self == Scheme::Whole || scratch.into_iter().all(|floats| floats <= most);
+        let problem = Problem::new(&product(op, form, self), [0; 3]);
+        problem.ok().filter(|_| fits)
+    }
+
+    /// Floats of the two parts of scratch memory.
+    fn scratch(self, form: Form, op: &GemmOp) -> [u64; 2] {
+        let one = match self {
+            Scheme::Whole => match op {
+                GemmOp::Conv2dInputGrad(s) => packed_len(s, phases_at_once(s)).next_multiple_of(4),
+                _ => 0,
+            },
+            Scheme::SplitK(parts) => u64::from(parts) * op.lens()[2].next_multiple_of(4),
+            Scheme::TapsFirst => product(op, form, self).lens()[2],
+            Scheme::Winograd(outputs) => {
+                let winograd = Winograd::new(op, form, outputs);
+                return winograd.map_or([0; 2], |winograd| winograd.scratch());
+            }
+        };
+        [one, 0]
+    }
 }
 
 impl fmt::Display for Variant {
@@ -117,7 +145,8 @@ pub fn product(op: &GemmOp, form: Form, scheme: Scheme) -> GemmOp {
 }
 
 impl Variant {
-    /// The choice by rule: a function of adapter, operation and how A, B and C are stored alone.
+    /// The choice by rule: a function of adapter, operation and how A, B and C are stored, and in the form for CPUs of the number of cores.
+    /// That decides into how many parts k is cut, and so low bits of results: runs record what they were started with.
     ///
     /// # Errors
     /// [`KernelError`]: an operation that no variant computes.
@@ -140,7 +169,10 @@ impl Variant {
         } else {
             Scheme::Whole
         };
-        let multiplied = Problem::new(&product(op, form, scheme), [0; 3])?;
+        let (scheme, multiplied) = match scheme.problem(caps, form, op) {
+            Some(multiplied) => (scheme, multiplied),
+            None => (Scheme::Whole, problem),
+        };
         let parts = scheme.parts();
         let unroll = Unroll::choose(caps, &multiplied, op.flops());
         Ok(Self {
@@ -168,10 +200,10 @@ impl Variant {
         }
         let first = Self::by_rule(caps, form, op, formats)?;
         let mut all = vec![first];
-        let tiles = winograd::OUTPUTS.into_iter();
-        let tiles = tiles.filter(|&outputs| Winograd::new(op, form, outputs).is_some());
-        for scheme in schemes(op).into_iter().chain(tiles.map(Scheme::Winograd)) {
-            let problem = Problem::new(&product(op, form, scheme), [0; 3])?;
+        for scheme in schemes_of_cpus(op) {
+            let Some(problem) = scheme.problem(caps, form, op) else {
+                continue;
+            };
             let parts = scheme.parts();
             let unroll = Unroll::choose(caps, &problem, op.flops());
             // Parts pay where there are few workgroups, as long as each has a few tiles.
@@ -205,7 +237,7 @@ impl Variant {
         Ok(all)
     }
 
-    /// The candidate of this name.
+    /// The candidate of this name, or what the rule takes on machines with other numbers of cores.
     pub fn named(
         name: &str,
         caps: &Caps,
@@ -213,25 +245,42 @@ impl Variant {
         op: &GemmOp,
         formats: [Scalar; 3],
     ) -> Option<Self> {
+        let is = |v: &Self| v.to_string() == name;
         let all = Self::candidates(caps, form, op, formats).ok()?;
-        all.into_iter().find(|v| v.to_string() == name)
+        let other = || Self::on_any_cores(caps, form, op).into_iter().find(is);
+        all.into_iter().find(is).or_else(other)
+    }
+
+    /// What the rule and the candidates are made of, whatever the number of cores: that decides rows and parts.
+    fn on_any_cores(caps: &Caps, form: Form, op: &GemmOp) -> Vec<Self> {
+        let mut all = Vec::new();
+        if form == Form::Gpu {
+            return all;
+        }
+        for scheme in schemes_of_cpus(op) {
+            let Some(problem) = scheme.problem(caps, form, op) else {
+                continue;
+            };
+            let Unroll {
+                k_tile, stripes, ..
+            } = Unroll::choose(caps, &problem, op.flops());
+            let with = |rows| Self {
+                body: Body::Cpu {
+                    k_tile,
+                    rows,
+                    stripes,
+                },
+                scheme,
+            };
+            let rows = (4..=unroll::rows_max(caps, stripes)).step_by(4);
+            all.extend(rows.map(with));
+        }
+        all
     }
 
     /// Elements of the two parts of scratch memory that `op` needs in this variant.
     pub fn scratch(&self, op: &GemmOp) -> [u64; 2] {
-        let one = match self.scheme {
-            Scheme::Whole => match op {
-                GemmOp::Conv2dInputGrad(s) => packed_len(s, phases_at_once(s)).next_multiple_of(4),
-                _ => 0,
-            },
-            Scheme::SplitK(parts) => u64::from(parts) * op.lens()[2].next_multiple_of(4),
-            Scheme::TapsFirst => product(op, self.body.form(), self.scheme).lens()[2],
-            Scheme::Winograd(outputs) => {
-                let winograd = Winograd::new(op, self.body.form(), outputs);
-                return winograd.map_or([0; 2], |winograd| winograd.scratch());
-            }
-        };
-        [one, 0]
+        self.scheme.scratch(self.body.form(), op)
     }
 }
 
@@ -245,6 +294,12 @@ pub(super) fn schemes(op: &GemmOp) -> Vec<Scheme> {
         all.extend([2, 4, 8, 16, 32, 64, 128].map(Scheme::SplitK));
     }
     all
+}
+
+fn schemes_of_cpus(op: &GemmOp) -> impl Iterator<Item = Scheme> {
+    let tiles = winograd::OUTPUTS.into_iter();
+    let tiles = tiles.filter(move |&outputs| Winograd::new(op, Form::Cpu, outputs).is_some());
+    schemes(op).into_iter().chain(tiles.map(Scheme::Winograd))
 }
 
 /// Batches and stride phases spread over the machine by themselves.
@@ -305,7 +360,7 @@ fn rows_by_rule(caps: &Caps, problem: &Problem, parts: u32, stripes: u32) -> u32
     unroll::rows_per_workgroup(problem.m, others, unroll::cores(), rows_max)
 }
 
-/// Measured choices; what is not in it is chosen by rule.
+/// Choices that were made before; what is not in it is chosen by rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choices(HashMap<(GemmOp, [Scalar; 3]), Variant>);
 

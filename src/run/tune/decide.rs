@@ -3,7 +3,7 @@ use super::{Entry, NamedChoices, TuneStore, key};
 use crate::gpu::{AdapterClass, CacheFolder, Gpu};
 use crate::graph::plan::{Contraction, Target};
 use crate::kernels::gemm::bench::BenchError;
-use crate::kernels::gemm::compare::{Timed, compare, fastest, fingerprint};
+use crate::kernels::gemm::compare::{Time, Timed, compare, fastest, fingerprint};
 use crate::kernels::gemm::{Choices, Variant};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -20,7 +20,10 @@ pub enum Policy {
     Ahead { force: bool, each: Duration },
 }
 
-/// All measuring of a first use ends after so long.
+/// When the measuring of a first use ends, in all: after about five seconds. The clock is looked at between the variants of an operation,
+/// before they are compiled and before each is executed. What is under way then ends later: one variant's executions, or the compilation of
+/// some that, judged by the rule's choice, would have been ready in time. The rule's choice for an operation that was begun is measured in
+/// any case.
 const FIRST_USE: Duration = Duration::from_secs(5);
 /// Of one operation at first use.
 const FIRST_USE_EACH: Duration = Duration::from_millis(50);
@@ -41,7 +44,8 @@ pub struct Row {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Decision {
     pub choices: Choices,
-    /// The same by name, without those that follow the rule.
+    /// The same by name. Those that follow the rule too: on CPUs it depends on the number of cores, and a run that is resumed with another
+    /// number, or by a version with other rules, is to be the same run.
     pub named: NamedChoices,
     /// One per distinct operation, in order of first use.
     pub rows: Vec<Row>,
@@ -50,23 +54,40 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// Chosen before, in another process. What this version does not know follows its rule, and the log says so.
+    /// Chosen before, in another process; by rule, and from now on recorded, where nothing was. What this version does not know follows its
+    /// rule, and the log says so.
     pub fn recorded(target: &Target, contractions: &[Contraction], named: &NamedChoices) -> Self {
-        let mut decision = Self::default();
+        let mut decision = Self {
+            // As it was written: another machine that resumes the run may know the rest.
+            named: named.clone(),
+            ..Self::default()
+        };
+        let mut unknown = Vec::new();
         for c in contractions {
             let key = key(c);
-            let Some(name) = named.get(&key) else {
-                continue;
+            let chosen = match named.get(&key) {
+                Some(name) => match variant(target, c, name) {
+                    Some(variant) => variant,
+                    None => {
+                        unknown.push(format!("`{name}` of {key}"));
+                        continue;
+                    }
+                },
+                None => c.variant,
             };
-            match variant(target, c, name) {
-                Some(variant) => decision.choices.insert(c.op, c.formats, variant),
-                None => log::warn!(
-                    "no variant `{name}` of {key} here; its rule decides, and low bits of results may differ from the run so far"
-                ),
-            }
+            decision.choices.insert(c.op, c.formats, chosen);
+            decision
+                .named
+                .entry(key)
+                .or_insert_with(|| chosen.to_string());
         }
-        // As it was written: another machine that resumes the run may know the rest.
-        decision.named = named.clone();
+        if let Some(first) = unknown.first() {
+            log::warn!(
+                "{} of the variants that the run recorded are none here, the first {first}; \
+                 their rules decide, and low bits of results may differ from the run so far",
+                unknown.len()
+            );
+        }
         decision
     }
 }
@@ -75,7 +96,8 @@ fn variant(target: &Target, c: &Contraction, name: &str) -> Option<Variant> {
     Variant::named(name, &target.caps, target.form, &c.op, c.formats)
 }
 
-/// Decides for each of the `contractions` and keeps what it measures in the cache folder. `tell` hears of each row once it stands.
+/// Decides for each of the `contractions`, which are by rule, and keeps what it measures in the cache folder, operation by operation.
+/// `tell` hears of each row once it stands.
 ///
 /// # Errors
 /// Those of the device, and of operations that no variant computes.
@@ -94,42 +116,68 @@ pub fn decide(
     for c in contractions {
         let Target { caps, form, .. } = target;
         let candidates = Variant::candidates(caps, *form, &c.op, c.formats)?;
-        let kernels = fingerprint(caps, &c.op, c.formats, &candidates)?;
+        let kernels = fingerprint(caps, &c.op, c.formats, &candidates);
         let Some(&by_rule) = candidates.first() else {
             continue;
         };
         let key = key(c);
         let known = store.get(&key, &kernels).cloned();
-        let each = match policy {
-            Policy::Ahead { force, each } => (force || known.is_none()).then_some(each),
+        let time = match policy {
+            Policy::Ahead { force, each } => {
+                let whole = known.as_ref().is_some_and(|entry| !entry.partial);
+                let time = Time {
+                    budget: each,
+                    until: None,
+                };
+                (force || !whole).then_some(time)
+            }
             Policy::FirstUse => {
                 let quick = report.caps.class != AdapterClass::Software
                     && folder.path_of("").is_some()
                     && started.elapsed() < FIRST_USE;
-                (quick && known.is_none()).then_some(FIRST_USE_EACH)
+                let time = Time {
+                    budget: FIRST_USE_EACH,
+                    until: Some(started + FIRST_USE),
+                };
+                (quick && known.is_none()).then_some(time)
             }
         };
         // With nothing to choose from, nothing is worth a measurement either.
-        let each = each.filter(|_| candidates.len() > 1);
-        let (entry, measured) = match each {
-            Some(budget) => {
-                let timed = compare(gpu, &c.op, c.formats, &candidates, budget)?;
+        let time = time.filter(|_| candidates.len() > 1);
+        let (entry, measured) = match time {
+            Some(time) => {
+                let unknown = Entry {
+                    kernels: kernels.clone(),
+                    choice: by_rule.to_string(),
+                    ms: BTreeMap::new(),
+                    partial: true,
+                };
+                // Should a kernel take this process with it, the next one does without.
+                store.insert(
+                    key.clone(),
+                    Entry {
+                        partial: true,
+                        ..known.unwrap_or(unknown)
+                    },
+                );
+                store.save();
+                let compared = compare(gpu, &c.op, c.formats, &candidates, time)?;
                 let entry = Entry {
                     kernels,
-                    choice: fastest(&timed).unwrap_or(by_rule).to_string(),
-                    ms: milliseconds(&timed),
+                    choice: fastest(&compared.timed).unwrap_or(by_rule).to_string(),
+                    ms: milliseconds(&compared.timed),
+                    partial: !compared.complete,
                 };
                 store.insert(key.clone(), entry.clone());
+                store.save();
                 (Some(entry), true)
             }
             None => (known, false),
         };
         let chosen = entry.as_ref().and_then(|e| variant(target, c, &e.choice));
         let chosen = chosen.unwrap_or(by_rule);
-        if chosen != by_rule {
-            decision.choices.insert(c.op, c.formats, chosen);
-            decision.named.insert(key.clone(), chosen.to_string());
-        }
+        decision.choices.insert(c.op, c.formats, chosen);
+        decision.named.insert(key.clone(), chosen.to_string());
         let row = Row {
             operation: key,
             choice: chosen.to_string(),
@@ -156,8 +204,9 @@ fn milliseconds(timed: &[Timed]) -> BTreeMap<String, f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::Caps;
     use crate::gpu::testing::gpu;
-    use crate::kernels::gemm::GemmOp;
+    use crate::kernels::gemm::{GemmOp, Scheme};
     use crate::kernels::{Form, Scalar};
 
     /// A product with more than one variant in this form, and one of its own rule.
@@ -196,6 +245,7 @@ mod tests {
             panic!("{first:?}")
         };
         assert!(row.measured && row.ms.len() > 1 && row.ms.contains_key(&row.choice));
+        assert_eq!(first.named, [(key(&all[0]), row.choice.clone())].into());
         let again = ask(false);
         assert!(!again.rows[0].measured);
         assert_eq!(again.choices, first.choices);
@@ -213,11 +263,12 @@ mod tests {
             kernels: kernels.into(),
             choice: other.clone(),
             ms: row.ms.clone(),
+            partial: false,
         };
-        store.insert(key.clone(), entry);
+        store.insert(key.clone(), entry.clone());
         assert!(store.save());
         let chosen = ask(false);
-        assert_eq!(chosen.named, [(key, other.clone())].into());
+        assert_eq!(chosen.named, [(key.clone(), other.clone())].into());
         let variant = |d: &Decision| {
             let c = &all[0];
             d.choices
@@ -226,12 +277,52 @@ mod tests {
         };
         assert_eq!(variant(&chosen).to_string(), *other);
 
-        // A run that recorded it goes on with it, whatever the cache says; one that recorded nothing follows the rules.
+        // A run that recorded it goes on with it, whatever the cache says; one that recorded nothing follows the rules, and says which.
         let recorded = Decision::recorded(&target, &all, &chosen.named);
         assert_eq!(recorded.choices, chosen.choices);
         assert_eq!(recorded.named, chosen.named);
         let none = Decision::recorded(&target, &all, &NamedChoices::new());
         assert_eq!(variant(&none), all[0].variant);
+        assert_eq!(none.named, [(key.clone(), row.by_rule.clone())].into());
+
+        // What was cut short is used by runs and measured again by `tune`.
+        let partial = Entry {
+            partial: true,
+            ..entry
+        };
+        store.insert(key.clone(), partial);
+        assert!(store.save());
+        let run = decide(&gpu, &target, &all, &folder, Policy::FirstUse, |_| ()).unwrap();
+        assert!(!run.rows[0].measured);
+        assert_eq!(run.named, [(key, other.clone())].into());
+        assert!(ask(false).rows[0].measured);
+        assert!(!ask(false).rows[0].measured);
+    }
+
+    /// What another number of cores made the rule of that machine choose.
+    #[test]
+    fn recorded_parts_are_kept_on_any_number_of_cores() {
+        let caps = Caps::baseline(AdapterClass::Software);
+        let target = Target::with_form(&caps, Form::Cpu);
+        let all = [contraction(&target)];
+        let c = &all[0];
+        for parts in [2, 8, 32] {
+            let elsewhere = Variant {
+                scheme: Scheme::SplitK(parts),
+                ..c.variant
+            };
+            let named: NamedChoices = [(key(c), elsewhere.to_string())].into();
+            let recorded = Decision::recorded(&target, &all, &named);
+            let chosen = recorded.choices.get(&caps, Form::Cpu, &c.op, c.formats);
+            assert_eq!(chosen.unwrap(), elsewhere);
+            assert_eq!(recorded.named, named);
+        }
+        // A name of another version is kept for it, and the rule decides.
+        let named: NamedChoices = [(key(c), "cpu-k7".to_string())].into();
+        let recorded = Decision::recorded(&target, &all, &named);
+        let chosen = recorded.choices.get(&caps, Form::Cpu, &c.op, c.formats);
+        assert_eq!(chosen.unwrap(), c.variant);
+        assert_eq!(recorded.named, named);
     }
 
     #[test]

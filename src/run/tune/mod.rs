@@ -1,7 +1,8 @@
 //! Measured choices among the variants of matrix products and convolutions, kept in the user's cache folder.
 //!
 //! A choice changes the low bits of results. So a run writes the choices it was started with into its configuration, and nothing else
-//! is asked when it is resumed; without choices (`--no-tune`) every variant follows its rule.
+//! is asked when it is resumed; without choices (`--no-tune`) every variant follows its rule. What that came to is written down as well,
+//! because it depends on the machine's number of cores.
 mod ahead;
 mod decide;
 mod store;

@@ -14,6 +14,10 @@ pub struct Entry {
     pub choice: String,
     /// Median milliseconds by variant.
     pub ms: BTreeMap<String, f64>,
+    /// Whether measuring did not come to its end, for want of time or because the process did not come back from it. Runs use the entry all
+    /// the same, so that none of them meets a driver's crash again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -58,25 +62,29 @@ impl TuneStore {
         self.added.insert(key, entry);
     }
 
-    /// Writes what was added, on top of what the file holds by now. Returns whether the file has it.
+    /// Writes what was added, on top of what the file holds by now. Returns whether the file has it; what it has not, the next call writes.
     pub fn save(&mut self) -> bool {
         if self.added.is_empty() {
             return true;
         }
-        self.known = read(&self.folder, &self.file, &self.adapter);
-        self.known.append(&mut self.added);
-        let contents = Contents {
+        let mut contents = Contents {
             version: VERSION,
             adapter: self.adapter.clone(),
-            operations: self.known.clone(),
+            operations: read(&self.folder, &self.file, &self.adapter),
         };
-        match serde_json::to_vec_pretty(&contents) {
+        contents.operations.extend(self.added.clone());
+        let written = match serde_json::to_vec_pretty(&contents) {
             Ok(bytes) => self.folder.write(&self.file, &bytes),
             Err(error) => {
                 log::info!("{}: {error}", self.file);
                 false
             }
+        };
+        if written {
+            self.known = contents.operations;
+            self.added.clear();
         }
+        written
     }
 }
 
@@ -108,6 +116,7 @@ mod tests {
             kernels: kernels.into(),
             choice: choice.into(),
             ms: [("a".to_string(), 1.5), (choice.to_string(), 1.25)].into(),
+            partial: false,
         }
     }
 
@@ -163,10 +172,27 @@ mod tests {
             let store = TuneStore::open(&folder, "one");
             assert_eq!(store.get("op", "k"), Some(&entry("k", "y")));
         }
-        assert!(!{
-            let mut nowhere = TuneStore::open(&CacheFolder::default(), "one");
-            nowhere.insert("op".into(), entry("k", "x"));
-            nowhere.save()
-        });
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_not_said_to_be() {
+        let mut nowhere = TuneStore::open(&CacheFolder::default(), "one");
+        nowhere.insert("op".into(), entry("k", "x"));
+        assert!(!nowhere.save());
+        assert!(!nowhere.save(), "again");
+        assert_eq!(nowhere.get("op", "k"), Some(&entry("k", "x")));
+    }
+
+    #[test]
+    fn entries_without_a_word_about_it_are_whole() {
+        let text = r#"{ "kernels": "k", "choice": "x", "ms": { "a": 1.5, "x": 1.25 } }"#;
+        let whole: Entry = serde_json::from_str(text).unwrap();
+        assert_eq!(whole, entry("k", "x"));
+        let partial = Entry {
+            partial: true,
+            ..whole
+        };
+        let text = serde_json::to_string(&partial).unwrap();
+        assert_eq!(serde_json::from_str::<Entry>(&text).unwrap(), partial);
     }
 }

@@ -1,5 +1,11 @@
 //! What all operations have: schemes, candidates, tiles of each driver, epilogues; and that the checks would see a mistake.
 use super::*;
+use crate::gpu::AdapterClass;
+
+const CLASSES: [(AdapterClass, Form); 2] = [
+    (AdapterClass::Software, Form::Cpu),
+    (AdapterClass::Discrete, Form::Gpu),
+];
 
 /// Split k and taps first, on every shape and at odd offsets.
 #[test]
@@ -91,6 +97,102 @@ fn candidates_have_names_and_agree() {
             Variant::named("cpu-k7", gpu.caps(), Form::Cpu, &op, F32),
             None
         );
+    }
+}
+
+/// An alternative that reaches too far is none, and the operation has the others. Nothing is run.
+#[test]
+fn alternatives_that_reach_too_far_are_left_out() {
+    let of = |batch| {
+        let shape = conv(batch, [64, 64], [256, 256], [3, 3], [1, 1], [1, 1]);
+        GemmOp::Conv2dInputGrad(shape)
+    };
+    let (op, larger) = (of(64), of(1024));
+    for (class, form) in CLASSES {
+        let product = variant::product(&op, form, Scheme::TapsFirst);
+        assert!(Problem::new(&product, [0; 3]).is_err());
+        for max_binding_bytes in [128 << 20, 1 << 40] {
+            let caps = Caps {
+                max_binding_bytes,
+                max_buffer_bytes: max_binding_bytes,
+                ..Caps::baseline(class)
+            };
+            let rule = Variant::by_rule(&caps, form, &op, F32).unwrap();
+            assert_eq!(rule.scheme, Scheme::Whole);
+            lower(&caps, rule, &Call::plain(&op)).unwrap();
+            let all = Variant::candidates(&caps, form, &op, F32).unwrap();
+            assert_eq!(all[0], rule);
+            assert!(all.iter().all(|v| v.scheme != Scheme::TapsFirst));
+            // What is wrong with the operation itself is said of it.
+            let refused = Variant::by_rule(&caps, form, &larger, F32);
+            assert!(matches!(
+                refused,
+                Err(KernelError::TooLarge {
+                    kernel: "conv2d_input_grad",
+                    ..
+                })
+            ));
+        }
+    }
+}
+
+/// Each part of scratch memory is a buffer.
+#[test]
+fn schemes_whose_scratch_memory_cannot_be_bound_are_left_out() {
+    let op = matmul([64, 64, 8192], 1, [false, false]);
+    for (class, form) in CLASSES {
+        let most = |max_binding_bytes| {
+            let caps = Caps {
+                max_binding_bytes,
+                ..Caps::baseline(class)
+            };
+            let all = Variant::candidates(&caps, form, &op, F32).unwrap();
+            all.into_iter().map(|v| v.scheme.parts()).max().unwrap()
+        };
+        let four_parts = 4 * op.lens()[2] * 4;
+        assert!(most(four_parts) <= 4);
+        assert!(most(four_parts - 1) < 4);
+        if form == Form::Gpu {
+            assert!(most(128 << 20) > 4);
+        }
+    }
+}
+
+/// Rows and parts by rule depend on the number of cores: a run goes on elsewhere with what it recorded.
+#[test]
+fn variants_of_other_numbers_of_cores_have_names() {
+    let caps = Caps::baseline(AdapterClass::Software);
+    let op = matmul([12, 24, 40_000], 1, [false, false]);
+    let rule = Variant::by_rule(&caps, Form::Cpu, &op, F32).unwrap();
+    let Body::Cpu {
+        k_tile, stripes, ..
+    } = rule.body
+    else {
+        panic!("{rule}")
+    };
+    let named = |name: &str| Variant::named(name, &caps, Form::Cpu, &op, F32);
+    let others = [
+        (4, Scheme::Whole),
+        (12, Scheme::SplitK(16)),
+        (128, Scheme::SplitK(2)),
+    ];
+    for (rows, scheme) in others {
+        let body = Body::Cpu {
+            k_tile,
+            rows,
+            stripes,
+        };
+        let variant = Variant { body, scheme };
+        assert_eq!(named(&variant.to_string()), Some(variant));
+    }
+    let rule = rule.to_string();
+    for name in ["", "-split3", "-taps", "-winograd4"] {
+        let name = format!(
+            "cpu-k{k_tile}-r{}{name}",
+            if name.is_empty() { 5 } else { 12 }
+        );
+        assert_ne!(name, rule);
+        assert_eq!(named(&name), None);
     }
 }
 
