@@ -2,11 +2,12 @@
 //! each test holds that it is refused.
 use gan_gpu::gan::GanError;
 use gan_gpu::gan::config::GanConfig;
-use gan_gpu::gan::trainer::{Data, Round, State, Trainer};
+use gan_gpu::gan::trainer::{Data, Round, State, Trainer, footprint};
 use gan_gpu::gpu::testing::gpu;
+use gan_gpu::gpu::{AdapterClass, Caps};
 use gan_gpu::graph::plan::evaluate::{Options, evaluate};
 use gan_gpu::graph::plan::{Environment, Form, Plan, Precision, Region, Stage, Target};
-use gan_gpu::graph::{Expr, Graph, Reference, Result, Window};
+use gan_gpu::graph::{Expr, Graph, GraphError, Reference, Result, Window};
 use gan_gpu::nn::{Mode, model_by_name_or_file};
 
 /// Deterministic values of both signs.
@@ -264,6 +265,81 @@ fn temporaries_shrink_by_a_third() {
     });
     println!("{bytes:?}");
     assert!(3 * bytes[1] < 2 * bytes[0], "{bytes:?}");
+}
+
+/// A tensor takes the room that it is stored in: what f32 has none for may be f16's.
+#[test]
+fn halves_fit_where_floats_do_not() {
+    let mut g = Graph::new();
+    let (w, x) = (g.leaf("w", [256, 32]), g.leaf("x", [32, 128]));
+    let y = g.matmul(w, x).unwrap();
+    let loss = g.mean_all(y).unwrap();
+    let caps = Caps {
+        f16: true,
+        max_binding_bytes: 100_000,
+        ..Caps::baseline(AdapterClass::Discrete)
+    };
+    let mut env = Environment::new(Target::of(&caps), 4, 3, 0);
+    let region = |buffer| Region { buffer, offset: 0 };
+    for (buffer, leaf) in [w, x].into_iter().enumerate() {
+        env.leaves.insert(g.leaf_id(leaf).unwrap(), region(buffer));
+    }
+    let stage = Stage {
+        outputs: vec![(loss, region(2))],
+        effects: vec![],
+    };
+    let stages = [stage];
+    let error = Plan::compile(&g, &stages, &env).unwrap_err();
+    let bytes = 4 * 256 * 128;
+    let refused = matches!(error, GraphError::TooLarge { bytes: b, .. } if b == bytes);
+    assert!(refused, "{error}");
+    env.target = env.target.with_precision(Precision::F16);
+    let plan = Plan::compile(&g, &stages, &env).unwrap();
+    assert_eq!(plan.slots[0], bytes / 2, "{}", plan.listing());
+    // With room for less than that it is refused, and the message says what was asked for.
+    env.target.caps.max_binding_bytes = 65_535;
+    let error = Plan::compile(&g, &stages, &env).unwrap_err().to_string();
+    assert!(error.contains("needs 65536 bytes"), "{error}");
+}
+
+/// Whatever lies in a temporary buffer, the largest of it has a name: a result, a copy, or scratch memory.
+#[test]
+fn temporaries_are_named() {
+    let mut g = Graph::new();
+    let (w, x) = (g.leaf("w", [256, 256]), g.leaf("x", [256, 128]));
+    let y = g.matmul(w, x).unwrap();
+    let caps = Caps {
+        f16: true,
+        ..Caps::baseline(AdapterClass::Discrete)
+    };
+    let target = Target::of(&caps).with_precision(Precision::F16);
+    let mut env = Environment::new(target, 4, 3, 0);
+    let region = |buffer| Region { buffer, offset: 0 };
+    for (buffer, leaf) in [w, x].into_iter().enumerate() {
+        env.leaves.insert(g.leaf_id(leaf).unwrap(), region(buffer));
+    }
+    let stage = Stage {
+        outputs: vec![(y, region(2))],
+        effects: vec![],
+    };
+    let plan = Plan::compile(&g, &[stage], &env).unwrap();
+    let names = &plan.slot_tensors;
+    assert_eq!(names.len(), plan.slots.len());
+    assert!(!names.is_empty() && names.iter().all(|n| !n.is_empty()));
+    let copy = names.iter().any(|n| n.contains("f16 copy of leaf"));
+    let scratch = names.iter().any(|n| n.contains("scratch memory of matmul"));
+    assert!(copy || scratch, "{names:?}");
+    for (name, batch) in [("dcgan28", 16), ("wgangp28", 16), ("ring8", 64)] {
+        let model = model_by_name_or_file(name).unwrap().build().unwrap();
+        let config = config(name, batch, 1.0);
+        for precision in [Precision::F32, Precision::F16] {
+            let target = Target::of(&caps).with_precision(precision);
+            let found = footprint(&target, &model, &config, &Data::Host).unwrap();
+            for holding in &found.holdings {
+                assert!(!holding.what.is_empty(), "{name}: {holding:?}");
+            }
+        }
+    }
 }
 
 /// The settings of `bench step`, with D's rate times `d_rate`.

@@ -213,6 +213,22 @@ fn images_and_second_order() {
     Story::new(IMAGES).tell();
 }
 
+/// A warm-up of more updates than the ring of scalars has rows is one round like any other.
+#[test]
+fn a_round_may_have_more_updates_than_the_ring_has_rows() {
+    let mut config: GanConfig = toml::from_str::<TrainConfig>(RING).unwrap().method;
+    config.batch = 2;
+    config.regularisers.clear();
+    config.warmup_d_steps = 4100;
+    let model = model_by_name_or_file("gauss1d").unwrap().build().unwrap();
+    let data = Data::Toy(ToySet::Gauss1d);
+    let mut trainer = Trainer::new(&gpu(), model, config, data, 1).unwrap();
+    let rounds = trainer.step_block(2).unwrap();
+    let seen: Vec<_> = rounds.iter().map(|r| (r.step, r.images_seen)).collect();
+    assert_eq!(seen, [(1, 2 * 4101), (2, 2 * 4102)]);
+    assert!(rounds.iter().all(|r| r.is_finite() && r.loss_d > 0.0));
+}
+
 /// 20 rounds, in one block and one by one, move nothing to the device and create nothing on it.
 #[test]
 fn training_stays_on_the_device() {

@@ -457,6 +457,15 @@ impl GanConfig {
         at_least_one("batch", self.batch)?;
         at_least_one("d_steps", self.d_steps)?;
         at_least_one("g_steps", self.g_steps)?;
+        for (field, updates) in [
+            ("d_steps", self.d_steps),
+            ("g_steps", self.g_steps),
+            ("warmup_d_steps", self.warmup_d_steps),
+        ] {
+            if updates > MOST_UPDATES {
+                return refuse(field, format!("at most {MOST_UPDATES}"), updates);
+            }
+        }
         if let Some(n) = self.latent_dim {
             at_least_one("latent_dim", n)?;
         }
@@ -499,6 +508,9 @@ impl GanConfig {
         Ok(())
     }
 }
+
+/// Updates of one network in one round, which is not interrupted.
+const MOST_UPDATES: usize = 1_000_000;
 
 pub(super) fn refuse(field: &str, expected: impl Into<String>, got: impl Display) -> Result<()> {
     Err(GanError::Setting {

@@ -566,5 +566,6 @@ pub fn conv_size(size: usize, kernel: usize, stride: usize, pad: usize) -> Optio
     if stride == 0 || kernel == 0 || size == 0 {
         return None;
     }
-    (size + 2 * pad).checked_sub(kernel).map(|d| d / stride + 1)
+    let padded = size.checked_add(pad.checked_mul(2)?)?;
+    padded.checked_sub(kernel).map(|d| d / stride + 1)
 }

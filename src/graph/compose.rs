@@ -49,9 +49,9 @@ impl Graph {
         mul => Binary::Mul;
         /// a / b
         div => Binary::Div;
-        /// Elementwise minimum; at a tie the gradient goes to a.
+        /// Elementwise minimum, NaN where either is; the gradient goes to a unless b is less.
         min => Binary::Min;
-        /// Elementwise maximum; at a tie the gradient goes to a.
+        /// Elementwise maximum, NaN where either is; the gradient goes to a unless b is larger.
         max => Binary::Max;
         /// 1 where a < b, else 0; not differentiable.
         less => Binary::Less;
@@ -79,6 +79,7 @@ impl Graph {
         self.mul(a, a)
     }
     /// Square root of a >= 0 whose derivative at 0 is 0, as PyTorch's norm takes it, and not infinite: what is below 1e-24 counts as it.
+    /// Of NaN it is NaN.
     pub fn guarded_sqrt(&mut self, a: Expr) -> Result<Expr> {
         let smallest = self.scalar(1e-24);
         let guarded = self.max(a, smallest)?;
@@ -192,7 +193,8 @@ impl Graph {
         let windows = Shape::new([&s[..r - 2], &[h, factor[0], w, factor[1]]].concat());
         Ok((self.reshape(a, windows)?, [h, w]))
     }
-    /// Maximum over one axis, which stays with size 1. At a tie the gradient goes to the first.
+    /// Maximum over one axis, which stays with size 1, and NaN where an entry is. The gradient goes to the largest entry, at a tie to the
+    /// first.
     ///
     /// The largest entry's position comes first, without a gradient, and then the entry that stands there: a gradient is one
     /// comparison with the position, where a chain of `max` over slices has as many zero-padded parts as the axis has entries
@@ -220,8 +222,11 @@ impl Graph {
         }
         let entry = self.iota(s, axis)?;
         let chosen = self.equal(entry, position)?;
-        let zero = self.scalar(0.0);
-        let kept = self.select(chosen, a, zero)?;
+        // NaN is larger than nothing and may not be chosen: what is left of the others is 0, and NaN where they are.
+        let rest = self.relu(values);
+        let rest = self.neg(rest);
+        let rest = self.relu(rest);
+        let kept = self.select(chosen, a, rest)?;
         self.sum(kept, &[axis])
     }
     /// Maximum over non-overlapping windows of the last two axes (kernel = stride = `factor`). Of equal largest values the first in

@@ -134,17 +134,18 @@ impl Graph {
                         Ok(self.neg(t))
                     }
                     (Binary::Min | Binary::Max, _) => {
-                        let a_wins = if *f == Binary::Min {
-                            self.less_equal(a, b)?
+                        // False where either is NaN: then a, which a constant bounds more often than not, keeps the gradient.
+                        let b_wins = if *f == Binary::Min {
+                            self.less(b, a)?
                         } else {
-                            self.less_equal(b, a)?
+                            self.less(a, b)?
                         };
-                        let a_wins = self.stop_gradient(a_wins);
+                        let b_wins = self.stop_gradient(b_wins);
                         let zero = self.scalar(0.0);
                         if slot == 0 {
-                            self.select(a_wins, g, zero)
+                            self.select(b_wins, zero, g)
                         } else {
-                            self.select(a_wins, zero, g)
+                            self.select(b_wins, g, zero)
                         }
                     }
                     (Binary::Less | Binary::LessEqual | Binary::Equal, _) => no("operands"),

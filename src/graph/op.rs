@@ -19,7 +19,7 @@ impl std::hash::Hash for Scalar {
     }
 }
 
-/// Elementwise functions of one operand.
+/// Elementwise functions of one operand. Of NaN each is NaN, but for [`Unary::Sign`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unary {
     Neg,
@@ -31,6 +31,7 @@ pub enum Unary {
     Sigmoid,
     /// ln(1 + e^x), evaluated without overflow.
     Softplus,
+    /// max(x, 0).
     Relu,
     /// x for x > 0, slope * x otherwise.
     LeakyRelu(Scalar),
@@ -38,18 +39,21 @@ pub enum Unary {
     Cos,
     /// Not differentiable.
     Floor,
-    /// -1, 0 or 1; not differentiable.
+    /// -1, 0 or 1, of NaN 0; not differentiable.
     Sign,
 }
 
-/// Elementwise functions of two operands of one shape. Comparisons give 1.0 or 0.0 and are not differentiable.
+/// Elementwise functions of two operands of one shape. Comparisons give 1.0 or 0.0, with NaN 0.0, and are not differentiable; all else
+/// is NaN where either operand is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Binary {
     Add,
     Sub,
     Mul,
     Div,
+    /// Of equal operands the first.
     Min,
+    /// Of equal operands the first.
     Max,
     Less,
     LessEqual,
@@ -209,8 +213,16 @@ impl Unary {
             Unary::Abs => x.abs(),
             Unary::Tanh => x.tanh(),
             Unary::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            // The second term is NaN where x is.
             Unary::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
-            Unary::Relu => x.max(0.0),
+            // Not max, which drops NaN.
+            Unary::Relu => {
+                if x <= 0.0 {
+                    0.0
+                } else {
+                    x
+                }
+            }
             Unary::LeakyRelu(s) => {
                 if x > 0.0 {
                     x
@@ -242,11 +254,84 @@ impl Binary {
             Binary::Sub => a - b,
             Binary::Mul => a * b,
             Binary::Div => a / b,
-            Binary::Min => a.min(b),
-            Binary::Max => a.max(b),
+            // Not f64::min and max, which drop NaN.
+            Binary::Min => {
+                if b < a || b.is_nan() {
+                    b
+                } else {
+                    a
+                }
+            }
+            Binary::Max => {
+                if a < b || b.is_nan() {
+                    b
+                } else {
+                    a
+                }
+            }
             Binary::Less => truth(a < b),
             Binary::LessEqual => truth(a <= b),
             Binary::Equal => truth(a == b),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nan_comes_through() {
+        let unary = [
+            Unary::Neg,
+            Unary::Exp,
+            Unary::Log,
+            Unary::Sqrt,
+            Unary::Abs,
+            Unary::Tanh,
+            Unary::Sigmoid,
+            Unary::Softplus,
+            Unary::Relu,
+            Unary::LeakyRelu(Scalar(0.0)),
+            Unary::Sin,
+            Unary::Cos,
+            Unary::Floor,
+        ];
+        for f in unary {
+            assert!(f.eval(f64::NAN).is_nan(), "{f:?}");
+        }
+        let binary = [
+            Binary::Add,
+            Binary::Sub,
+            Binary::Mul,
+            Binary::Div,
+            Binary::Min,
+            Binary::Max,
+        ];
+        for f in binary {
+            for (a, b) in [(f64::NAN, 1.0), (1.0, f64::NAN), (f64::NAN, f64::INFINITY)] {
+                assert!(f.eval(a, b).is_nan(), "{f:?} of {a} and {b}");
+            }
+        }
+        for f in [Binary::Less, Binary::LessEqual, Binary::Equal] {
+            assert_eq!(f.eval(f64::NAN, f64::NAN), 0.0, "{f:?}");
+        }
+    }
+
+    #[test]
+    fn the_larger_and_the_smaller() {
+        for (a, b, least, most) in [
+            (1.0, 2.0, 1.0, 2.0),
+            (2.0, 1.0, 1.0, 2.0),
+            (-1.0, f64::INFINITY, -1.0, f64::INFINITY),
+            (f64::NEG_INFINITY, 3.0, f64::NEG_INFINITY, 3.0),
+        ] {
+            assert_eq!(Binary::Min.eval(a, b), least);
+            assert_eq!(Binary::Max.eval(a, b), most);
+        }
+        assert_eq!(
+            [-1.0, 0.0, 2.0].map(|x| Unary::Relu.eval(x)),
+            [0.0, 0.0, 2.0]
+        );
     }
 }

@@ -2,7 +2,8 @@
 use std::fmt;
 use std::ops::Deref;
 
-/// Sizes of a tensor, outermost axis first; `[]` is a scalar. Every size is at least 1.
+/// Sizes of a tensor, outermost axis first; `[]` is a scalar. Every size is at least 1, and their product fits a usize: what a file says
+/// of sizes is checked where it comes in (`nn::Network::new`).
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Shape(Vec<usize>);
 

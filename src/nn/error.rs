@@ -21,8 +21,11 @@ pub enum NnError {
         kind: &'static str,
         source: GraphError,
     },
-    /// A network's input has no numbers.
-    #[error("input: expected at least one number per sample, got {got}")]
+    /// A network's input has no numbers, or more than there can be.
+    #[error(
+        "input: expected 1 to {most} numbers per sample, got {got}",
+        most = super::MOST_ELEMENTS
+    )]
     Input { got: super::Extent },
     /// A network has no layers.
     #[error("the network has no layers; add a [[layer]] table")]

@@ -93,15 +93,34 @@ pub(super) enum Family {
     LayerNorm,
 }
 
-/// The distributions of a layer's weight and bias. `fan_in` is PyTorch's: size(1) times the kernel area of the weight, which
-/// for a transposed convolution counts its *output* channels; norms have none.
+/// What the init of a weight that is a matrix, or a stack of them, depends on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Matrix {
+    /// PyTorch's: size(1) times the kernel area of the weight, which for a transposed convolution counts its *output* channels.
+    pub fan_in: usize,
+    /// Elements of a row, of which there is one per first axis.
+    pub columns: usize,
+}
+
+impl Matrix {
+    /// Of a weight of this shape whose fan-in is the length of a row.
+    pub fn of(shape: &[usize]) -> Matrix {
+        let columns = shape[1..].iter().product();
+        Matrix {
+            fan_in: columns,
+            columns,
+        }
+    }
+}
+
+/// The distributions of a layer's weight and bias; the weights of norms are no matrices.
 ///
 /// # Errors
 /// What is wrong with the layer's `init`, as (expected, got).
 pub(super) fn resolve(
     scheme: InitScheme,
     family: Family,
-    fan_in: Option<usize>,
+    weight: Option<Matrix>,
     own: Option<&InitOverride>,
 ) -> Result<[Init; 2], (String, String)> {
     let (scheme, own_weight, own_bias) = match own {
@@ -132,21 +151,21 @@ pub(super) fn resolve(
         ));
     }
     Ok([
-        own_weight.unwrap_or(default_weight).resolve(fan_in)?,
-        own_bias.unwrap_or(default_bias).resolve(fan_in)?,
+        own_weight.unwrap_or(default_weight).resolve(weight)?,
+        own_bias.unwrap_or(default_bias).resolve(weight)?,
     ])
 }
 
 impl InitSpec {
-    fn resolve(self, fan_in: Option<usize>) -> Result<Init, (String, String)> {
-        let columns = || match fan_in {
-            Some(n) => Ok(n),
+    fn resolve(self, weight: Option<Matrix>) -> Result<Init, (String, String)> {
+        let matrix = || match weight {
+            Some(matrix) => Ok(matrix),
             None => Err((
                 "an init without fan-in (constant, uniform or normal) for a norm layer".to_string(),
                 format!("{self:?}"),
             )),
         };
-        let fan = || columns().map(|n| n as f64);
+        let fan = || matrix().map(|m| m.fan_in as f64);
         let init = match self {
             InitSpec::Constant(v) => Init::Constant(v as f32),
             InitSpec::Uniform { low, high } => Init::Uniform {
@@ -158,7 +177,7 @@ impl InitSpec {
                 std: std as f32,
             },
             InitSpec::Orthogonal { gain } => Init::Orthogonal {
-                columns: columns()?,
+                columns: matrix()?.columns,
                 gain: gain as f32,
             },
             InitSpec::KaimingNormal => Init::Normal {
@@ -173,16 +192,19 @@ impl InitSpec {
                 }
             }
         };
+        // Every number that is drawn is finite; no N(0, 1) of 24 bits is beyond 8.
+        const FARTHEST: f32 = 8.0;
         let sound = match init {
             Init::Constant(v) => v.is_finite(),
-            Init::Uniform { low, high } => low.is_finite() && high.is_finite() && low <= high,
-            Init::Normal { mean, std } => mean.is_finite() && std.is_finite() && std >= 0.0,
+            Init::Uniform { low, high } => low <= high && (high - low).is_finite(),
+            Init::Normal { mean, std } => std >= 0.0 && (mean.abs() + FARTHEST * std).is_finite(),
             Init::UnitVector => true,
             Init::Orthogonal { gain, .. } => gain.is_finite(),
         };
         if !sound {
             return Err((
-                "finite numbers in `init`, low <= high and std >= 0".to_string(),
+                "numbers in `init` that f32 holds, high - low too, low <= high and std >= 0"
+                    .to_string(),
                 format!("{self:?}"),
             ));
         }

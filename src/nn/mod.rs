@@ -18,4 +18,4 @@ pub use init::{Init, InitOverride, InitScheme, InitSpec};
 pub use layers::LayerSpec;
 pub use models::{Model, ModelSpec, model_by_name_or_file};
 pub use network::{Forward, Given, LayerCost, Mode, Network, ParamSpec, StateSpec};
-pub use spec::{Extent, NetworkSpec, Pair};
+pub use spec::{Extent, MOST_ELEMENTS, NetworkSpec, Pair};

@@ -74,16 +74,17 @@ impl Default for Pairing {
 impl Pairing {
     /// What D sees for samples of this size.
     pub fn seen(&self, sample: Extent) -> Extent {
+        let packed = |size: usize| self.pack.saturating_mul(size).saturating_add(self.joint);
         match sample {
             Extent::Features { features } => Extent::Features {
-                features: self.pack * features + self.joint,
+                features: packed(features),
             },
             Extent::Image {
                 channels,
                 height,
                 width,
             } => Extent::Image {
-                channels: self.pack * channels + self.joint,
+                channels: packed(channels),
                 height,
                 width,
             },

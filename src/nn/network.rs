@@ -1,6 +1,8 @@
 //! A checked network: its parameters and states laid out in arenas, and its forward pass.
-use super::init::{self, Family};
-use super::{Extent, Init, InitOverride, InitScheme, LayerSpec, NetworkSpec, NnError, Result};
+use super::init::{self, Family, Matrix};
+use super::{
+    Extent, Init, InitOverride, InitScheme, LayerSpec, MOST_ELEMENTS, NetworkSpec, NnError, Result,
+};
 use crate::graph::{Expr, Graph, Origin, Result as GraphResult, Shape};
 use std::fmt::Display;
 
@@ -72,8 +74,10 @@ pub struct LayerCost {
     /// Position, e.g. `2` or `3.body.0`.
     pub layer: String,
     pub kind: &'static str,
-    /// Multiply-accumulates per sample in the forward pass.
+    /// Multiply-accumulates in the forward pass of a sample that goes through it.
     pub macs: u64,
+    /// One in so many samples of a batch does: 1 outside branches.
+    pub one_in: usize,
 }
 
 /// A network whose every shape is known.
@@ -99,7 +103,7 @@ impl Network {
         if spec.layers.is_empty() {
             return Err(NnError::Empty);
         }
-        if spec.input.numel() == 0 {
+        if !spec.input.possible() {
             return Err(NnError::Input { got: spec.input });
         }
         let mut d = Declare {
@@ -107,6 +111,7 @@ impl Network {
             classes: spec.classes,
             uses_label: false,
             batch_multiple: 1,
+            one_in: 1,
             features: None,
             last_input: spec.input,
             layer: String::new(),
@@ -186,10 +191,11 @@ impl Network {
     pub fn costs(&self) -> &[LayerCost] {
         &self.costs
     }
-    /// Floating-point operations of each linear and convolution layer in the forward pass of a batch: twice its
-    /// multiply-accumulates. Norms, activations and biases are not counted.
+    /// Floating-point operations of each linear and convolution layer in the forward pass of a batch, a multiple of
+    /// [`Network::batch_multiple`]: twice its multiply-accumulates. Norms, activations and biases are not counted.
     pub fn flops(&self, batch: usize) -> Vec<u64> {
-        let flops = |cost: &LayerCost| 2 * cost.macs * batch as u64;
+        let all = |macs: u64| macs.saturating_mul(2).saturating_mul(batch as u64);
+        let flops = |cost: &LayerCost| all(cost.macs) / cost.one_in as u64;
         self.costs.iter().map(flops).collect()
     }
     /// A fresh parameter arena; padding is 0. The same key gives the same bits.
@@ -303,12 +309,12 @@ fn check_tensors(g: &Graph, what: &str, specs: &[ParamSpec], given: &[Expr]) -> 
     Ok(())
 }
 
-fn least_common_multiple(a: usize, b: usize) -> usize {
+fn least_common_multiple(a: usize, b: usize) -> Option<usize> {
     let (mut divisor, mut rest) = (a, b);
     while rest > 0 {
         (divisor, rest) = (rest, divisor % rest);
     }
-    a / divisor * b
+    (a / divisor).checked_mul(b)
 }
 
 /// `prefix.name`, or the name alone at the top.
@@ -320,7 +326,13 @@ fn join(prefix: &str, name: impl Display) -> String {
     }
 }
 
+/// Branches of a network, nested ones multiplied; each is written out.
+const MOST_BRANCHES: usize = 1024;
+
 /// Collects what layers declare. `layer` and `kind` are those of the layer at work, for names and errors.
+///
+/// Sizes come from a file and may be any number: layers have them checked here ([`Declare::at_least_one`], [`Declare::elements`]) before
+/// they reckon with them.
 pub(super) struct Declare {
     scheme: InitScheme,
     layer: String,
@@ -328,6 +340,8 @@ pub(super) struct Declare {
     classes: Option<usize>,
     uses_label: bool,
     batch_multiple: usize,
+    /// The layers at work see one in so many samples.
+    one_in: usize,
     /// Where the `features` layer stands.
     pub features: Option<Extent>,
     /// Input of the last layer, at the top.
@@ -346,6 +360,10 @@ impl Declare {
                 self.last_input = extent;
             }
             extent = spec.layer().declare(self, extent)?;
+            if !extent.possible() {
+                let expected = format!("1 to {MOST_ELEMENTS} numbers per sample to come out");
+                return self.mismatch(expected, extent);
+            }
         }
         Ok(extent)
     }
@@ -364,28 +382,60 @@ impl Declare {
         input: Extent,
         count: usize,
     ) -> Result<Extent> {
-        let outer = std::mem::replace(&mut self.batch_multiple, 1);
+        let outer = (std::mem::replace(&mut self.batch_multiple, 1), self.one_in);
+        self.one_in *= count;
         let output = self.nested(name, layers, input)?;
-        self.batch_multiple = least_common_multiple(outer, count * self.batch_multiple);
+        self.one_in = outer.1;
+        let common = least_common_multiple(outer.0, count * self.batch_multiple);
+        let Some(multiple) = common.filter(|&m| m <= MOST_ELEMENTS) else {
+            return self.mismatch(
+                "counts of branches that a batch can be a multiple of",
+                count,
+            );
+        };
+        self.batch_multiple = multiple;
         Ok(output)
     }
-    pub fn param(&mut self, role: &str, shape: impl Into<Shape>, init: Init) {
-        let (offset, name) = (arena_len(&self.params), join(&self.layer, role));
-        self.params.push(ParamSpec {
-            name,
-            shape: shape.into(),
-            init,
-            offset,
-        });
+    /// The layer at work has so many branches.
+    pub fn branches(&self, count: usize) -> Result<()> {
+        self.at_least_one("count", count)?;
+        let all = self.one_in.saturating_mul(count);
+        if all > MOST_BRANCHES {
+            let expected = format!("at most {MOST_BRANCHES} branches, nested ones multiplied");
+            return self.mismatch(expected, all);
+        }
+        Ok(())
     }
-    pub fn state(&mut self, role: &str, shape: impl Into<Shape>, init: Init) {
-        let (offset, name) = (arena_len(&self.states), join(&self.layer, role));
-        self.states.push(StateSpec {
-            name,
-            shape: shape.into(),
+    pub fn param(&mut self, role: &str, shape: impl Into<Shape>, init: Init) -> Result<()> {
+        let spec = self.tensor(&self.params, role, shape.into(), init)?;
+        self.params.push(spec);
+        Ok(())
+    }
+    pub fn state(&mut self, role: &str, shape: impl Into<Shape>, init: Init) -> Result<()> {
+        let spec = self.tensor(&self.states, role, shape.into(), init)?;
+        self.states.push(spec);
+        Ok(())
+    }
+    /// A tensor of the layer at work, behind `before` in their arena.
+    fn tensor(
+        &self,
+        before: &[ParamSpec],
+        role: &str,
+        shape: Shape,
+        init: Init,
+    ) -> Result<ParamSpec> {
+        let offset = arena_len(before);
+        let end = offset + self.elements(role, &shape)?;
+        if end > MOST_ELEMENTS {
+            let expected = format!("at most {MOST_ELEMENTS} numbers in the network up to here");
+            return self.mismatch(expected, end);
+        }
+        Ok(ParamSpec {
+            name: join(&self.layer, role),
+            shape,
             init,
             offset,
-        });
+        })
     }
     /// The layer at work uses the label; how many classes there are.
     pub fn label(&mut self) -> Result<usize> {
@@ -393,25 +443,27 @@ impl Declare {
             return self.mismatch("`classes = K` beside the network's `input`", "none");
         };
         self.at_least_one("classes", classes)?;
+        self.elements("classes", &[classes])?;
         self.uses_label = true;
         Ok(classes)
     }
-    /// Multiply-accumulates per sample.
+    /// Multiply-accumulates per sample that goes through the layer at work.
     pub fn cost(&mut self, macs: u64) {
         self.costs.push(LayerCost {
             layer: self.layer.clone(),
             kind: self.kind,
             macs,
+            one_in: self.one_in,
         });
     }
-    /// Distributions of the layer's weight and bias.
+    /// Distributions of the layer's weight and bias; the weights of norms are no matrices.
     pub fn init(
         &self,
         family: Family,
-        fan_in: Option<usize>,
+        weight: Option<Matrix>,
         own: Option<&InitOverride>,
     ) -> Result<[Init; 2]> {
-        init::resolve(self.scheme, family, fan_in, own)
+        init::resolve(self.scheme, family, weight, own)
             .or_else(|(expected, got)| self.mismatch(expected, got))
     }
     pub fn mismatch<T>(&self, expected: impl Into<String>, got: impl Display) -> Result<T> {
@@ -427,6 +479,20 @@ impl Declare {
             return self.mismatch(format!("{what} of at least 1"), 0);
         }
         Ok(())
+    }
+    /// The product of these sizes, where a tensor can have as many elements.
+    pub fn elements(&self, what: &str, sizes: &[usize]) -> Result<usize> {
+        let product = sizes
+            .iter()
+            .try_fold(1, |n: usize, &size| n.checked_mul(size));
+        match product.filter(|n| (1..=MOST_ELEMENTS).contains(n)) {
+            Some(n) => Ok(n),
+            None => {
+                let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
+                let expected = format!("{what} of 1 to {MOST_ELEMENTS} elements");
+                self.mismatch(expected, sizes.join(" x "))
+            }
+        }
     }
 }
 

@@ -29,6 +29,10 @@ pub struct NetworkSpec {
     pub layers: Vec<LayerSpec>,
 }
 
+/// Most numbers of one tensor, or of all parameters of a network: what shaders can count. Two sizes that are no larger multiply without
+/// overflow.
+pub const MOST_ELEMENTS: usize = 1 << 31;
+
 /// Size of one sample between two layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
@@ -59,9 +63,16 @@ impl Extent {
             } => [channels, batch, height, width].into(),
         }
     }
-    /// Numbers per sample.
+    /// Numbers per sample; of sizes from a file that no network can have, the largest number there is.
     pub fn numel(self) -> usize {
-        self.shape(1).numel()
+        let sizes = self.shape(1);
+        sizes
+            .iter()
+            .fold(1, |n: usize, &size| n.saturating_mul(size))
+    }
+    /// Whether a network can have it: at least one number per sample, and at most [`MOST_ELEMENTS`].
+    pub(super) fn possible(self) -> bool {
+        (1..=MOST_ELEMENTS).contains(&self.numel())
     }
 }
 impl fmt::Display for Extent {

@@ -24,26 +24,38 @@ pub(super) struct WeightForm {
 impl Declare {
     /// `weight`, and `bias` of one value per output. As in PyTorch's `state_dict`, a normalised weight is called `weight_orig` and
     /// comes after its bias; its states are `weight_u` and `weight_v`.
-    pub fn weights(&mut self, shape: &[usize], [weight, bias]: [Init; 2], form: WeightForm) {
+    pub fn weights(
+        &mut self,
+        shape: &[usize],
+        [weight, bias]: [Init; 2],
+        form: WeightForm,
+    ) -> Result<()> {
         let biases = [shape[form.axis]];
         if form.bias && form.spectral_norm {
-            self.param("bias", biases, bias);
+            self.param("bias", biases, bias)?;
         }
-        self.weight("weight", shape, weight, form);
+        self.weight("weight", shape, weight, form)?;
         if form.bias && !form.spectral_norm {
-            self.param("bias", biases, bias);
+            self.param("bias", biases, bias)?;
         }
+        Ok(())
     }
     /// One weight of that name, without a bias.
-    pub fn weight(&mut self, name: &str, shape: &[usize], init: Init, form: WeightForm) {
+    pub fn weight(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        init: Init,
+        form: WeightForm,
+    ) -> Result<()> {
         if !form.spectral_norm {
             return self.param(name, shape, init);
         }
         let rows = shape[form.axis];
-        let columns = shape.iter().product::<usize>() / rows;
-        self.param(&format!("{name}_orig"), shape, init);
-        self.state(&format!("{name}_u"), [rows], Init::UnitVector);
-        self.state(&format!("{name}_v"), [columns], Init::UnitVector);
+        let columns = self.elements(name, shape)? / rows;
+        self.param(&format!("{name}_orig"), shape, init)?;
+        self.state(&format!("{name}_u"), [rows], Init::UnitVector)?;
+        self.state(&format!("{name}_v"), [columns], Init::UnitVector)
     }
 }
 

@@ -125,6 +125,33 @@ fn softplus_losses() {
     assert_eq!(values[1], [-1.0, -0.5, -0.0]);
 }
 
+/// What is not finite is never replaced: it comes through the largest of several wherever it stands, and through a guarded root with its
+/// gradient.
+#[test]
+fn nan_comes_through() {
+    let (nan, inf) = (f64::NAN, f64::INFINITY);
+    for entry in 0..4 {
+        let (mut g, mut at) = (Graph::new(), Reference::new());
+        let x = g.leaf("x", [2, 4]);
+        let mut values = vec![1.0, 5.0, inf, 3.0, -1.0, inf, -inf, 0.0];
+        values[entry] = nan;
+        at.bind(&g, x, values);
+        let y = g.max_along(x, 1).unwrap();
+        let y = at.evaluate(&g, &[y]).unwrap().remove(0);
+        assert!(y[0].is_nan() && y[1] == inf, "{entry}: {y:?}");
+    }
+    let (mut g, mut at) = (Graph::new(), Reference::new());
+    let x = g.leaf("x", [3]);
+    at.bind(&g, x, vec![nan, 4.0, 0.0]);
+    let y = g.guarded_sqrt(x).unwrap();
+    let loss = g.sum_all(y).unwrap();
+    let dx = g.gradients(loss, &[x]).unwrap()[0];
+    let values = at.evaluate(&g, &[y, dx]).unwrap();
+    assert!(values[0][0].is_nan() && values[1][0].is_nan(), "{values:?}");
+    assert_eq!(values[0][1], 2.0);
+    assert_eq!(values[1][1..], [0.25, 0.0]);
+}
+
 type Critic = fn(&mut Graph, Expr, &[Expr]) -> Result<Expr>;
 
 /// Two layers on [F, N] -> [1, N].

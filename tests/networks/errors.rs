@@ -65,7 +65,15 @@ fn a_layer_that_does_not_fit_is_named() {
         ),
         (
             format!("{VECTOR}type = \"layer_norm\"\neps = 0.0"),
-            "layer 0 (layer_norm): expected an eps above 0, got 0",
+            "layer 0 (layer_norm): expected an eps of at least 1.1754944e-38 that f32 holds, got 0.0",
+        ),
+        (
+            format!("{VECTOR}type = \"batch_norm\"\neps = 1e-50"),
+            "layer 0 (batch_norm): expected an eps of at least 1.1754944e-38 that f32 holds, got 1e-50",
+        ),
+        (
+            format!("{VECTOR}type = \"layer_norm\"\neps = 1e300"),
+            "layer 0 (layer_norm): expected an eps of at least 1.1754944e-38 that f32 holds, got 1e300",
         ),
         (
             format!("{VECTOR}type = \"batch_norm\"\ninit = {{ weight = \"kaiming_normal\" }}"),
@@ -75,7 +83,19 @@ fn a_layer_that_does_not_fit_is_named() {
             format!(
                 "{VECTOR}type = \"linear\"\nout = 1\ninit = {{ weight = {{ normal = {{ std = -1.0 }} }} }}"
             ),
-            "layer 0 (linear): expected finite numbers in `init`, low <= high and std >= 0, got Normal { mean: 0.0, std: -1.0 }",
+            "layer 0 (linear): expected numbers in `init` that f32 holds, high - low too, low <= high and std >= 0, got Normal { mean: 0.0, std: -1.0 }",
+        ),
+        (
+            format!(
+                "{VECTOR}type = \"linear\"\nout = 1\ninit = {{ weight = {{ uniform = {{ low = -3e38, high = 3e38 }} }} }}"
+            ),
+            "layer 0 (linear): expected numbers in `init` that f32 holds, high - low too, low <= high and std >= 0, got Uniform { low: -3e38, high: 3e38 }",
+        ),
+        (
+            format!(
+                "{VECTOR}type = \"linear\"\nout = 1\ninit = {{ weight = {{ normal = {{ std = 1e300 }} }} }}"
+            ),
+            "layer 0 (linear): expected numbers in `init` that f32 holds, high - low too, low <= high and std >= 0, got Normal { mean: 0.0, std: 1e300 }",
         ),
         (
             format!("{VECTOR}type = \"residual\"\nlayers = []"),
@@ -149,7 +169,7 @@ fn a_layer_that_does_not_fit_is_named() {
         ),
         (
             "input = { features = 0 }\nlayer = [{ type = \"relu\" }]".into(),
-            "input: expected at least one number per sample, got 0 features",
+            "input: expected 1 to 2147483648 numbers per sample, got 0 features",
         ),
         (
             "input = { features = 1 }\nlayer = []".into(),
@@ -157,6 +177,94 @@ fn a_layer_that_does_not_fit_is_named() {
         ),
     ] {
         assert_eq!(refused(&text), expected);
+    }
+}
+
+/// A file may hold any numbers; none is multiplied before it is looked at.
+#[test]
+fn sizes_that_no_tensor_can_have_are_refused() {
+    const VECTOR: &str = "input = { features = 10 }\n[[layer]]\n";
+    const IMAGE: &str = "input = { channels = 3, height = 5, width = 4 }\n[[layer]]\n";
+    const HUGE: usize = 9_000_000_000_000_000_000;
+    for (text, expected) in [
+        (
+            format!("{IMAGE}type = \"conv2d\"\nout = 3\nkernel = 3\nstride = [6, 1]"),
+            "layer 0 (conv2d): expected a stride of at most the padded image, [5, 4], got [6, 1]",
+        ),
+        (
+            format!("{IMAGE}type = \"conv2d\"\nout = 3\nkernel = 3\nstride = 65536\npad = 1"),
+            "layer 0 (conv2d): expected a stride of at most the padded image, [7, 6], got [65536, 65536]",
+        ),
+        (
+            format!("{IMAGE}type = \"conv2d\"\nout = 3\nkernel = 3\nstride = 65\npad = 100"),
+            "layer 0 (conv2d): expected a stride of at most 4096, rows times columns, got [65, 65]",
+        ),
+        (
+            format!("{IMAGE}type = \"conv_transpose2d\"\nout = 3\nkernel = 4\nstride = {HUGE}"),
+            "layer 0 (conv_transpose2d): expected a stride of at most 4096, rows times columns, got [9000000000000000000, 9000000000000000000]",
+        ),
+        (
+            format!("{IMAGE}type = \"conv2d\"\nout = 3\nkernel = 3\npad = 1000000000"),
+            "layer 0 (conv2d): expected a padded image of 1 to 2147483648 elements, got 2000000005 x 2000000004",
+        ),
+        (
+            format!("{IMAGE}type = \"conv_transpose2d\"\nout = {HUGE}\nkernel = {HUGE}"),
+            "layer 0 (conv_transpose2d): expected weight of 1 to 2147483648 elements, got 3 x 9000000000000000000 x 9000000000000000000 x 9000000000000000000",
+        ),
+        (
+            format!("{VECTOR}type = \"linear\"\nout = 4294967296"),
+            "layer 0 (linear): expected weight of 1 to 2147483648 elements, got 4294967296 x 10",
+        ),
+        (
+            format!("{VECTOR}type = \"linear\"\nout = {HUGE}\nbias = false\nspectral_norm = true"),
+            "layer 0 (linear): expected weight of 1 to 2147483648 elements, got 9000000000000000000 x 10",
+        ),
+        (
+            format!("{VECTOR}type = \"maxout\"\nout = {HUGE}\npieces = 5"),
+            "layer 0 (maxout): expected out pieces of 1 to 2147483648 elements, got 9000000000000000000 x 5",
+        ),
+        (
+            format!("{VECTOR}type = \"minibatch_discrimination\"\nkernels = {HUGE}"),
+            "layer 0 (minibatch_discrimination): expected kernels dims of 1 to 2147483648 elements, got 9000000000000000000 x 5",
+        ),
+        (
+            format!("{VECTOR}type = \"unflatten\"\nchannels = {HUGE}\nheight = {HUGE}\nwidth = 0"),
+            "layer 0 (unflatten): expected channels, height and width of 1 to 2147483648 elements, got 9000000000000000000 x 9000000000000000000 x 0",
+        ),
+        (
+            format!("{IMAGE}type = \"upsample\"\nfactor = {HUGE}"),
+            "layer 0 (upsample): expected an image of 1 to 2147483648 elements, got 3 x 5 x 4 x 9000000000000000000 x 9000000000000000000",
+        ),
+        (
+            format!("{VECTOR}type = \"branches\"\ncount = {HUGE}\nlayers = [{{ type = \"tanh\" }}]"),
+            "layer 0 (branches): expected at most 1024 branches, nested ones multiplied, got 9000000000000000000",
+        ),
+        (
+            format!("classes = {HUGE}\n{VECTOR}type = \"condition\""),
+            "layer 0 (condition): expected classes of 1 to 2147483648 elements, got 9000000000000000000",
+        ),
+        (
+            format!("classes = 2147483648\n{VECTOR}type = \"condition\""),
+            "layer 0 (condition): expected 1 to 2147483648 numbers per sample to come out, got 2147483658 features",
+        ),
+        (
+            "input = { channels = 9000000000000000000, height = 3, width = 9000000000000000000 }\nlayer = [{ type = \"relu\" }]".into(),
+            "input: expected 1 to 2147483648 numbers per sample, got 9000000000000000000 channels of 3x9000000000000000000",
+        ),
+        (
+            format!("{VECTOR}type = \"linear\"\nout = 40000\n[[layer]]\ntype = \"linear\"\nout = 40000\n[[layer]]\ntype = \"linear\"\nout = 40000"),
+            "layer 2 (linear): expected at most 2147483648 numbers in the network up to here, got 3200480000",
+        ),
+    ] {
+        assert_eq!(refused(&text), expected);
+    }
+    // At the limits.
+    for layer in [
+        format!("{IMAGE}type = \"conv2d\"\nout = 3\nkernel = 3\nstride = [5, 4]"),
+        format!("{IMAGE}type = \"conv_transpose2d\"\nout = 3\nkernel = 1\nstride = 64"),
+        format!("{VECTOR}type = \"branches\"\ncount = 1024\nlayers = [{{ type = \"tanh\" }}]"),
+    ] {
+        super::network(&layer);
     }
 }
 

@@ -499,6 +499,26 @@ fn branches_take_every_count_th_sample() {
     assert_eq!(b.value(y.output), [5., 6., 7., 1., 0., 1., 0., 1., 0.]);
 }
 
+/// A layer in a branch sees the branch's samples alone.
+#[test]
+fn branches_cost_what_their_samples_do() {
+    let linear = "{ type = \"linear\", out = 5 }";
+    let branches = |count: usize, layer: &str| {
+        format!("{{ type = \"branches\", count = {count}, layers = [{layer}] }}")
+    };
+    let flops = |layers: &str| {
+        let net = network(&format!("input = {{ features = 3 }}\nlayer = [{layers}]"));
+        net.flops(12)
+    };
+    assert_eq!(flops(linear), [2 * 15 * 12]);
+    assert_eq!(flops(&branches(4, linear)), [2 * 15 * 3; 4]);
+    let nested = branches(2, &branches(3, linear));
+    let after = "{ type = \"linear\", out = 1 }";
+    let all = flops(&format!("{nested}, {after}"));
+    assert_eq!(all[..6], [2 * 15 * 2; 6]);
+    assert_eq!(all[6..], [2 * 5 * 12]);
+}
+
 /// What the marker records, or else what the last layer reads.
 #[test]
 fn features_of_a_pass() {

@@ -308,7 +308,20 @@ fn orthogonal_initialisation() {
          [[layer]]\ntype = \"linear\"\nout = 7\nbias = false\ninit = { weight = { orthogonal = {} } }",
     );
     let arena = net.initialise([8, 9]);
-    for (p, gain) in net.params().iter().zip([1.5, 1.0]) {
+    // Minibatch discrimination's weight stands the other way round, [features, kernels dims]: fan-in is no length of a row.
+    let discrimination = |features: usize| {
+        network(&format!(
+            "input = {{ features = {features} }}\n[[layer]]\ntype = \"minibatch_discrimination\"\nkernels = 3\ndims = 2\n\
+             init = {{ weight = {{ orthogonal = {{}} }} }}"
+        ))
+    };
+    let others = [discrimination(4), discrimination(9)].map(|net| {
+        let p = net.params()[0].clone();
+        (p, net.initialise([8, 9]), 1.0)
+    });
+    let layers = net.params().iter().zip([1.5, 1.0]);
+    let layers = layers.map(|(p, gain)| (p.clone(), arena.clone(), gain));
+    for (p, arena, gain) in layers.chain(others) {
         let (rows, columns) = (p.shape[0], p.shape[1]);
         let w = |i: usize, j: usize| arena[p.offset + i * columns + j] as f64;
         let few = rows.min(columns);

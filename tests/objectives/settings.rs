@@ -106,6 +106,11 @@ fn a_setting_out_of_range_is_named() {
         ),
         (
             "d_steps = 5",
+            "d_steps = 4294967295",
+            "d_steps: expected at most 1000000, got 4294967295",
+        ),
+        (
+            "d_steps = 5",
             "g_steps = 0",
             "g_steps: expected at least 1, got 0",
         ),

@@ -36,12 +36,14 @@ pub(super) use state::arena_values;
 pub use state::{COUNTERS as COUNTER_NAMES, State, StateTensor};
 use std::cell::OnceCell;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 pub use table::Purpose;
 use table::{RING_ROWS, SCALAR_STRIDE, Table};
 
-/// Executions that are recorded into one submission.
+/// Executions that are recorded into one submission at most.
 const EXECUTIONS_PER_SUBMIT: usize = 4;
+/// As many of them as take about this long, but at least one: systems reset a GPU that is at work on one submission for seconds.
+const SUBMISSION: Duration = Duration::from_millis(250);
 /// Submissions that may be under way at once.
 const SUBMISSIONS_IN_FLIGHT: usize = 2;
 
@@ -107,6 +109,8 @@ pub struct Trainer {
     step: u64,
     images_seen: u64,
     executions: u64,
+    /// Executions per submission, from what the last block took; one before the first.
+    per_submit: usize,
 }
 
 impl Trainer {
@@ -169,6 +173,7 @@ impl Trainer {
             step: 0,
             images_seen: 0,
             executions: 0,
+            per_submit: 1,
         };
         trainer.initialise()?;
         Ok(trainer)
@@ -402,12 +407,16 @@ impl Trainer {
             .map(|r| self.schedule(self.step + r == 0))
             .collect();
         let executions: Vec<Kind> = schedules.iter().flatten().copied().collect();
+        let begun = Instant::now();
         let mut rows = vec![];
         for piece in executions.chunks(RING_ROWS / 2) {
             self.submit(piece)?;
             rows.extend(self.read_rows(self.executions, piece.len())?);
             self.executions += piece.len() as u64;
         }
+        let each = begun.elapsed().as_secs_f64() / executions.len().max(1) as f64;
+        self.per_submit =
+            ((SUBMISSION.as_secs_f64() / each) as usize).clamp(1, EXECUTIONS_PER_SUBMIT);
         let mut rows = rows.chunks_exact(self.table.row / SCALAR_STRIDE);
         let mut reports = vec![];
         for schedule in schedules {
@@ -428,7 +437,7 @@ impl Trainer {
     /// Submits these programs, a few at a time.
     fn submit(&self, executions: &[Kind]) -> Result<(), GanError> {
         let mut under_way: VecDeque<Submission> = VecDeque::new();
-        for chunk in executions.chunks(EXECUTIONS_PER_SUBMIT) {
+        for chunk in executions.chunks(self.per_submit) {
             let dispatches = chunk
                 .iter()
                 .filter_map(|&k| self.program(k))

@@ -89,7 +89,8 @@ impl Builder<'_> {
         let (config, table, model) = (self.config, self.table, self.model);
         if kind == Kind::Both {
             // G's old gradients are nobody's while D is trained.
-            env.lent.push((table.g.grads, model.generator.arena_len()));
+            let lent = overwritten(model.generator.params());
+            env.lent.push((table.g.grads, lent));
         }
         let simultaneous = kind == Kind::Both && config.updates == Updates::Simultaneous;
         // D's weights are overwritten at the end of stage 0 if this program trains it.
@@ -431,6 +432,15 @@ fn input(g: &mut Graph, env: &mut Environment, name: &str, shape: Shape, buffer:
     leaf
 }
 
+/// How many elements from an arena's start are overwritten, all of them, when each of its tensors is. Padding is not, and has to stay 0:
+/// optimisers, moving averages and the check for what is not finite go over it too.
+fn overwritten(specs: &[ParamSpec]) -> usize {
+    let padded = |p: &&ParamSpec| !p.shape.numel().is_multiple_of(4);
+    let last = specs.iter().find(padded).or(specs.last());
+    // Temporaries take whole vectors of four.
+    last.map_or(0, |p| (p.offset + p.shape.numel()) / 4 * 4)
+}
+
 /// Leaves for every tensor of an arena.
 pub fn leaves(
     g: &mut Graph,
@@ -464,4 +474,72 @@ fn regions(
         let offset = p.offset;
         (e, Region { buffer, offset })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gan::trainer::{Data, Trainer};
+    use crate::gpu::testing::{gpu, read_f32};
+    use crate::graph::plan::Target;
+    use crate::nn::ModelSpec;
+
+    /// A G of these layers for points, and a D whose activations take 72 floats for each.
+    fn model(layers: &str) -> Model {
+        let text = format!(
+            "[generator]\ninput = {{ features = 8 }}\nlayer = [{layers}]\n\
+             [discriminator]\ninput = {{ features = 2 }}\nlayer = [{{ type = \"linear\", out = 72 }}, \
+             {{ type = \"tanh\" }}, {{ type = \"linear\", out = 1 }}]"
+        );
+        ModelSpec::from_toml("padded", &text)
+            .unwrap()
+            .build()
+            .unwrap()
+    }
+
+    fn two_layers(hidden: usize) -> Model {
+        model(&format!(
+            "{{ type = \"linear\", out = {hidden} }}, {{ type = \"tanh\" }}, {{ type = \"linear\", out = 2 }}"
+        ))
+    }
+
+    #[test]
+    fn padding_is_not_lent() {
+        let lent = |model: Model| overwritten(model.generator.params());
+        // Weights, their biases, weights: the last bias is padded.
+        assert_eq!(lent(two_layers(64)), 512 + 64 + 128);
+        // The first bias is, and what lies behind it is not lent.
+        assert_eq!(lent(two_layers(6)), 48 + 4);
+        let whole = model("{ type = \"linear\", out = 2, bias = false }");
+        assert_eq!(lent(whole), 16);
+        assert_eq!(overwritten(&[]), 0);
+    }
+
+    /// D's activations, 72 by 64, are longer than what lies before the first padding, of a bias of 510, and shorter than the arena.
+    #[test]
+    fn padding_stays_zero() {
+        let gpu = gpu();
+        let model = two_layers(510);
+        let params = model.generator.params().to_vec();
+        let sgd = "{ name = \"sgd\", lr = 0.1 }";
+        let text = format!(
+            "objective = \"non_saturating\"\nbatch = 64\n[optimiser]\nd = {sgd}\ng = {sgd}\n"
+        );
+        let config = GanConfig::from_toml("padded", &text).unwrap();
+        let data = Data::FixedBatch((0..128).map(|i| (i as f32).sin()).collect());
+        let target = Target::of(gpu.caps());
+        let mut trainer = Trainer::with_target(&gpu, &target, model, config, data, 0).unwrap();
+        trainer.step_block(3).unwrap();
+        let table = &trainer.table;
+        for buffer in [table.g.grads, table.g.params] {
+            let values = read_f32(&gpu, &table.buffers[buffer]);
+            let padding = params.iter().flat_map(|p| {
+                let end = p.offset + p.shape.numel();
+                &values[end..end.next_multiple_of(4)]
+            });
+            let padding: Vec<f32> = padding.copied().collect();
+            assert_eq!(padding, [0.0; 4]);
+            assert!(values.iter().any(|&v| v != 0.0));
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! Whose work a dispatch is: the layer, the pass and the kind of kernel, for profiles.
 use super::super::{Expr, Graph, Op};
+use super::Effect;
 use super::lower::{KernelNode, Lowering};
-use super::memory::Schedule;
-use super::{Effect, Environment};
+use super::memory::{Owner, Schedule};
 use serde::Serialize;
 
 /// Which part of a training step a dispatch belongs to.
@@ -89,23 +89,8 @@ pub(super) fn of_effect(effect: &Effect) -> Attribution {
 }
 
 /// The largest tensor of each temporary slot: operation, shape and layer.
-pub(super) fn slot_tensors(
-    lowering: &Lowering,
-    schedule: &Schedule,
-    env: &Environment,
-) -> Vec<String> {
+pub(super) fn slot_tensors(lowering: &Lowering, schedule: &Schedule) -> Vec<String> {
     let graph = lowering.graph;
-    let mut largest: Vec<Option<Expr>> = vec![None; schedule.slots.len()];
-    for root in lowering.kernels.iter().flat_map(|k| k.roots()) {
-        let buffer = schedule.place(root, env).region.buffer;
-        let Some(slot) = buffer.checked_sub(env.bound_buffers) else {
-            continue;
-        };
-        let size = |e: Expr| graph.shape(e).numel();
-        if largest[slot].is_none_or(|other| size(other) < size(root)) {
-            largest[slot] = Some(root);
-        }
-    }
     let describe = |e: Expr| {
         let (what, shape, scope) = (graph.node(e).op.name(), graph.shape(e), graph.scope(e));
         let of = if graph.origin(e).order == 0 {
@@ -118,15 +103,21 @@ pub(super) fn slot_tensors(
             scope => format!("{what} {shape} {of} {scope}"),
         }
     };
-    let named = largest.into_iter().zip(&schedule.slots).map(|(e, &slot)| {
-        let e = e?;
-        let bytes = graph.shape(e).numel() as u64 * schedule.storage.scalar(e).bytes();
-        Some(match bytes.next_multiple_of(16) == slot {
-            true => describe(e),
-            false => format!("temporaries, the largest {}", describe(e)),
-        })
+    let name = |owner: Owner| match owner {
+        Owner::Result(_, e) => describe(e),
+        Owner::Copy(e) => format!("f16 copy of {}", describe(e)),
+        Owner::Scratch(k) => {
+            let kernel = &lowering.kernels[k];
+            let heart = kernel.core.unwrap_or(kernel.root);
+            format!("scratch memory of {}", describe(heart))
+        }
+    };
+    let named = schedule.slots.iter().map(|slot| match slot.largest {
+        Some((bytes, owner)) if bytes == slot.bytes => name(owner),
+        Some((_, owner)) => format!("temporaries, the largest {}", name(owner)),
+        None => "temporaries".into(),
     });
-    named.map(Option::unwrap_or_default).collect()
+    named.collect()
 }
 
 fn pass_of(graph: &Graph, e: Expr) -> Pass {

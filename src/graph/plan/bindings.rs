@@ -19,18 +19,18 @@ pub struct Bindings {
     pub f16: bool,
 }
 
-/// How a binding is declared: one element or four at a time, and with four, whether some are written one by one.
+/// How a binding is declared: one element or four at a time. What is written one by one is declared so, whatever is read of it: to store
+/// a component of a vector is to store all of it for some compilers, over what other invocations store in the meantime.
 #[derive(Clone, Copy)]
 struct Element {
     scalar: Scalar,
     wide: bool,
-    written_singly: bool,
 }
 
 impl Element {
     /// Whether it is bound four f32 at a time, in the way that `Fours` says.
     fn in_fours(self) -> bool {
-        self.wide && self.scalar == Scalar::F32 && !self.written_singly
+        self.wide && self.scalar == Scalar::F32
     }
 
     fn wgsl(self) -> String {
@@ -59,10 +59,10 @@ impl Element {
 
     /// WGSL of `v`, one f32 or four of them, as it is stored.
     fn stored(self) -> String {
-        match self.scalar.wgsl() {
+        match (self.scalar.wgsl(), self.wide) {
             _ if self.in_fours() => "four_stored(v)".into(),
-            name if self.written_singly => format!("{name}(v)"),
-            name => format!("vec4<{name}>(v)"),
+            (name, true) => format!("vec4<{name}>(v)"),
+            (name, false) => format!("{name}(v)"),
         }
     }
 }
@@ -89,7 +89,6 @@ pub fn bindings(reads: &[Read], place: &dyn Fn(Expr) -> Place, results: Results)
             let element = Element {
                 scalar: *scalar,
                 wide: results.wide,
-                written_singly: !results.wide,
             };
             written.push((region.buffer, element));
         }
@@ -97,10 +96,9 @@ pub fn bindings(reads: &[Read], place: &dyn Fn(Expr) -> Place, results: Results)
     for read in reads {
         let Place { region, scalar } = place(read.expr);
         places.push(place(read.expr));
-        let own = written.iter_mut().find(|(b, _)| *b == region.buffer);
+        let own = written.iter().find(|(b, _)| *b == region.buffer);
         if let Some((_, element)) = own {
             debug_assert_eq!(element.scalar, scalar, "a buffer is written as one type");
-            element.wide |= read.wide;
             continue;
         }
         // Memory that holds numbers of both types is bound once as each.
@@ -112,7 +110,6 @@ pub fn bindings(reads: &[Read], place: &dyn Fn(Expr) -> Place, results: Results)
                 elements.push(Element {
                     scalar,
                     wide: read.wide,
-                    written_singly: false,
                 });
             }
         }
@@ -156,7 +153,7 @@ pub fn bindings(reads: &[Read], place: &dyn Fn(Expr) -> Place, results: Results)
         }
         text.push_str("count: u32, inner: u32 }\nvar<immediate> im: Offsets;\n");
     }
-    for (k, Place { region, scalar }) in places.iter().enumerate() {
+    for (k, (Place { region, scalar }, read)) in places.iter().zip(reads).enumerate() {
         let bound = |b: &usize| buffers[*b] == region.buffer && elements[*b].scalar == *scalar;
         let own = written.iter().position(|(b, _)| *b == region.buffer);
         let (name, element) = match (own, (0..elements.len()).find(bound)) {
@@ -183,26 +180,78 @@ pub fn bindings(reads: &[Read], place: &dyn Fn(Expr) -> Place, results: Results)
         } else {
             let one = format!("f32({name}[{base} + i])");
             let _ = writeln!(text, "fn load_{k}(i: u32) -> f32 {{ return {one}; }}");
+            if read.wide {
+                let four = [0, 1, 2, 3].map(|n| format!("load_{k}(q * 4u + {n}u)"));
+                let four = four.join(", ");
+                let _ = writeln!(
+                    text,
+                    "fn load4_{k}(q: u32) -> vec4<f32> {{ return vec4<f32>({four}); }}"
+                );
+            }
         }
     }
     for (k, Place { region, .. }) in results.places.iter().enumerate() {
         let own = written.iter().position(|(b, _)| *b == region.buffer);
         let Some(own) = own else { continue };
-        let (wide, v) = (results.wide, written[own].1.stored());
-        let store = match (wide, written[own].1.wide) {
-            (true, _) => format!("result{own}[im.out{k} / 4u + q] = {v};"),
-            (false, false) => format!("result{own}[im.out{k} + q] = {v};"),
-            (false, true) => {
-                format!("let a = im.out{k} + q; result{own}[a / 4u][a % 4u] = {v};")
-            }
+        let (ty, at) = match results.wide {
+            true => ("vec4<f32>", format!("im.out{k} / 4u + q")),
+            false => ("f32", format!("im.out{k} + q")),
         };
-        let ty = if wide { "vec4<f32>" } else { "f32" };
-        let _ = writeln!(text, "fn store_{k}(q: u32, v: {ty}) {{ {store} }}");
+        let v = written[own].1.stored();
+        let _ = writeln!(
+            text,
+            "fn store_{k}(q: u32, v: {ty}) {{ result{own}[{at}] = {v}; }}"
+        );
     }
     Bindings {
         text,
         buffers,
         immediates,
         f16,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::text::Region;
+    use super::*;
+    use crate::graph::Graph;
+
+    /// A tensor that is read in fours, at 16 of buffer 3, by a kernel that writes one by one to buffer `to`.
+    fn bound(to: usize, scalar: Scalar) -> Bindings {
+        let mut g = Graph::new();
+        let x = g.leaf("x", [64]);
+        let place = |buffer, offset| Place {
+            region: Region { buffer, offset },
+            scalar,
+        };
+        let reads = [Read {
+            expr: x,
+            identity: false,
+            wide: true,
+        }];
+        let results = Results {
+            places: &[place(to, 0)],
+            wide: false,
+            fours: Fours::Vector,
+        };
+        bindings(&reads, &|_| place(3, 16), results)
+    }
+
+    #[test]
+    fn what_is_written_singly_is_no_vector() {
+        for (scalar, name) in [(Scalar::F32, "f32"), (Scalar::F16, "f16")] {
+            let own = bound(3, scalar);
+            assert_eq!(own.buffers, [3]);
+            let declared = format!("result0: array<{name}>;");
+            let stored = format!("result0[im.out0 + q] = {name}(v);");
+            for part in [declared, stored, "load_0(q * 4u + 3u)".into()] {
+                assert!(own.text.contains(&part), "{part}: {}", own.text);
+            }
+            // In another buffer it is read as vectors.
+            let other = bound(4, scalar);
+            assert_eq!(other.buffers, [3, 4]);
+            assert!(other.text.contains("in0[im.o0 / 4u + q]"), "{}", other.text);
+        }
     }
 }

@@ -94,6 +94,12 @@ impl<'a, M: Memory> Emitter<'a, M> {
         self
     }
 
+    /// Numbers reads behind those of a text that the kernel has already, and as there where both read the same.
+    pub fn with_reads(mut self, reads: Vec<Read>) -> Self {
+        self.reads = reads;
+        self
+    }
+
     /// Several trees of one kernel: what they have in common is computed once, and a root that another reads is no load.
     pub fn with_trees(mut self, roots: Vec<Expr>, holes: Vec<(Expr, String)>) -> Self {
         self.roots = roots;

@@ -8,6 +8,7 @@ use super::super::view::{Domain, View};
 use super::super::{Expr, Graph, GraphError, Op, Result, Unary};
 use super::emit::{Emitter, Extents, Materialise, Memory};
 use super::join::join;
+use crate::gpu::Caps;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// One kernel of the plan.
@@ -41,6 +42,31 @@ impl KernelNode {
     pub fn sums(&self) -> Vec<Expr> {
         let others = self.beside.iter().filter_map(|o| o.core);
         self.core.into_iter().chain(others).collect()
+    }
+}
+
+/// What an adapter lets one kernel bind.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Storage buffers.
+    pub buffers: usize,
+    /// Words of immediates.
+    pub immediates: usize,
+}
+
+impl Limits {
+    pub fn of(caps: &Caps) -> Limits {
+        Limits {
+            buffers: caps.max_storage_buffers as usize,
+            immediates: (caps.max_immediate_bytes / 4) as usize,
+        }
+    }
+
+    /// Tensors that a kernel may read beside one result, which takes a buffer and three words (`bindings`).
+    pub fn reads(self) -> usize {
+        let buffers = self.buffers.saturating_sub(1);
+        let words = self.immediates.saturating_sub(3);
+        buffers.min(words)
     }
 }
 
@@ -124,14 +150,15 @@ struct Cost {
 }
 
 impl<'g> Lowering<'g> {
-    /// Decides for the outputs of each stage; `max_reads` bounds the tensors that one kernel may read.
+    /// Decides for the outputs of each stage; no kernel binds more than `limits`.
     ///
     /// # Errors
-    /// [`GraphError::Stale`] where a leaf is read after the stage in which it held the value meant.
-    pub fn new(graph: &'g Graph, outputs: &[Vec<Expr>], max_reads: usize) -> Result<Self> {
+    /// [`GraphError::Stale`] where a leaf is read after the stage in which it held the value meant, [`GraphError::Kernel`] where a kernel
+    /// that cannot be split binds too much.
+    pub fn new(graph: &'g Graph, outputs: &[Vec<Expr>], limits: Limits) -> Result<Self> {
         let mut forced: HashSet<Expr> = outputs.iter().flatten().copied().collect();
         loop {
-            match Self::attempt(graph, outputs, max_reads, &forced)? {
+            match Self::attempt(graph, outputs, limits, &forced)? {
                 Ok(lowering) => return Ok(lowering),
                 Err(Materialise(e)) => {
                     assert!(
@@ -148,7 +175,7 @@ impl<'g> Lowering<'g> {
     fn attempt(
         graph: &'g Graph,
         outputs: &[Vec<Expr>],
-        max_reads: usize,
+        limits: Limits,
         forced: &HashSet<Expr>,
     ) -> Result<std::result::Result<Self, Materialise>> {
         let needed = needed(graph, outputs);
@@ -176,10 +203,13 @@ impl<'g> Lowering<'g> {
                 Ok(r) => r,
                 Err(m) => return Ok(Err(m)),
             };
-            if reads.len() > max_reads
-                && let Some(e) = lowering.heaviest_inline(root, core)
-            {
-                return Ok(Err(Materialise(e)));
+            match lowering.crowded(root, core, &reads, limits) {
+                Ok(false) => {}
+                Ok(true) => match lowering.heaviest_inline(root, core) {
+                    Some(e) => return Ok(Err(Materialise(e))),
+                    None => return Err(lowering.too_crowded(root, core, &reads, limits)),
+                },
+                Err(m) => return Ok(Err(m)),
             }
             let stage = home[root.index()];
             for &r in &reads {
@@ -203,13 +233,57 @@ impl<'g> Lowering<'g> {
             });
         }
         kernels.sort_by_key(|k| (k.stage, k.root));
-        lowering.kernels = join(&lowering, kernels, max_reads);
+        lowering.kernels = join(&lowering, kernels, limits.reads());
         Ok(Ok(lowering))
     }
 
     /// The expression with memory behind a chain of reshapes.
     pub fn storage(&self, e: Expr) -> Expr {
         strip(self.graph, e, |x| self.stored(x))
+    }
+
+    /// True when a kernel that reads `reads` would bind more than `limits` allow.
+    fn crowded(
+        &self,
+        root: Expr,
+        core: Option<Expr>,
+        reads: &[Expr],
+        limits: Limits,
+    ) -> std::result::Result<bool, Materialise> {
+        /// What a contraction binds: A, B and C.
+        const OWN: usize = 3;
+        if reads.len() > limits.reads() {
+            return Ok(true);
+        }
+        let contracts = core.is_some_and(|c| is_contraction(self.graph, c));
+        if !contracts || OWN + reads.len() <= limits.buffers {
+            return Ok(false);
+        }
+        // A and B are bound as such, and once more where the tree around the product reads one of them.
+        let tree = match core == Some(root) {
+            true => 0,
+            false => self.dry(root, core)?.0.len(),
+        };
+        Ok(OWN + tree > limits.buffers)
+    }
+    fn too_crowded(
+        &self,
+        root: Expr,
+        core: Option<Expr>,
+        reads: &[Expr],
+        limits: Limits,
+    ) -> GraphError {
+        let node = self.graph.node(core.unwrap_or(root));
+        GraphError::Kernel {
+            op: node.op.name(),
+            shape: node.shape.clone(),
+            reason: format!(
+                "it reads {} tensors, more than the adapter's {} storage buffers and {} words of immediates leave room for",
+                reads.len(),
+                limits.buffers,
+                limits.immediates
+            ),
+        }
     }
 
     /// What a kernel reads: operands of its core, then what the trees around it load.

@@ -4,10 +4,11 @@ use super::contraction;
 use super::lower::{Lowering, addresses_operands, is_contraction};
 use super::pack::{Lent, Problem, Tensor, pack};
 use super::precision::Storage;
-use super::text::{Place, Region};
-use super::{Effect, Environment, Stage, order, too_large};
+use super::text::{Place, Region, read_in_fours};
+use super::{Effect, Environment, Stage, order};
 use crate::graph::{Expr, GraphError, Op, Result};
 use crate::kernels::Scalar;
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 /// One thing to run.
@@ -23,11 +24,29 @@ pub enum Item {
     Effect(Effect),
 }
 
+/// Whose temporary memory it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Owner {
+    /// A result of a kernel of the lowering.
+    Result(usize, Expr),
+    /// The f16 copy of an expression.
+    Copy(Expr),
+    /// What the passes of a kernel share.
+    Scratch(usize),
+}
+
+/// A temporary buffer.
+pub struct Slot {
+    pub bytes: u64,
+    /// The largest of what lies there, and its bytes.
+    pub largest: Option<(u64, Owner)>,
+}
+
 /// The order of execution, and where every stored expression lies.
 pub struct Schedule<'g> {
     pub items: Vec<Item>,
-    /// Bytes of each temporary buffer, largest first.
-    pub slots: Vec<u64>,
+    /// Largest first.
+    pub slots: Vec<Slot>,
     /// How everything is stored.
     pub storage: Storage,
     regions: HashMap<Expr, Region>,
@@ -78,7 +97,9 @@ pub fn schedule<'g>(
     env: &Environment,
 ) -> Result<Schedule<'g>> {
     let graph = lowering.graph;
-    check_leaves(lowering, stages, env)?;
+    let outputs = stages.iter().flat_map(|s| &s.outputs).map(|(e, _)| *e);
+    let storage = Storage::new(lowering, &outputs.collect(), env.target.precision);
+    check_leaves(lowering, stages, &storage, env)?;
     let kernel_at: HashMap<Expr, usize> = lowering
         .kernels
         .iter()
@@ -114,8 +135,6 @@ pub fn schedule<'g>(
         .map(|list| list.iter().map(|c| c.0).collect())
         .collect();
     let orders = order::stages(lowering, stages.len(), &kept, &copied);
-    let outputs = stages.iter().flat_map(|s| &s.outputs).map(|(e, _)| *e);
-    let storage = Storage::new(lowering, &outputs.collect(), env.target.precision);
     let mut items = vec![];
     let mut cast: HashSet<Expr> = HashSet::new();
     for ((stage, order), copies) in stages.iter().zip(orders).zip(&copies) {
@@ -144,7 +163,7 @@ pub fn schedule<'g>(
             Item::Effect(_) => {}
         }
     }
-    let mut tensors = vec![];
+    let (mut tensors, mut owners) = (vec![], vec![]);
     let mut index_of: HashMap<Expr, usize> = HashMap::new();
     let mut scratch_of: HashMap<usize, [Option<usize>; 2]> = HashMap::new();
     let mut cast_of: HashMap<Expr, usize> = HashMap::new();
@@ -158,6 +177,7 @@ pub fn schedule<'g>(
             let parts = scratch_lens(lowering, *k, &storage, env)?;
             let parts = parts.map(|floats| {
                 (floats > 0).then(|| {
+                    owners.push(Owner::Scratch(*k));
                     tensors.push(Tensor {
                         words: words(floats as usize, Scalar::F32),
                         first: at,
@@ -172,6 +192,7 @@ pub fn schedule<'g>(
                     continue;
                 }
                 index_of.insert(root, tensors.len());
+                owners.push(Owner::Result(*k, root));
                 tensors.push(Tensor {
                     words: words(graph.shape(root).numel(), storage.scalar(root)),
                     first: at,
@@ -180,6 +201,7 @@ pub fn schedule<'g>(
             }
         } else if let Item::Cast(e) = item {
             cast_of.insert(*e, tensors.len());
+            owners.push(Owner::Copy(*e));
             tensors.push(Tensor {
                 words: words(graph.shape(*e).numel(), Scalar::F16),
                 first: at,
@@ -212,6 +234,16 @@ pub fn schedule<'g>(
         lent: &lent,
         limit,
     });
+    let slots = packed.pool.iter().enumerate().map(|(slot, &words)| {
+        let inside = (0..tensors.len()).filter(|&t| packed.places[t].0 == lent.len() + slot);
+        let held = inside.map(|t| (tensors[t].words as u64 * 4, owners[t]));
+        Slot {
+            bytes: words as u64 * 4,
+            // Of equal ones the result that is computed first.
+            largest: held.max_by_key(|&(bytes, owner)| (bytes, Reverse(owner))),
+        }
+    });
+    let slots = slots.collect();
     let mut regions = direct;
     let place = |t: usize, scalar: Scalar| {
         let (slot, word) = packed.places[t];
@@ -232,7 +264,7 @@ pub fn schedule<'g>(
         .collect();
     Ok(Schedule {
         items,
-        slots: packed.pool.iter().map(|&words| words as u64 * 4).collect(),
+        slots,
         storage,
         regions,
         casts,
@@ -292,8 +324,9 @@ struct Indices<'a> {
 }
 
 /// For each tensor those that must lie in other buffers: what a contraction or closeness reads is bound beside what it writes, and no
-/// buffer may be bound for both; a part of its scratch memory is written by one pass and read by the next. Elementwise kernels and sums read what lies in
-/// their result's buffer through that binding, as long as it has the result's type.
+/// buffer may be bound for both; a part of its scratch memory is written by one pass and read by the next. Elementwise kernels and sums
+/// read what lies in their result's buffer through that binding, as long as it has the result's type and is not read in fours where
+/// results are written one by one.
 fn apart(
     lowering: &Lowering,
     storage: &Storage,
@@ -313,6 +346,7 @@ fn apart(
     }
     for (k, kernel) in lowering.kernels.iter().enumerate() {
         let addresses = kernel.core.is_some_and(|c| addresses_operands(graph, c));
+        let in_fours = read_in_fours(lowering, kernel);
         let scratch = indices.scratch.get(&k).copied().unwrap_or_default();
         if let [Some(one), Some(other)] = scratch {
             separate(one, other);
@@ -321,7 +355,8 @@ fn apart(
         for root in kernel.roots() {
             let written = indices.root.get(&root);
             for r in &kernel.reads {
-                let clash = addresses || storage.scalar(*r) != storage.scalar(root);
+                let clash =
+                    addresses || in_fours.contains(r) || storage.scalar(*r) != storage.scalar(root);
                 let copy = storage.copied(k).contains(r).then(|| indices.cast.get(r));
                 let read = [indices.root.get(r), copy.flatten()];
                 for &read in read.into_iter().flatten().filter(|_| clash) {
@@ -342,7 +377,13 @@ fn apart(
     apart
 }
 
-fn check_leaves(lowering: &Lowering, stages: &[Stage], env: &Environment) -> Result<()> {
+/// Every leaf is bound, and every tensor fits one binding as it is stored.
+fn check_leaves(
+    lowering: &Lowering,
+    stages: &[Stage],
+    storage: &Storage,
+    env: &Environment,
+) -> Result<()> {
     let graph = lowering.graph;
     let limit = env.target.caps.max_binding_bytes;
     let outputs = stages
@@ -360,8 +401,14 @@ fn check_leaves(lowering: &Lowering, stages: &[Stage], env: &Environment) -> Res
             let name = graph.leaf_info(id).name.clone();
             return Err(GraphError::Unbound { name });
         }
-        if node.shape.numel() as u64 * 4 > limit {
-            return Err(too_large(node.op.name(), &node.shape, limit));
+        let bytes = node.shape.numel() as u64 * storage.scalar(e).bytes();
+        if bytes > limit {
+            return Err(GraphError::TooLarge {
+                what: node.op.name().into(),
+                shape: node.shape.clone(),
+                bytes,
+                limit,
+            });
         }
     }
     Ok(())

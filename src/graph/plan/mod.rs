@@ -18,14 +18,14 @@ mod pack;
 mod precision;
 mod text;
 
-use super::{Expr, Graph, GraphError, LeafId, Op, Result, Shape, SourceId};
+use super::{Expr, Graph, GraphError, LeafId, Op, Result, SourceId};
 use crate::gpu::{Buffer, Caps, Dispatch, Gpu, GpuError, Kernel};
 use crate::kernels;
 pub use crate::kernels::Form;
 use crate::kernels::Scalar;
 use crate::kernels::gemm::{Choices, GemmOp, Variant, Work};
 pub use attribution::{Attribution, Pass};
-use lower::{KernelNode, Lowering, addresses_operands, is_contraction};
+use lower::{KernelNode, Limits, Lowering, addresses_operands, is_contraction};
 pub use precision::Precision;
 use precision::Storage;
 use std::collections::HashMap;
@@ -167,19 +167,13 @@ impl Plan {
                 computed.filter(|&e| graph.leaf_id(e).is_none()).collect()
             })
             .collect();
-        // One binding and three immediates are the result's (see `text::bindings`).
-        let offsets = (env.target.caps.max_immediate_bytes / 4) as usize;
-        let max_reads = (env.target.caps.max_storage_buffers as usize)
-            .saturating_sub(1)
-            .min(offsets.saturating_sub(3))
-            .max(4);
-        let lowering = Lowering::new(graph, &outputs, max_reads)?;
+        let lowering = Lowering::new(graph, &outputs, Limits::of(&env.target.caps))?;
         let schedule = memory::schedule(&lowering, stages, env)?;
         let mut plan = Plan {
             steps: vec![],
             contractions: vec![],
-            slots: schedule.slots.clone(),
-            slot_tensors: attribution::slot_tensors(&lowering, &schedule, env),
+            slots: schedule.slots.iter().map(|s| s.bytes).collect(),
+            slot_tensors: attribution::slot_tensors(&lowering, &schedule),
         };
         let place = |e: Expr| schedule.place(e, env);
         for item in &schedule.items {
@@ -381,15 +375,6 @@ fn kernel_of(
             })
         }
         other => unreachable!("{} has no kernel of its own", other.name()),
-    }
-}
-
-fn too_large(what: &str, shape: &Shape, limit: u64) -> GraphError {
-    GraphError::TooLarge {
-        what: what.into(),
-        shape: shape.clone(),
-        bytes: shape.numel() as u64 * 4,
-        limit,
     }
 }
 

@@ -132,6 +132,7 @@ fn indices(lowering: &Lowering) -> HashSet<Expr> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::lower::Limits;
     use super::*;
 
     #[test]
@@ -148,7 +149,11 @@ mod tests {
     }
 
     fn storage(graph: &Graph, outputs: &[Expr], precision: Precision) -> (Vec<Expr>, Storage) {
-        let lowering = Lowering::new(graph, &[outputs.to_vec()], 8).unwrap();
+        let limits = Limits {
+            buffers: 9,
+            immediates: 32,
+        };
+        let lowering = Lowering::new(graph, &[outputs.to_vec()], limits).unwrap();
         let kernels = lowering.kernels.iter().map(|k| k.root).collect();
         let outputs = outputs.iter().copied().collect();
         (kernels, Storage::new(&lowering, &outputs, precision))

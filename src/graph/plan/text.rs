@@ -4,7 +4,7 @@ use super::super::{Expr, Graph, Op};
 use super::Target;
 use super::bindings::{Results, bindings};
 use super::emit::{Emitted, Emitter, Extents, Materialise};
-use super::lower::{KernelNode, Lowering, NOTHING, sum_view};
+use super::lower::{KernelNode, Lowering, NOTHING, is_sum, sum_view};
 use crate::gpu::{Caps, Kernel};
 use crate::kernels::gemm::Epilogue;
 use crate::kernels::{Form, Fours, Scalar};
@@ -144,6 +144,65 @@ fn row_lanes(caps: &Caps, extents: Extents, sums: usize) -> usize {
         .clamp(64, most)
 }
 
+/// How the invocations of a kernel of sums share them out.
+struct Sharing {
+    /// Of what is summed.
+    view: View,
+    extents: Extents,
+    /// Lanes share one sum, each result is written by itself; otherwise each invocation has sums of its own.
+    along_reduced: bool,
+    /// The domain that is taken four elements at a time.
+    wide: Option<Domain>,
+}
+
+impl Sharing {
+    /// Of sum `core`.
+    fn of(graph: &Graph, core: Expr) -> Sharing {
+        let node = graph.node(core);
+        let Op::Sum { axes } = &node.op else {
+            unreachable!("the core of a reduction is a sum")
+        };
+        let shape = graph.shape(node.inputs[0]);
+        let (view, extents) = sum_view(shape, axes);
+        // Lanes run along whichever domain holds the last axis in memory; few outputs leave nothing else to share out.
+        let last = (0..shape.rank()).rev().find(|&a| shape[a] > 1);
+        let along_reduced = last.is_none_or(|a| axes.contains(&a)) || extents.out < 32;
+        let (domain, count) = match along_reduced {
+            true => (Domain::Reduced, extents.reduced),
+            false => (Domain::Out, extents.out),
+        };
+        Sharing {
+            view,
+            extents,
+            along_reduced,
+            wide: count.is_multiple_of(4).then_some(domain),
+        }
+    }
+
+    /// The text of what `sums` add up.
+    fn elements(&self, lowering: &Lowering, sums: &[Expr]) -> Result<Emitted, Materialise> {
+        let graph = lowering.graph;
+        let summed = sums.iter().map(|&sum| graph.node(sum).inputs[0]);
+        let summed: Vec<(Expr, View)> = summed.map(|e| (e, self.view.clone())).collect();
+        Emitter::new(graph, lowering, NOTHING, None, self.wide, self.extents).finish_all(&summed)
+    }
+}
+
+/// What a kernel reads in fours whose results are written one by one. Beside those it would be read one by one as well (`bindings`).
+pub fn read_in_fours(lowering: &Lowering, node: &KernelNode) -> Vec<Expr> {
+    let graph = lowering.graph;
+    let Some(core) = node.core.filter(|&c| is_sum(graph, c)) else {
+        return vec![];
+    };
+    let sharing = Sharing::of(graph, core);
+    if !sharing.along_reduced {
+        return vec![];
+    }
+    let emitted = sharing.elements(lowering, &node.sums());
+    let reads = emitted.map(|e| e.reads).unwrap_or_default().into_iter();
+    reads.filter(|r| r.wide).map(|r| r.expr).collect()
+}
+
 /// Sums over the same axes with everything folded in before (`element`) and after (`finish`).
 pub fn reduce(
     lowering: &Lowering,
@@ -155,54 +214,37 @@ pub fn reduce(
     let form = *form;
     let graph = lowering.graph;
     let sums = node.sums();
-    let core = sums[0];
-    let Op::Sum { axes } = &graph.node(core).op else {
-        unreachable!("the core of a reduction is a sum")
-    };
-    let shape = graph.shape(graph.node(core).inputs[0]);
-    let (view, extents) = sum_view(shape, axes);
-    // Lanes run along whichever domain holds the last axis in memory; few outputs leave nothing else to share out.
-    let last = (0..shape.rank()).rev().find(|&a| shape[a] > 1);
-    let along_reduced = last.is_none_or(|a| axes.contains(&a)) || extents.out < 32;
+    let sharing = Sharing::of(graph, sums[0]);
+    let Sharing {
+        extents,
+        along_reduced,
+        wide,
+        ..
+    } = sharing;
     let subgroups = form == Form::Cpu && caps.subgroups_of(8);
-    let (wide, lanes) = if along_reduced {
-        let lanes = match form {
-            Form::Cpu => 8,
-            Form::Gpu => row_lanes(caps, extents, sums.len()),
-        };
-        (
-            extents.reduced.is_multiple_of(4).then_some(Domain::Reduced),
-            lanes,
-        )
-    } else {
-        let lanes = if form == Form::Cpu { 8 } else { 64 };
-        (extents.out.is_multiple_of(4).then_some(Domain::Out), lanes)
+    let lanes = match form {
+        Form::Cpu => 8,
+        Form::Gpu if along_reduced => row_lanes(caps, extents, sums.len()),
+        Form::Gpu => 64,
     };
-    let summed: Vec<(Expr, View)> = sums
-        .iter()
-        .map(|&sum| (graph.node(sum).inputs[0], view.clone()))
-        .collect();
-    let mut before = Emitter::new(graph, lowering, NOTHING, None, wide, extents)
-        .finish_all(&summed)
-        .unwrap_or_else(emitted_before);
+    let before = sharing.elements(lowering, &sums);
+    let before = before.unwrap_or_else(emitted_before);
     let finish_wide = wide.filter(|d| *d == Domain::Out);
     let after = finish_emitter(lowering, node, finish_wide)
+        .with_reads(before.reads)
         .finish_all(&finish_trees(graph, node))
         .unwrap_or_else(emitted_before);
-    // Both bodies count their reads from zero: renumber the second one behind the first.
-    let shift = before.reads.len();
-    let mut finish_text = renumber(&after.statements, after.reads.len(), shift);
+    let mut finish_text = after.statements;
     for (k, result) in after.results.iter().enumerate() {
         let _ = writeln!(finish_text, "  store_{k}(o, {result});");
     }
-    before.reads.extend(after.reads.iter().cloned());
     let places: Vec<Place> = node.roots().map(place).collect();
     let results = Results {
         places: &places,
         wide: finish_wide.is_some(),
         fours: Fours::of(form, caps),
     };
-    let declared = bindings(&before.reads, place, results);
+    let declared = bindings(&after.reads, place, results);
     let mut text = declared.text;
     let value = if wide.is_some() { "vec4<f32>" } else { "f32" };
     let quad = |name: &str, from: &str| {
@@ -394,17 +436,6 @@ fn emit(
     Emitter::new(lowering.graph, lowering, root, hole, wide, extents)
         .finish(start, view)
         .unwrap_or_else(emitted_before)
-}
-
-/// The statements with each of their reads `shift` positions further on.
-fn renumber(statements: &str, reads: usize, shift: usize) -> String {
-    let mut text = statements.to_string();
-    for k in (0..reads).rev() {
-        for f in ["load_", "load4_"] {
-            text = text.replace(&format!("{f}{k}("), &format!("{f}{}(", k + shift));
-        }
-    }
-    text
 }
 
 fn emitted_before(Materialise(e): Materialise) -> Emitted {

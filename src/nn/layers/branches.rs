@@ -57,7 +57,7 @@ impl Branches {
 
 impl Layer for Branches {
     fn declare(&self, d: &mut Declare, input: Extent) -> Result<Extent> {
-        d.at_least_one("count", self.count)?;
+        d.branches(self.count)?;
         if self.layers.is_empty() {
             return d.mismatch("at least one layer in `layers`", "none");
         }

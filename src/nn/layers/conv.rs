@@ -1,7 +1,7 @@
 //! Convolutions and transposed convolutions.
 use super::{Layer, no, yes};
 use crate::graph::{Expr, Window};
-use crate::nn::init::Family;
+use crate::nn::init::{Family, Matrix};
 use crate::nn::network::{Declare, Pass};
 use crate::nn::spectral::WeightForm;
 use crate::nn::{Extent, InitOverride, Pair, Result};
@@ -64,6 +64,18 @@ fn image(d: &Declare, input: Extent) -> Result<(usize, [usize; 2])> {
     }
 }
 
+/// The input gradient has a product for each phase of the stride, rows times columns.
+const MOST_PHASES: usize = 4096;
+
+/// Refuses strides with more phases than that.
+fn check_phases(d: &Declare, stride: [usize; 2]) -> Result<()> {
+    if stride[0].saturating_mul(stride[1]) > MOST_PHASES {
+        let expected = format!("a stride of at most {MOST_PHASES}, rows times columns");
+        return d.mismatch(expected, format!("{stride:?}"));
+    }
+    Ok(())
+}
+
 impl Conv2d {
     fn form(&self) -> WeightForm {
         WeightForm {
@@ -81,22 +93,27 @@ impl Layer for Conv2d {
         d.at_least_one("out", self.out)?;
         d.at_least_one("kernel", kh.min(kw))?;
         d.at_least_one("stride", stride[0].min(stride[1]))?;
-        let out = |i: usize, k: usize| {
-            (size[i] + 2 * pad[i])
-                .checked_sub(k)
-                .map(|v| v / stride[i] + 1)
-        };
+        let padded = [0, 1].map(|i| size[i].saturating_add(pad[i].saturating_mul(2)));
+        d.elements("a padded image", &padded)?;
+        let out = |i: usize, k: usize| padded[i].checked_sub(k).map(|v| v / stride[i] + 1);
         let (Some(height), Some(width)) = (out(0, kh), out(1, kw)) else {
-            let padded = format!("{}x{}", size[0] + 2 * pad[0], size[1] + 2 * pad[1]);
             return d.mismatch(
                 format!("an image that, padded, is at least as large as the kernel {kh}x{kw}"),
-                format!("{input}, {padded} with its padding"),
+                format!("{input}, {}x{} with its padding", padded[0], padded[1]),
             );
         };
-        let fan_in = channels * kh * kw;
-        let init = d.init(Family::Conv, Some(fan_in), self.init.as_ref())?;
-        d.weights(&[self.out, channels, kh, kw], init, self.form());
-        d.cost((height * width) as u64 * (fan_in * self.out) as u64);
+        if stride[0] > padded[0] || stride[1] > padded[1] {
+            return d.mismatch(
+                format!("a stride of at most the padded image, {padded:?}"),
+                format!("{stride:?}"),
+            );
+        }
+        check_phases(d, stride)?;
+        let shape = [self.out, channels, kh, kw];
+        let weights = d.elements("weight", &shape)?;
+        let init = d.init(Family::Conv, Some(Matrix::of(&shape)), self.init.as_ref())?;
+        d.weights(&shape, init, self.form())?;
+        d.cost((height * width) as u64 * weights as u64);
         Ok(Extent::Image {
             channels: self.out,
             height,
@@ -133,7 +150,7 @@ impl ConvTranspose2d {
         );
         let along = |i: usize| {
             ((input[i] - 1) * s[i] + k[i] + o[i])
-                .checked_sub(2 * p[i])
+                .checked_sub(p[i].saturating_mul(2))
                 .filter(|&v| v > 0)
         };
         Some([along(0)?, along(1)?])
@@ -157,6 +174,10 @@ impl Layer for ConvTranspose2d {
                 format!("{extra:?}"),
             );
         }
+        // One above the kernel leaves rows and columns of the bias alone, and is PyTorch's too.
+        check_phases(d, stride)?;
+        let shape = [channels, self.out, kh, kw];
+        let weights = d.elements("weight", &shape)?;
         let Some([height, width]) = self.size(size) else {
             return d.mismatch(
                 format!("a padding that leaves an image of {input}"),
@@ -164,9 +185,9 @@ impl Layer for ConvTranspose2d {
             );
         };
         // PyTorch's fan-in of a weight is size(1) times the kernel area; here size(1) is the output channels.
-        let init = d.init(Family::Conv, Some(self.out * kh * kw), self.init.as_ref())?;
-        d.weights(&[channels, self.out, kh, kw], init, self.form());
-        d.cost((size[0] * size[1]) as u64 * (channels * self.out * kh * kw) as u64);
+        let init = d.init(Family::Conv, Some(Matrix::of(&shape)), self.init.as_ref())?;
+        d.weights(&shape, init, self.form())?;
+        d.cost((size[0] * size[1]) as u64 * weights as u64);
         Ok(Extent::Image {
             channels: self.out,
             height,

@@ -1,7 +1,7 @@
 //! Layers that use each sample's class: conditional GANs by concatenation and by projection.
 use super::{Layer, no, yes};
 use crate::graph::Expr;
-use crate::nn::init::Family;
+use crate::nn::init::{Family, Matrix};
 use crate::nn::network::{Declare, Pass};
 use crate::nn::spectral::WeightForm;
 use crate::nn::{Extent, Init, InitOverride, Result};
@@ -84,15 +84,16 @@ impl Layer for Projection {
                 input,
             );
         };
-        let init = d.init(Family::Linear, Some(features), self.init.as_ref())?;
-        d.weights(&[1, features], init, self.form(self.bias));
+        let shape = [1, features];
+        let init = d.init(Family::Linear, Some(Matrix::of(&shape)), self.init.as_ref())?;
+        d.weights(&shape, init, self.form(self.bias))?;
         let bound = (6.0 / (classes + features) as f64).sqrt() as f32;
         let glorot = Init::Uniform {
             low: -bound,
             high: bound,
         };
         let shape = [classes, features];
-        d.weight("embedding.weight", &shape, glorot, self.form(false));
+        d.weight("embedding.weight", &shape, glorot, self.form(false))?;
         d.cost((1 + classes) as u64 * features as u64);
         Ok(Extent::Features { features: 1 })
     }

@@ -1,7 +1,7 @@
 //! Fully connected layers.
 use super::{Layer, no, yes};
 use crate::graph::Expr;
-use crate::nn::init::Family;
+use crate::nn::init::{Family, Matrix};
 use crate::nn::network::{Declare, Pass};
 use crate::nn::spectral::WeightForm;
 use crate::nn::{Extent, InitOverride, Result};
@@ -41,8 +41,9 @@ impl Layer for Linear {
             );
         };
         d.at_least_one("out", self.out)?;
-        let init = d.init(Family::Linear, Some(features), self.init.as_ref())?;
-        d.weights(&[self.out, features], init, self.form());
+        let shape = [self.out, features];
+        let init = d.init(Family::Linear, Some(Matrix::of(&shape)), self.init.as_ref())?;
+        d.weights(&shape, init, self.form())?;
         d.cost(features as u64 * self.out as u64);
         Ok(Extent::Features { features: self.out })
     }

@@ -1,7 +1,7 @@
 //! Maxout (Goodfellow et al., arXiv 1302.4389).
 use super::{Layer, no, yes};
 use crate::graph::Expr;
-use crate::nn::init::Family;
+use crate::nn::init::{Family, Matrix};
 use crate::nn::network::{Declare, Pass};
 use crate::nn::spectral::WeightForm;
 use crate::nn::{Extent, InitOverride, Result};
@@ -45,9 +45,10 @@ impl Layer for Maxout {
         };
         d.at_least_one("out", self.out)?;
         d.at_least_one("pieces", self.pieces)?;
-        let rows = self.out * self.pieces;
-        let init = d.init(Family::Linear, Some(features), self.init.as_ref())?;
-        d.weights(&[rows, features], init, self.form());
+        let rows = d.elements("out pieces", &[self.out, self.pieces])?;
+        let shape = [rows, features];
+        let init = d.init(Family::Linear, Some(Matrix::of(&shape)), self.init.as_ref())?;
+        d.weights(&shape, init, self.form())?;
         d.cost(features as u64 * rows as u64);
         Ok(Extent::Features { features: self.out })
     }

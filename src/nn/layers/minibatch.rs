@@ -1,7 +1,7 @@
 //! Minibatch discrimination.
 use super::Layer;
 use crate::graph::Expr;
-use crate::nn::init::Family;
+use crate::nn::init::{Family, Matrix};
 use crate::nn::network::{Declare, Pass};
 use crate::nn::{Extent, InitOverride, Result};
 use serde::{Deserialize, Serialize};
@@ -42,9 +42,14 @@ impl Layer for MinibatchDiscrimination {
         if self.dims > MOST_DIMS {
             return d.mismatch(format!("dims of at most {MOST_DIMS}"), self.dims);
         }
-        let columns = self.kernels * self.dims;
-        let [weight, _] = d.init(Family::Linear, Some(features), self.init.as_ref())?;
-        d.param("weight", [features, columns], weight);
+        let columns = d.elements("kernels dims", &[self.kernels, self.dims])?;
+        // T stands the other way round than a linear layer's weight.
+        let matrix = Matrix {
+            fan_in: features,
+            columns,
+        };
+        let [weight, _] = d.init(Family::Linear, Some(matrix), self.init.as_ref())?;
+        d.param("weight", [features, columns], weight)?;
         d.cost(features as u64 * columns as u64);
         Ok(Extent::Features {
             features: features + self.kernels,

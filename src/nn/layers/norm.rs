@@ -55,11 +55,13 @@ fn eps() -> f64 {
     1e-5
 }
 
+/// As it is added, f32. Devices may take what is below the normal numbers as 0.
 fn check_eps(d: &Declare, eps: f64) -> Result<()> {
-    if eps.is_finite() && eps > 0.0 {
+    if (eps as f32).is_normal() && eps > 0.0 {
         return Ok(());
     }
-    d.mismatch("an eps above 0", eps)
+    let expected = format!("an eps of at least {:e} that f32 holds", f32::MIN_POSITIVE);
+    d.mismatch(expected, format!("{eps:?}"))
 }
 
 /// One in how many of the values tells roughly where they lie.
@@ -198,10 +200,10 @@ impl Layer for BatchNorm {
             Extent::Image { channels, .. } => channels,
         };
         let [weight, bias] = d.init(Family::BatchNorm, None, self.init.as_ref())?;
-        d.param("weight", [channels], weight);
-        d.param("bias", [channels], bias);
-        d.state("running_mean", [channels], Init::Constant(0.0));
-        d.state("running_var", [channels], Init::Constant(1.0));
+        d.param("weight", [channels], weight)?;
+        d.param("bias", [channels], bias)?;
+        d.state("running_mean", [channels], Init::Constant(0.0))?;
+        d.state("running_var", [channels], Init::Constant(1.0))?;
         Ok(input)
     }
     fn forward(&self, p: &mut Pass, x: Expr) -> Result<Expr> {
@@ -272,8 +274,8 @@ impl Layer for LayerNorm {
             ) => vec![channels, height, width],
         };
         let [weight, bias] = d.init(Family::LayerNorm, None, self.init.as_ref())?;
-        d.param("weight", shape.clone(), weight);
-        d.param("bias", shape, bias);
+        d.param("weight", shape.clone(), weight)?;
+        d.param("bias", shape, bias)?;
         Ok(input)
     }
     fn forward(&self, p: &mut Pass, x: Expr) -> Result<Expr> {

@@ -79,8 +79,7 @@ impl Layer for Flatten {
 impl Layer for Unflatten {
     fn declare(&self, d: &mut Declare, input: Extent) -> Result<Extent> {
         let (channels, height, width) = (self.channels, self.height, self.width);
-        let features = channels * height * width;
-        d.at_least_one("channels, height and width", features)?;
+        let features = d.elements("channels, height and width", &[channels, height, width])?;
         if input != (Extent::Features { features }) {
             return d.mismatch(
                 format!("{channels} x {height} x {width} = {features} features"),
@@ -108,11 +107,14 @@ impl Layer for Upsample {
                 channels,
                 height,
                 width,
-            } => Ok(Extent::Image {
-                channels,
-                height: height * fh,
-                width: width * fw,
-            }),
+            } => {
+                d.elements("an image", &[channels, height, width, fh, fw])?;
+                Ok(Extent::Image {
+                    channels,
+                    height: height * fh,
+                    width: width * fw,
+                })
+            }
             Extent::Features { .. } => d.mismatch("an image", input),
         }
     }
