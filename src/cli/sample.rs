@@ -64,12 +64,12 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let run = Finished::open(find_checkpoint(&args.run, None)?)?;
     let config = &run.config;
     let plan = Plan::new(args, config)?;
-    plan.prepare_outputs()?;
     let mut sampler = engine::open_sampler(
         config,
         args.adapter.as_ref().unwrap_or(&config.adapter),
         &CacheFolder::of_user(),
     )?;
+    plan.prepare_outputs(sampler.sample_shape())?;
     run.restore(&mut *sampler)?;
     let (written, report) = match &plan.request {
         Some(request) => {
@@ -191,15 +191,18 @@ impl Plan {
     }
 
     /// Before anything is drawn: folders are made, and what cannot be written is refused.
-    fn prepare_outputs(&self) -> Result<(), CliError> {
+    fn prepare_outputs(&self, shape: SampleShape) -> Result<(), CliError> {
+        let folder = self.out.as_deref().filter(|out| !is_png(out));
+        if let (Some(_), SampleShape::Point { .. }) = (folder, shape) {
+            return Err(CliError::usage(
+                "points have no files of their own; give -o FILE.png or --raw FILE",
+            ));
+        }
         let picture = self.out.as_deref().filter(|out| is_png(out));
         for file in picture.into_iter().chain(self.raw.as_deref()) {
             prepare_for(file)?;
         }
-        match &self.out {
-            Some(folder) if !is_png(folder) => make_folder(folder),
-            _ => Ok(()),
-        }
+        folder.map_or(Ok(()), make_folder)
     }
 
     fn draw(&self, sampler: &mut dyn Sampler, reference: &[f32]) -> Result<Vec<PathBuf>, CliError> {
@@ -272,9 +275,9 @@ impl Plan {
             },
         ) = (&samples.values, samples.shape)
         else {
-            return Err(CliError::usage(
-                "points have no files of their own; give -o FILE.png or --raw FILE",
-            ));
+            return Err(
+                EngineError::device("samples that were asked for as pixels are none").into(),
+            );
         };
         let images = PackedImages {
             height,
@@ -509,33 +512,26 @@ mod tests {
             height: 3,
             width: 2,
         });
-        let written = plan(&[
-            "-n",
-            "4",
-            "-o",
-            &at("dir/sub"),
-            "--raw",
-            &at("r.safetensors"),
-        ])
-        .unwrap()
-        .draw(&mut images, &[]);
-        assert_eq!(written.unwrap().len(), 5);
+        let draw = |flags: &[&str], sampler: &mut Fake, reference: &[f32]| {
+            let plan = plan(flags).unwrap();
+            plan.prepare_outputs(sampler.0)?;
+            plan.draw(sampler, reference)
+        };
+        let (folder, raw) = (at("dir/sub"), at("r.safetensors"));
+        let flags = ["-n", "4", "-o", &folder, "--raw", &raw];
+        assert_eq!(draw(&flags, &mut images, &[]).unwrap().len(), 5);
         let third = image::open(at("dir/sub/00003.png")).unwrap().into_luma8();
         assert_eq!((third.dimensions(), third.into_raw()), ((2, 3), vec![3; 6]));
         let raw = TensorFile::read(Path::new(&at("r.safetensors"))).unwrap();
         assert_eq!(raw.tensors["images"].shape, [4, 1, 3, 2]);
         assert_eq!(raw.tensors["images"].values[6..12], [1.0; 6]);
-        plan(&["-n", "4", "-o", &at("new/grid.png")])
-            .unwrap()
-            .draw(&mut images, &[])
-            .unwrap();
+        draw(&["-n", "4", "-o", &at("new/grid.png")], &mut images, &[]).unwrap();
         assert!(image::open(at("new/grid.png")).is_ok());
 
         let mut points = Fake(SampleShape::Point { features: 2 });
-        plan(&["-n", "9", "-o", &at("p.png"), "--raw", &at("p.safetensors")])
-            .unwrap()
-            .draw(&mut points, &[0.0; 4])
-            .unwrap();
+        let (picture, raw) = (at("p.png"), at("p.safetensors"));
+        let flags = ["-n", "9", "-o", &picture, "--raw", &raw];
+        draw(&flags, &mut points, &[0.0; 4]).unwrap();
         assert_eq!(
             TensorFile::read(Path::new(&at("p.safetensors")))
                 .unwrap()
@@ -543,11 +539,7 @@ mod tests {
                 .shape,
             [9, 2]
         );
-        assert!(
-            plan(&["-o", &at("d")])
-                .unwrap()
-                .draw(&mut points, &[])
-                .is_err()
-        );
+        assert!(draw(&["-o", &at("d")], &mut points, &[]).is_err());
+        assert!(!Path::new(&at("d")).exists());
     }
 }
