@@ -25,6 +25,21 @@ fn is_nan(x: &str, wide: bool) -> String {
     }
 }
 
+/// max(x, 0) + ln(1 + e^-|x|). Where e^-|x| is small, 1 + e^-|x| has lost most of it: there the logarithm's series, to 2e-7 of it.
+fn softplus(x: &str, wide: bool) -> String {
+    let v = |v: &str| match wide {
+        true => format!("vec4<f32>({v})"),
+        false => v.into(),
+    };
+    let e = format!("exp(-abs({x}))");
+    let mut series = v("0.16666667");
+    for term in ["0.2", "0.25", "0.33333334", "0.5", "1.0"] {
+        series = format!("({} - {e} * {series})", v(term));
+    }
+    let [zero, one, small] = ["0.0", "1.0", "0.1"].map(v);
+    format!("max({x}, {zero}) + select(log({one} + {e}), {e} * {series}, {e} < {small})")
+}
+
 /// f(x); `wide` tells a vec4<f32> from an f32. A NaN passes all but `Sign`.
 pub fn unary(f: Unary, x: &str, wide: bool) -> String {
     let vec = |v: &str| {
@@ -48,11 +63,7 @@ pub fn unary(f: Unary, x: &str, wide: bool) -> String {
             is_nan(x, wide)
         ),
         Unary::Sigmoid => format!("{} / ({} + exp(-{x}))", vec("1.0"), vec("1.0")),
-        Unary::Softplus => format!(
-            "max({x}, {}) + log({} + exp(-abs({x})))",
-            vec("0.0"),
-            vec("1.0")
-        ),
+        Unary::Softplus => softplus(x, wide),
         // Not max(x, 0): that turns NaN into 0 on some drivers, and so may x <= 0 where it is compiled as not x > 0. As integers the
         // numbers from -inf to -0 are those up to the bits of -inf; NaNs are above.
         Unary::Relu => match wide {
@@ -118,6 +129,10 @@ mod tests {
 
     /// `text`, a function of `v`, of each of X.
     fn values(text: &str, wide: bool) -> Vec<f32> {
+        values_at(text, wide, &X)
+    }
+
+    fn values_at(text: &str, wide: bool, at: &[f32; 8]) -> Vec<f32> {
         let gpu = gpu();
         let (element, lanes) = if wide { ("vec4<f32>", 2) } else { ("f32", 8) };
         let source = format!(
@@ -135,7 +150,7 @@ mod tests {
             grid: [1, 1, 1],
             immediates: vec![],
         };
-        let (x, y) = (buffer_of(&gpu, "x", &X), nan_buffer(&gpu, "y", X.len()));
+        let (x, y) = (buffer_of(&gpu, "x", at), nan_buffer(&gpu, "y", at.len()));
         let dispatch = gpu.prepare(&kernel, &[&x, &y]).unwrap();
         gpu.submit([&dispatch]).unwrap();
         read_f32(&gpu, &y)
@@ -180,6 +195,25 @@ mod tests {
                 assert_same(&binary(f, one, "v", wide), wide, want);
             }
         }
+    }
+
+    #[test]
+    fn softplus_is_right_where_it_is_small() {
+        for at in [
+            [-1e-3, -1.0, -2.3, -2.4, -5.0, -10.0, -17.0, -40.0],
+            [0.0, 1.0, 2.3, 2.4, 5.0, 10.0, 17.0, 90.0],
+        ] {
+            for wide in [false, true] {
+                let got = values_at(&unary(Unary::Softplus, "v", wide), wide, &at);
+                for (x, got) in at.iter().zip(got) {
+                    let want = Unary::Softplus.eval(f64::from(*x));
+                    let off = (f64::from(got) - want).abs() / want;
+                    assert!(off < 1e-5, "softplus({x}) = {got}, not {want}");
+                }
+            }
+        }
+        let text = unary(Unary::Softplus, "v", false);
+        assert!(values(&text, false)[..2].iter().all(|v| v.is_nan()));
     }
 
     /// What compilers may take for a comparison of floats does not decide about NaNs.

@@ -3,7 +3,7 @@
 use super::lower::{KernelNode, Lowering};
 use crate::graph::Expr;
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Tensors this much smaller than the stage's largest are computed as soon as they can be.
 const SMALL: usize = 256;
@@ -25,13 +25,22 @@ pub fn stages(
             let later = kernels.iter().filter(|k| k.stage > s);
             let later = later.flat_map(|k| k.reads.iter().copied());
             let copies = copied[s..].iter().flatten().copied();
+            let made: HashMap<Expr, usize> = own
+                .iter()
+                .flat_map(|&k| kernels[k].roots().map(move |root| (root, k)))
+                .collect();
+            let mut readers: HashMap<usize, Vec<usize>> = HashMap::new();
+            for &k in &own {
+                let makers = kernels[k].reads.iter().filter_map(|r| made.get(r));
+                for &maker in makers.collect::<HashSet<_>>() {
+                    readers.entry(maker).or_default().push(k);
+                }
+            }
             let stage = Stage {
                 lowering,
                 kept,
-                made: own
-                    .iter()
-                    .flat_map(|&k| kernels[k].roots().map(move |root| (root, k)))
-                    .collect(),
+                made,
+                readers,
                 outlive: later.chain(copies).collect(),
                 earlier: kernels
                     .iter()
@@ -53,6 +62,8 @@ struct Stage<'a, 'g> {
     own: Vec<usize>,
     /// Which of them makes what.
     made: HashMap<Expr, usize>,
+    /// Those that read what each one makes, each once.
+    readers: HashMap<usize, Vec<usize>>,
     /// What earlier stages have made.
     earlier: HashSet<Expr>,
     /// What is read after the stage.
@@ -74,6 +85,10 @@ struct Progress {
     done: HashSet<usize>,
     /// Kernels of the stage that have yet to read each expression.
     readers: HashMap<Expr, usize>,
+    /// Kernels of the stage that must run before each one, and have not.
+    waits_for: HashMap<usize, usize>,
+    /// Those that wait for none.
+    ready: BTreeSet<usize>,
 }
 
 impl Stage<'_, '_> {
@@ -95,16 +110,31 @@ impl Stage<'_, '_> {
     }
     /// How many kernels of the stage each one needs before it, by kernel.
     fn depth(&self) -> HashMap<usize, usize> {
-        let mut below: HashMap<usize, HashSet<usize>> = HashMap::new();
+        let positions: HashMap<usize, usize> =
+            self.own.iter().enumerate().map(|(i, &k)| (k, i)).collect();
+        // Of each kernel those before it, a bit each.
+        let words = self.own.len().div_ceil(64);
+        let mut below: Vec<Vec<u64>> = Vec::with_capacity(self.own.len());
         for &k in &self.own {
-            let mut all = HashSet::new();
-            for m in self.kernel(k).reads.iter().filter_map(|r| self.made.get(r)) {
-                all.insert(*m);
-                all.extend(&below[m]);
+            let mut all = vec![0; words];
+            for m in self.makers(k) {
+                let m = positions[&m];
+                all.iter_mut().zip(&below[m]).for_each(|(a, b)| *a |= b);
+                all[m / 64] |= 1 << (m % 64);
             }
-            below.insert(k, all);
+            below.push(all);
         }
-        below.into_iter().map(|(k, all)| (k, all.len())).collect()
+        let count = |all: &Vec<u64>| all.iter().map(|w| w.count_ones() as usize).sum();
+        self.own
+            .iter()
+            .copied()
+            .zip(below.iter().map(count))
+            .collect()
+    }
+    /// The kernels of the stage that make what k reads.
+    fn makers(&self, k: usize) -> impl Iterator<Item = usize> {
+        let reads = self.kernel(k).reads.iter();
+        reads.filter_map(|r| self.made.get(r).copied())
     }
     fn kernel(&self, k: usize) -> &KernelNode {
         &self.lowering.kernels[k]
@@ -122,20 +152,34 @@ impl Stage<'_, '_> {
     }
     fn start(&self) -> Progress {
         let mut readers = HashMap::new();
+        let mut waits_for = HashMap::new();
         for &k in &self.own {
             for &r in &self.kernel(k).reads {
                 *readers.entry(r).or_default() += 1;
             }
+            waits_for.insert(k, self.makers(k).collect::<HashSet<_>>().len());
         }
+        let ready = self.own.iter().copied().filter(|k| waits_for[k] == 0);
         Progress {
             order: vec![],
             done: HashSet::new(),
             readers,
+            ready: ready.collect(),
+            waits_for,
         }
     }
     fn run(&self, k: usize, at: &mut Progress) {
         at.order.push(k);
         at.done.insert(k);
+        at.ready.remove(&k);
+        for reader in self.readers.get(&k).into_iter().flatten() {
+            if let Some(left) = at.waits_for.get_mut(reader) {
+                *left -= 1;
+                if *left == 0 {
+                    at.ready.insert(*reader);
+                }
+            }
+        }
         for r in &self.kernel(k).reads {
             at.readers.entry(*r).and_modify(|n| *n -= 1);
         }
@@ -197,16 +241,13 @@ impl Stage<'_, '_> {
     }
     /// Kernels that must run before k.
     fn missing(&self, k: usize, at: &Progress) -> Vec<usize> {
-        let reads = self.kernel(k).reads.iter();
-        let makers = reads.filter_map(|r| self.made.get(r).copied());
-        makers.filter(|m| !at.done.contains(m)).collect()
+        self.makers(k).filter(|m| !at.done.contains(m)).collect()
     }
+    /// The first kernel that can run and takes next to nothing, or no more than it frees.
     fn eager(&self, small: usize, at: &Progress) -> Option<usize> {
-        let takes = |k: usize| self.taken(k);
-        self.own.iter().copied().find(|&k| {
-            !at.done.contains(&k)
-                && self.missing(k, at).is_empty()
-                && (takes(k) <= small || takes(k) <= self.freed(k, at))
+        at.ready.iter().copied().find(|&k| {
+            let takes = self.taken(k);
+            takes <= small || takes <= self.freed(k, at)
         })
     }
 }

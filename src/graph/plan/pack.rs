@@ -40,8 +40,11 @@ pub struct Problem<'a> {
     pub limit: usize,
 }
 
-/// How often the order is changed: 600 microseconds each for the 230 tensors of DCGAN 64x64 on a loaded core.
-const TRIES: u32 = 256;
+/// How often the order is changed, of programs of up to so many tensors; a try takes time with the square of their number, and there are
+/// as many fewer of more. (An unrolled ring of 30 updates was planned for 27 s, most of it here.)
+const TRIES: usize = 256;
+const TENSORS: usize = 1500;
+const LEAST_TRIES: usize = 16;
 
 /// Only tensors of at least this part of the largest move in the order. Of DCGAN 64x64 at batch 128 the first order takes 243.4 MB;
 /// moving what is an 8th or more leaves 226.6, a 16th 237.1, a 64th 241.3: small ones use up the tries.
@@ -60,7 +63,9 @@ pub fn pack(problem: Problem) -> Packed {
     let movable = order.iter().filter(|t| large(t)).count().min(1 << 16) as u32;
     let least = busiest(tensors).saturating_sub(problem.lent.iter().map(|l| l.words).sum());
     let stream = Stream::new(0, 0, 0);
-    for try_ in 0..TRIES {
+    let squares = TENSORS.pow(2) as f64 / tensors.len().max(1).pow(2) as f64;
+    let tries = (TRIES as f64 * squares) as usize;
+    for try_ in 0..tries.clamp(LEAST_TRIES, TRIES) as u32 {
         if best.total() <= least || movable < 2 {
             break;
         }
@@ -103,9 +108,9 @@ fn place(problem: Problem, order: &[usize]) -> Packed {
     } = problem;
     let mut places: Vec<Option<(usize, usize)>> = vec![None; tensors.len()];
     let mut sizes: Vec<usize> = lent.iter().map(|l| l.words).collect();
-    let mut held: Vec<Vec<usize>> = vec![vec![]; lent.len()];
+    let mut held: Vec<Vec<Held>> = vec![vec![]; lent.len()];
     for &t in order {
-        let Tensor { words, last, .. } = tensors[t];
+        let Tensor { words, first, last } = tensors[t];
         let shut = |b: usize| {
             let others = apart[t].iter().filter_map(|&o| places[o]);
             let beside = others.into_iter().any(|(other, _)| other == b);
@@ -115,7 +120,7 @@ fn place(problem: Problem, order: &[usize]) -> Packed {
         let fit = (0..sizes.len())
             .filter(|&b| !shut(b))
             .map(|b| {
-                let (offset, gap) = lowest(tensors, &places, &held[b], t);
+                let (offset, gap) = lowest(&held[b], &tensors[t]);
                 let grows = (offset + words).saturating_sub(sizes[b]);
                 (grows, gap, b, offset)
             })
@@ -130,7 +135,15 @@ fn place(problem: Problem, order: &[usize]) -> Packed {
             }
         };
         places[t] = Some((b, offset));
-        held[b].push(t);
+        let held = &mut held[b];
+        let behind = held.partition_point(|h| h.from <= offset);
+        let own = Held {
+            from: offset,
+            to: offset + words,
+            first,
+            last,
+        };
+        held.insert(behind, own);
         sizes[b] = sizes[b].max(offset + words);
     }
     // Largest first, so that programs that share a pool agree about its buffers.
@@ -147,30 +160,28 @@ fn place(problem: Problem, order: &[usize]) -> Packed {
     }
 }
 
-/// First element of tensor t among `held`, and the gap that it leaves: in the smallest gap between tensors that live at the same time,
-/// or behind the last.
-fn lowest(
-    tensors: &[Tensor],
-    places: &[Option<(usize, usize)>],
-    held: &[usize],
-    t: usize,
-) -> (usize, usize) {
-    let Tensor { words, first, last } = tensors[t];
-    let mut taken: Vec<(usize, usize)> = held
-        .iter()
-        .filter(|&&o| tensors[o].first <= last && first <= tensors[o].last)
-        .filter_map(|&o| places[o].map(|(_, offset)| (offset, offset + tensors[o].words)))
-        .collect();
-    taken.sort_unstable();
+/// What a buffer holds: words, and from when to when.
+#[derive(Clone, Copy)]
+struct Held {
+    from: usize,
+    to: usize,
+    first: usize,
+    last: usize,
+}
+
+/// First element of a tensor among what a buffer holds, in the order of `from`, and the gap that it leaves: in the smallest gap between
+/// tensors that live at the same time, or behind the last.
+fn lowest(held: &[Held], tensor: &Tensor) -> (usize, usize) {
+    let &Tensor { words, first, last } = tensor;
     let (mut end, mut best) = (0, None);
-    for (from, to) in taken {
-        if from >= end + words {
-            let gap = from - end;
+    for h in held.iter().filter(|h| h.first <= last && first <= h.last) {
+        if h.from >= end + words {
+            let gap = h.from - end;
             if best.is_none_or(|(_, smallest)| gap < smallest) {
                 best = Some((end, gap));
             }
         }
-        end = end.max(to);
+        end = end.max(h.to);
     }
     best.unwrap_or((end, usize::MAX))
 }
