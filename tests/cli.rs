@@ -74,6 +74,55 @@ fn every_preset_can_be_printed_and_dry_run() {
 }
 
 #[test]
+fn lists_are_aligned_and_come_as_json() {
+    let here = tempfile::tempdir().unwrap();
+    for (list, keys) in [
+        ("presets", &["name", "title"][..]),
+        ("compare --list", &["name", "title"]),
+        ("eval --list", &["name", "aliases", "domain", "what"]),
+    ] {
+        let args: Vec<&str> = list.split(' ').collect();
+        let text = stdout(here.path(), &args);
+        // Behind the widest name are two spaces, behind the others more.
+        let column = |line: &str| {
+            let gap = line.find("  ").unwrap();
+            gap + line[gap..].find(|c: char| c != ' ').unwrap()
+        };
+        let columns: Vec<usize> = text.lines().map(column).collect();
+        assert!(columns.iter().all(|c| *c == columns[0]), "{text}");
+        let json = stdout(here.path(), &[&args[..], &["--json"]].concat());
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let rows = json.as_array().unwrap();
+        assert_eq!(rows.len(), columns.len());
+        for row in rows {
+            let row: Vec<&str> = row
+                .as_object()
+                .unwrap()
+                .keys()
+                .map(String::as_str)
+                .collect();
+            assert_eq!(row, keys, "{list}");
+        }
+    }
+}
+
+#[test]
+fn the_help_names_every_data_set() {
+    let here = tempfile::tempdir().unwrap();
+    let help = stdout(here.path(), &["train", "--help"]);
+    for name in [
+        "stacked:PATH",
+        "glyphs",
+        "banana",
+        "twomoons",
+        "semicircle",
+        "doublewell",
+    ] {
+        assert!(help.contains(name), "{name}: {help}");
+    }
+}
+
+#[test]
 fn a_preset_is_also_a_configuration_that_reproduces_itself() {
     let here = tempfile::tempdir().unwrap();
     let printed = stdout(here.path(), &["presets", "ring8"]);
@@ -200,6 +249,38 @@ fn bad_usage_is_refused_with_what_was_meant() {
         ("train --max-time soon", "like 90s, 10m, 1h30m"),
         ("train --batch 0", "0"),
         ("train --lr nan", "above 0"),
+        ("train --lr -1", "'--lr <F>': `-1` is no number above 0"),
+        ("train --steps -1", "'--steps <N>'"),
+        ("train --seed -1", "'--seed <N>'"),
+        ("theory dirac --steps -1", "'--steps <N>'"),
+        ("train --max-time -5", "too short"),
+        ("train --max-time 99999999999999999999h", "too long"),
+        ("train --minibatch-discrimination 0x5", "KERNELSxDIMS"),
+        (
+            "train --regulariser none --regulariser r1=1",
+            "none stands alone",
+        ),
+        ("train --data ring8 --epochs 1 --dry-run", "budget.epochs"),
+        ("train --data stacked:nope --dry-run", "stacked:PATH"),
+        ("train --data stacked:ring8 --dry-run", "stacked:PATH"),
+        ("train --data stacked: --dry-run", "stacked:PATH"),
+        (
+            "train --data ring8 --conditional concat=20 --dry-run",
+            "concat=8",
+        ),
+        (
+            "train --data ring8 --conditional projection=9 --dry-run",
+            "projection=8",
+        ),
+        (
+            "train --data ring8 --conditional auxiliary=3 --dry-run",
+            "auxiliary=8",
+        ),
+        (
+            "train --data swissroll --conditional concat=2 --dry-run",
+            "no labels",
+        ),
+        ("tune --preset ring8 --each-ms 0", "20"),
         ("train --objective wgan", "wgan"),
         ("train --seed 9223372036854775808", "seed"),
         ("train --grid 8", "ROWSxCOLUMNS"),
@@ -273,7 +354,7 @@ fn tuned_kernels_are_remembered_recorded_and_left_out_on_request() {
         "--batch",
         "16",
         "--each-ms",
-        "1",
+        "20",
         "--json",
         "--adapter",
         &adapter,
@@ -804,12 +885,15 @@ fn a_classifier_is_trained_tested_and_refused() {
         ("eval torn.safetensors --data glyphs", "truncated"),
         (
             &format!("eval {checkpoint} --data glyphs"),
-            "gan_gpu_classifier",
+            "is no classifier",
         ),
-        ("eval c.safetensors --data ring8", "no labelled images"),
+        (
+            "eval c.safetensors --data ring8",
+            "`ring8` has no labelled images",
+        ),
         (
             "train --data ring8 --out d.safetensors",
-            "no labelled images",
+            "`ring8` has no labelled images",
         ),
         ("train --data no/such --out d.safetensors", "no/such"),
         ("train --data glyphs", "--out"),
@@ -827,6 +911,27 @@ fn a_classifier_is_trained_tested_and_refused() {
         assert!(message.contains(expected), "{args:?}: {message}");
     }
     assert!(!here.path().join("d.safetensors").exists());
+
+    // Class folders without parts: all images, of which nothing is known.
+    let classes = here.path().join("classes");
+    for class in ["a", "b"] {
+        std::fs::create_dir_all(classes.join(class)).unwrap();
+        let picture = image::GrayImage::new(16, 16);
+        picture.save(classes.join(class).join("0.png")).unwrap();
+    }
+    let eval = ["classify", "eval", "c.safetensors", "--data", "classes"];
+    let line = stdout(here.path(), &eval);
+    assert!(line.ends_with(" % of 2 images right\n"), "{line}");
+    let train = "classify train --data classes --model small.toml --out e.safetensors --steps 2 --batch 2 --json";
+    assert!(json(train)["test"].is_null());
+    // Nothing of them can be trained on as a test part.
+    let train = "train --preset images-dcgan64 --data classes --size 64 --fit resize --split test --dry-run";
+    let message = refused(here.path(), &train.split(' ').collect::<Vec<_>>());
+    assert!(message.contains("leave --split out"), "{message}");
+    // Nor do two classes stand for ten.
+    let train = "train --preset cgan-mnist --data classes --fit resize --dry-run";
+    let message = refused(here.path(), &train.split(' ').collect::<Vec<_>>());
+    assert!(message.contains("concat=2"), "{message}");
 }
 
 /// IDX files of `count` grey images of this side.
@@ -1097,6 +1202,15 @@ fn images_are_measured_by_a_classifier_s_word() {
         "{found}"
     );
     assert!(found["note"].as_str().unwrap().contains("26000"), "{found}");
+    let ideal = found["exact_note"].as_str().unwrap();
+    assert!(ideal.contains("judged without error"), "{found}");
+    let args = "eval run --classifier c.safetensors --samples 40";
+    let table = stdout(here.path(), &args.split(' ').collect::<Vec<_>>());
+    assert!(table.contains("ideal samples score"), "{table}");
+    assert!(table.contains(ideal), "{table}");
+    let args = "eval run --classifier run/checkpoints/step-00000001.safetensors";
+    let message = refused(here.path(), &args.split(' ').collect::<Vec<_>>());
+    assert!(message.contains("is no classifier"), "{message}");
     let exact = &metrics["stacked_modes"]["exact"]["mean"];
     assert!((38.0..=40.0).contains(&exact.as_f64().unwrap()), "{found}");
     let helped = json(

@@ -2,7 +2,7 @@
 use super::{CliError, prepare_for, print_json, print_line};
 use crate::gan::classifier::{Progress, Settings};
 use crate::gpu::CacheFolder;
-use crate::run::classifier::{Accuracy, Request, Summary, evaluate, train};
+use crate::run::classifier::{Accuracy, Request, Summary, evaluate, has_test_part, train};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -63,7 +63,7 @@ struct TrainArgs {
     json: bool,
 }
 
-/// Test a classifier on the test part of a data set
+/// Test a classifier on the test part of a data set, on all of one that has no parts
 #[derive(Debug, clap::Args)]
 struct EvalArgs {
     /// The classifier, as `classify train` writes it
@@ -93,7 +93,14 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             let found = evaluate(&args.file, &args.data, &args.adapter, &cache)?;
             match args.json {
                 true => print_json(&found, false)?,
-                false => print_line(&describe_accuracy(&found))?,
+                false => {
+                    let part = if has_test_part(&args.data)? {
+                        "test "
+                    } else {
+                        ""
+                    };
+                    print_line(&describe_accuracy(&found, part))?;
+                }
             }
         }
     }
@@ -137,7 +144,7 @@ fn run_train(args: &TrainArgs, cache: &CacheFolder) -> Result<Summary, CliError>
 
 fn describe(summary: &Summary) -> String {
     let test = match &summary.test {
-        Some(found) => describe_accuracy(found),
+        Some(found) => describe_accuracy(found, "test "),
         None => "the data has no test part".into(),
     };
     format!(
@@ -150,9 +157,10 @@ fn describe(summary: &Summary) -> String {
     )
 }
 
-fn describe_accuracy(found: &Accuracy) -> String {
+/// `part`: which images they are, with a space behind it; empty where that is not known.
+fn describe_accuracy(found: &Accuracy, part: &str) -> String {
     format!(
-        "{:.2} % of {} test images right",
+        "{:.2} % of {} {part}images right",
         found.accuracy_percent, found.images
     )
 }

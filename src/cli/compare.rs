@@ -81,7 +81,7 @@ pub struct Args {
     /// Print the complete plan as TOML, and stop
     #[arg(long)]
     dry_run: bool,
-    /// Print the table as a JSON object, and no progress
+    /// Print the table as a JSON object, and no progress; with --list a list
     #[arg(long)]
     json: bool,
     /// List the built-in comparisons, and stop
@@ -113,10 +113,7 @@ fn seeds(text: &str) -> Result<Seeds, String> {
 
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     if args.list {
-        for comparison in COMPARISONS {
-            let file = ComparisonFile::from_toml(comparison.name, comparison.text)?;
-            print_line(&format!("{:18} {}", comparison.name, file.title))?;
-        }
+        list(args.json)?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.show {
@@ -163,6 +160,24 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     }
     report(args, &plan, &out)?;
     worked.map(|()| code)
+}
+
+fn list(json: bool) -> Result<(), CliError> {
+    let mut rows = vec![];
+    for comparison in COMPARISONS {
+        let file = ComparisonFile::from_toml(comparison.name, comparison.text)?;
+        rows.push((comparison.name, file.title));
+    }
+    if json {
+        let row =
+            |(name, title): &(&str, String)| serde_json::json!({ "name": name, "title": title });
+        return print_json(&rows.iter().map(row).collect::<Vec<_>>(), true);
+    }
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, title) in rows {
+        print_line(&format!("{name:width$}  {title}"))?;
+    }
+    Ok(())
 }
 
 /// The plan and its folder: from a name, from presets, or the one that the folder holds; under the flags.

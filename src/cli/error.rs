@@ -124,6 +124,7 @@ mod tests {
             value,
             culprit: None,
             last_good: None,
+            run: "r".into(),
         };
         assert_eq!(CliError::Run(diverged).exit_code(), 4);
         let none = GpuError::NoAdapter {

@@ -3,7 +3,7 @@ use super::sampler_flags::{self, SamplerFlags};
 use super::{CliError, prepare_for, print_json, print_line};
 use crate::data::Source;
 use crate::gpu::CacheFolder;
-use crate::metrics::METRICS;
+use crate::metrics::{METRICS, Metric};
 use crate::run::RunError;
 use crate::run::classifier::Classifier;
 use crate::run::engine;
@@ -47,7 +47,7 @@ pub struct Args {
     /// Also write the JSON object into this file
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Print a JSON object instead of the table
+    /// Print a JSON object instead of the table, and with --list a list
     #[arg(long)]
     json: bool,
     /// List the metrics and what each is for, and stop
@@ -57,7 +57,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let Some(run) = args.run.as_ref().filter(|_| !args.list) else {
-        list()?;
+        list(args.json)?;
         return Ok(ExitCode::SUCCESS);
     };
     let how = args.sampler.settings()?;
@@ -109,13 +109,27 @@ fn write(out: &Path, evaluation: &Evaluation) -> Result<(), CliError> {
     })
 }
 
-fn list() -> Result<(), CliError> {
+fn list(json: bool) -> Result<(), CliError> {
+    if json {
+        let row = |metric: &Metric| {
+            serde_json::json!({
+                "name": metric.name,
+                "aliases": metric.aliases,
+                "domain": metric.domain.describe(),
+                "what": metric.what,
+            })
+        };
+        return print_json(&METRICS.iter().map(row).collect::<Vec<_>>(), true);
+    }
+    let names = |metric: &Metric| [&[metric.name], metric.aliases].concat().join(", ");
+    let width = METRICS.iter().map(|metric| names(metric).len()).max();
     for metric in METRICS {
-        let names = [&[metric.name], metric.aliases].concat().join(", ");
         print_line(&format!(
-            "{names:38} {}: {}",
+            "{:w$}  {}: {}",
+            names(metric),
             metric.domain.describe(),
-            metric.what
+            metric.what,
+            w = width.unwrap_or(0)
         ))?;
     }
     Ok(())
@@ -143,14 +157,17 @@ fn describe(e: &Evaluation) -> String {
     ];
     let exact = match Source::parse(&e.data) {
         Source::Toy(_) => format!("{} exact samples score", e.samples),
-        _ => "real samples score".into(),
+        _ => "ideal samples score".into(),
     };
     let head = ["metric".to_string(), e.data.clone(), exact];
     lines.extend(columns(
         [head].into_iter().chain(eval::table(&e.metrics)).collect(),
     ));
-    if let Some(note) = &e.note {
-        lines.extend([String::new(), format!("note: {note}")]);
+    let notes = [&e.exact_note, &e.note].into_iter().flatten();
+    let notes: Vec<String> = notes.map(|note| format!("note: {note}")).collect();
+    if !notes.is_empty() {
+        lines.push(String::new());
+        lines.extend(notes);
     }
     lines.join("\n")
 }

@@ -259,8 +259,13 @@ fn ema(text: &str) -> Result<Choice<Ema>, String> {
 
 impl MethodFlags {
     /// # Errors
-    /// If a flag belongs to another optimiser than the configured one, or to a method that is not in use.
+    /// If a flag belongs to another optimiser than the configured one, or to a method that is not in use, or contradicts itself.
     pub fn apply(&self, method: &mut GanConfig) -> Result<(), CliError> {
+        if self.regulariser.len() > 1 && self.regulariser.contains(&Choice::Nothing) {
+            return Err(CliError::usage(
+                "--regulariser: none stands alone; leave it out, or leave the others out",
+            ));
+        }
         self.apply_game(method);
         self.apply_methods(method)?;
         if let Some(name) = self.optimiser {
@@ -639,5 +644,8 @@ mod tests {
                 .unwrap_err()
                 .contains("above 0")
         );
+        let both = ["--regulariser", "none", "--regulariser", "r1=1"];
+        let error = apply("ring8", &both).unwrap_err();
+        assert!(error.contains("none stands alone"), "{error}");
     }
 }

@@ -56,11 +56,25 @@ enum Verb {
     Theory(theory::Args),
 }
 
+fn command() -> clap::Command {
+    with_negative_numbers(Cli::command())
+}
+
+/// `--steps -1` is a bad value of --steps and no flag `-1`: what a flag takes is for its own parser to say.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|arg| match arg.get_action().takes_values() {
+            true => arg.allow_negative_numbers(true),
+            false => arg,
+        })
+        .mut_subcommands(with_negative_numbers)
+}
+
 /// Runs the verb on the command line and gives its exit code.
 pub fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error")).init();
     // Wrong usage and --help end here, with clap's exit codes: 2 and 0.
-    let matches = Cli::command().get_matches();
+    let matches = command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let outcome = match cli.verb {
         Verb::Adapters { json } => adapters::run(json)
@@ -131,12 +145,12 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
     fn every_flag_has_help() {
-        for verb in Cli::command().get_subcommands() {
+        for verb in command().get_subcommands() {
             assert!(verb.get_about().is_some(), "{}", verb.get_name());
             for arg in verb
                 .get_arguments()

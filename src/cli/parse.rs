@@ -11,6 +11,9 @@ pub fn short_duration(text: &str) -> Result<Duration, String> {
     at_least(0.001, text)
 }
 
+/// A century is 3.2e9 seconds.
+const MOST_SECONDS: f64 = 1e9;
+
 fn at_least(least: f64, text: &str) -> Result<Duration, String> {
     let refuse =
         || format!("`{text}` is no duration; give seconds, minutes or hours, like 90s, 10m, 1h30m");
@@ -36,8 +39,16 @@ fn at_least(least: f64, text: &str) -> Result<Duration, String> {
         seconds += value * unit;
         rest = &rest[end + 1..];
     }
-    if !(least..=1e9).contains(&seconds) {
-        return Err(format!("`{text}` is out of range; give at least {least}s"));
+    if seconds.is_nan() {
+        return Err(refuse());
+    }
+    if seconds < least {
+        return Err(format!("`{text}` is too short; give at least {least}s"));
+    }
+    if seconds > MOST_SECONDS {
+        return Err(format!(
+            "`{text}` is too long; give at most {MOST_SECONDS}s"
+        ));
     }
     Ok(Duration::from_secs_f64(seconds))
 }
@@ -54,6 +65,11 @@ fn pair(text: &str, example: &str) -> Result<[usize; 2], String> {
 /// Rows and columns, `4x8`.
 pub fn grid(text: &str) -> Result<[usize; 2], String> {
     pair(text, "ROWSxCOLUMNS, like 4x8")
+}
+
+/// Kernels and numbers per kernel of minibatch discrimination, `16x5`.
+pub fn kernels(text: &str) -> Result<[usize; 2], String> {
+    pair(text, "KERNELSxDIMS, like 16x5")
 }
 
 /// Height and width, `28x28`, or one number for both.
@@ -125,6 +141,15 @@ mod tests {
         ] {
             assert!(duration(text).is_err(), "{text}");
         }
+        for (text, part) in [
+            ("0.5s", "at least 1s"),
+            ("-5", "at least 1s"),
+            ("99999999999999999999h", "at most 1000000000s"),
+            ("nan", "is no duration"),
+        ] {
+            let error = duration(text).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     #[test]
@@ -136,6 +161,8 @@ mod tests {
             assert!(grid(text).is_err() && size(text).is_err(), "{text}");
         }
         assert!(size("0").is_err());
+        assert_eq!(kernels("16x5"), Ok([16, 5]));
+        assert!(kernels("0x5").unwrap_err().contains("KERNELSxDIMS"));
     }
 
     #[test]

@@ -22,8 +22,10 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             print_json(&PRESETS.iter().map(row).collect::<Vec<_>>(), true)?;
         }
         None => {
+            let width = PRESETS.iter().map(|preset| preset.name.len()).max();
+            let width = width.unwrap_or(0);
             for preset in PRESETS {
-                print_line(&format!("{:16} {}", preset.name, preset.title()))?;
+                print_line(&format!("{:width$}  {}", preset.name, preset.title()))?;
             }
         }
     }

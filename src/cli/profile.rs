@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(long, value_name = "PATH|NAME", requires = "preset")]
     data: Option<String>,
     /// Images per batch; the model's or preset's own if left out
-    #[arg(long, visible_alias = "batch-size", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, visible_alias = "batch-size", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     batch: Option<u32>,
     /// Steps to time
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

@@ -15,6 +15,7 @@ use crate::run::session::{
 };
 use crate::run::tensors::{Tensor, TensorFile, TensorFileError};
 use crate::run::traverse::{self, Code};
+use image::ImageFormat;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -69,6 +70,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         args.adapter.as_ref().unwrap_or(&config.adapter),
         &CacheFolder::of_user(),
     )?;
+    sampler.check_count("-n", plan.count)?;
     plan.prepare_outputs(sampler.sample_shape())?;
     run.restore(&mut *sampler)?;
     let (written, report) = match &plan.request {
@@ -133,6 +135,12 @@ impl Plan {
                     rows * cols
                 )));
             }
+            (Some(count), Some([rows, cols])) if rows * cols < count => {
+                return Err(CliError::usage(format!(
+                    "--grid {rows}x{cols} holds {} of the {count} samples; take a larger one, or leave it out",
+                    rows * cols
+                )));
+            }
             (Some(count), grid) => (count, grid.unwrap_or_else(|| square(count))),
             (None, grid) => {
                 let grid = grid.unwrap_or(config.report.grid);
@@ -168,6 +176,15 @@ impl Plan {
                 seed: args.seed.unwrap_or(config.seed),
             },
         };
+        if let Some(out) = &args.out
+            && !is_png(out)
+            && ImageFormat::from_path(out).is_ok()
+        {
+            return Err(CliError::usage(format!(
+                "-o {}: pictures are written as PNG; give a name that ends with .png, or a folder",
+                out.display()
+            )));
+        }
         let out = match (&args.out, &args.raw) {
             (None, Some(_)) => None,
             (out, _) => Some(out.clone().unwrap_or_else(|| "samples.png".into())),
@@ -400,7 +417,9 @@ mod tests {
             (Latents::Seeded { count: 10, seed: 9 }, [2, 5])
         );
         assert!(plan(&["-n", "3", "--grid", "2x2"]).is_err());
+        assert!(plan(&["-n", "5", "--grid", "2x2"]).is_err());
         assert!(plan(&["--grid", "2x2", "-o", "folder"]).is_err());
+        assert!(plan(&["-o", "picture.jpeg"]).is_err());
     }
 
     #[test]

@@ -7,6 +7,9 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Steps of a game at most: with more, an experiment would not end.
+const MOST: u64 = 1_000_000;
+
 /// Experiments that show the game as its theory describes it; each writes a figure and its numbers
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -22,10 +25,10 @@ enum Experiment {
         #[arg(long, default_value = "mixture1d", value_name = "NAME")]
         data: ToySet,
         /// Steps of each game
-        #[arg(long, default_value_t = 2000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        #[arg(long, default_value_t = 2000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST))]
         steps: u64,
         /// Steps between measurements
-        #[arg(long, default_value_t = 25, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        #[arg(long, default_value_t = 25, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST))]
         every: u64,
         /// Clip the critic's weights to +-C in place of the gradient penalty
         #[arg(long, value_name = "C", value_parser = parse::positive)]
@@ -39,7 +42,7 @@ enum Experiment {
         #[arg(long, default_value = "gauss1d", value_name = "NAME")]
         data: ToySet,
         /// Updates of G in each game
-        #[arg(long, default_value_t = 150, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        #[arg(long, default_value_t = 150, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST))]
         steps: u64,
         #[command(flatten)]
         common: Common,
@@ -47,8 +50,8 @@ enum Experiment {
     /// The Dirac-GAN: eigenvalues of a training round, measured and in closed form, and trajectories
     Dirac {
         /// Rounds of each trajectory
-        #[arg(long, default_value_t = 300, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-        steps: u32,
+        #[arg(long, default_value_t = 300, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST))]
+        steps: u64,
         #[command(flatten)]
         common: Common,
     },
@@ -61,10 +64,10 @@ enum Experiment {
         #[arg(long, default_value_t = 2, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=64))]
         components: u32,
         /// Steps of gradient ascent
-        #[arg(long, default_value_t = 600, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+        #[arg(long, default_value_t = 600, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST))]
         steps: u64,
         /// Steps of the GAN; 0 for none
-        #[arg(long, default_value_t = 3000, value_name = "N")]
+        #[arg(long, default_value_t = 3000, value_name = "N", value_parser = clap::value_parser!(u64).range(..=MOST))]
         gan_steps: u64,
         #[command(flatten)]
         common: Common,
@@ -157,6 +160,39 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
                 gan_steps: *gan_steps,
             };
             common.finish(&mle::run(&plan, &common.settings())?)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn experiments_that_would_not_end_are_refused() {
+        let refusal = |flags: &str| {
+            let words = ["theory"].into_iter().chain(flags.split(' '));
+            let parsed = Command::try_parse_from(words).map(|command| command.args);
+            parsed.err().map(|error| error.to_string())
+        };
+        for name in ["critic", "strength", "dirac", "mle"] {
+            assert_eq!(refusal(&format!("{name} --steps 1000000")), None);
+            for steps in ["0", "1000001", "4000000000", "10000000000000000000"] {
+                let said = refusal(&format!("{name} --steps {steps}")).unwrap_or_default();
+                assert!(said.contains("1..=1000000"), "{name} {steps}: {said}");
+            }
+        }
+        assert_eq!(refusal("mle --gan-steps 0"), None);
+        for flags in ["critic --every 1000001", "mle --gan-steps 1000001"] {
+            let said = refusal(flags).unwrap_or_default();
+            assert!(said.contains("..=1000000"), "{flags}: {said}");
         }
     }
 }

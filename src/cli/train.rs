@@ -6,7 +6,7 @@ use crate::data::{DataError, FORMATS, Source};
 use crate::gpu::CacheFolder;
 use crate::metrics::Value;
 use crate::run::RunError;
-use crate::run::checkpoint::CheckpointStore;
+use crate::run::checkpoint::{Checkpoint, CheckpointError, CheckpointStore};
 use crate::run::config::TrainConfig;
 use crate::run::engine;
 use crate::run::eval;
@@ -17,7 +17,7 @@ use crate::run::pictures::reference;
 use crate::run::presets::{PRESETS, Preset, preset};
 use crate::run::progress::{self, Reporter, Silent};
 use crate::run::suggest::suggestion;
-use crate::run::summary::{Outcome, Summary};
+use crate::run::summary::{self, Outcome, Summary};
 use crate::run::toy::ToySummary;
 use crate::run::train::{Job, Place, Surroundings, SystemClock, run as train};
 use crate::run::tune::NamedChoices;
@@ -112,7 +112,14 @@ pub fn run(args: &Args, given: &[String]) -> Result<ExitCode, CliError> {
         clock: &clock,
     };
     let cache = CacheFolder::of_user();
-    let summary = train(&job, |config| engine::open(config, &cache), around)?;
+    let trained = train(&job, |config| engine::open(config, &cache), around);
+    if args.run.json
+        && let Err(error) = &trained
+        && let Some(summary) = summary::of_divergence(error)
+    {
+        print_json(&summary, false)?;
+    }
+    let summary = trained?;
     if args.run.json {
         print_json(&summary, false)?;
     } else {
@@ -245,7 +252,13 @@ fn resume(args: &Args, name: &Path, given: &[String]) -> Result<(TrainConfig, Pl
         )));
     }
     let (folder, checkpoint) = match (name, &args.run.out) {
-        (file, _) if file.is_file() => (folder_of(file)?, file.to_path_buf()),
+        (file, _) if file.is_file() => (folder_of(file)?, Some(file.to_path_buf())),
+        (file, _) if file.extension().is_some_and(|e| e == "safetensors") => {
+            return Err(CliError::usage(format!(
+                "--resume: there is no file {}",
+                file.display()
+            )));
+        }
         // `--out DIR --resume` means the run in DIR.
         (name, Some(out)) if name == Path::new(LATEST) => newest(RunFolder::open(out)?)?,
         (name, _) => newest(RunFolder::find(name, Path::new(RUNS))?)?,
@@ -259,6 +272,9 @@ fn resume(args: &Args, name: &Path, given: &[String]) -> Result<(TrainConfig, Pl
         )));
     }
     let mut config = TrainConfig::read(&folder.config())?;
+    if let Some(checkpoint) = &checkpoint {
+        check_same_run(&config, &folder, checkpoint)?;
+    }
     // A run of an older version went by the rules.
     config.choices.get_or_insert_default();
     if let Some(adapter) = &args.model.adapter {
@@ -269,14 +285,44 @@ fn resume(args: &Args, name: &Path, given: &[String]) -> Result<(TrainConfig, Pl
     Ok((config.resolve()?, Place::Resume { folder, checkpoint }))
 }
 
+/// Refuses a checkpoint of another run, and a config.toml that was changed since: a run has one configuration but for how long it goes on,
+/// what is written, and where it runs.
+fn check_same_run(
+    config: &TrainConfig,
+    folder: &RunFolder,
+    checkpoint: &Path,
+) -> Result<(), CliError> {
+    let text = Checkpoint::read(checkpoint)?.config;
+    let own = TrainConfig::from_toml(&checkpoint.display().to_string(), &text)?;
+    let run = |config: &TrainConfig| TrainConfig {
+        adapter: String::new(),
+        budget: Default::default(),
+        report: Default::default(),
+        choices: None,
+        ..config.clone()
+    };
+    if run(config) == run(&own) {
+        return Ok(());
+    }
+    Err(CliError::usage(format!(
+        "--resume: {} has other settings than {} was written with; put them back, or start a new run",
+        folder.config().display(),
+        checkpoint.display()
+    )))
+}
+
 fn same_folder(a: &Path, b: &Path) -> bool {
     let real = |path: &Path| path.canonicalize().unwrap_or(path.to_path_buf());
     real(a) == real(b)
 }
 
-fn newest(folder: RunFolder) -> Result<(RunFolder, PathBuf), CliError> {
-    let checkpoint = CheckpointStore::new(folder.checkpoints(), 0).latest()?;
-    Ok((folder, checkpoint))
+/// The run and its newest checkpoint; none where it was killed before its first, and starts anew.
+fn newest(folder: RunFolder) -> Result<(RunFolder, Option<PathBuf>), CliError> {
+    match CheckpointStore::new(folder.checkpoints(), 0).latest() {
+        Ok(checkpoint) => Ok((folder, Some(checkpoint))),
+        Err(CheckpointError::None { .. }) => Ok((folder, None)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The run folder that a checkpoint file lies in.
@@ -356,7 +402,7 @@ fn describe(summary: &Summary) -> String {
     }
     lines.push(format!("report     {}", summary.report.display()));
     lines.push(format!(
-        "{} steps, {} images, {:.1} s, {:.0} images/s on {}",
+        "{} steps, {} images; {:.1} s in all, {:.0} images/s while training on {}",
         summary.steps,
         summary.images_seen,
         summary.wall_s,
@@ -378,14 +424,22 @@ fn describe_toy(toy: &ToySummary) -> String {
             value("reverse_kl").unwrap_or_default()
         );
     }
-    if let (Some(w1), Some(sigmas)) = (value("w1"), value("w1_sigmas")) {
+    if let Some(w1) = value("w1") {
+        // Of densities without a width of their own there are no sigmas.
+        let sigmas = value("w1_sigmas").map(|sigmas| format!(" ({sigmas} sigma)"));
+        let sigmas = sigmas.unwrap_or_default();
         let outputs = toy.d_real_mean.zip(toy.d_fake_mean);
         let outputs = outputs.map(|(real, fake)| {
             format!(
                 "; over the last steps D is {real:.3} on real and {fake:.3} on generated samples"
             )
         });
-        return format!("W1 {w1} ({sigmas} sigma){}", outputs.unwrap_or_default());
+        return format!("W1 {w1}{sigmas}{}", outputs.unwrap_or_default());
     }
-    format!("sliced W1 {}", value("sliced_w1").unwrap_or_default())
+    if let Some(sliced) = value("sliced_w1") {
+        return format!("sliced W1 {sliced}");
+    }
+    let all = toy.metrics.iter();
+    let all = all.map(|m| format!("{} {}", m.name, eval::describe(&m.value)));
+    all.collect::<Vec<_>>().join(", ")
 }

@@ -1,6 +1,6 @@
 //! The flags of `train`, and how they change a preset's configuration.
 use super::parse;
-use crate::data::Source;
+use crate::data::{Source, stacked};
 use crate::nn::Extent;
 use crate::run::config::{
     Budget, ConfigError, Fit, MinibatchFeatures, ModelConfig, Precision, Split, TrainConfig,
@@ -12,8 +12,7 @@ use std::time::Duration;
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Data")]
 pub struct DataFlags {
-    /// A file or folder of images (IDX, CIFAR-10, PNG/JPEG), or a built-in set: glyphs, ring8, ring8-wgan, grid25, grid25-wgan, grid25-drs, swissroll, gauss1d, mixture1d, bimodal1d
-    #[arg(long, value_name = "PATH|NAME")]
+    #[arg(long, value_name = "PATH|NAME", value_parser = source, help = data_help())]
     pub data: Option<String>,
     /// Bring images to this size; the model's if left out
     #[arg(long, value_name = "HxW", value_parser = parse::size)]
@@ -98,8 +97,25 @@ pub struct ModelFlags {
     pub minibatch_discrimination: Option<MinibatchFeatures>,
 }
 
+fn data_help() -> String {
+    format!(
+        "A file or folder of images (IDX, CIFAR-10, PNG/JPEG); {}PATH: three images of such a grey set as the channels of one; or a \
+         built-in set: {}",
+        stacked::PREFIX,
+        Source::built_in_names().join(", ")
+    )
+}
+
+/// Only what is stacked must be there: a dry run of other sets does without them.
+fn source(text: &str) -> Result<String, String> {
+    match Source::parse(text).check_stacked() {
+        Ok(()) => Ok(text.into()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 fn minibatch_features(text: &str) -> Result<MinibatchFeatures, String> {
-    let [kernels, dims] = parse::grid(text)?;
+    let [kernels, dims] = parse::kernels(text)?;
     Ok(MinibatchFeatures { kernels, dims })
 }
 

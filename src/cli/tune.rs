@@ -19,13 +19,13 @@ pub struct Args {
     #[command(flatten)]
     what: What,
     /// Images per batch; the model's or preset's own if left out
-    #[arg(long, visible_alias = "batch-size", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, visible_alias = "batch-size", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     batch: Option<u32>,
     /// Measure again what is known already
     #[arg(long)]
     force: bool,
     /// Milliseconds per operation, compiling not counted
-    #[arg(long, default_value_t = 500, value_name = "MS")]
+    #[arg(long, default_value_t = 500, value_name = "MS", value_parser = clap::value_parser!(u64).range(20..))]
     each_ms: u64,
     /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name
     #[arg(long, default_value = "auto", value_name = "ADAPTER")]

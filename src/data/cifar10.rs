@@ -9,6 +9,7 @@ pub const FORMAT: Format = Format {
     name: "cifar10",
     what: "CIFAR-10's binary files (.bin, .bin.gz): one batch, or the folder (data_batch_* or test_batch*)",
     recognises,
+    has_parts: |path| Ok(path.is_dir()),
     load,
 };
 

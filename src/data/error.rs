@@ -27,6 +27,11 @@ pub enum DataError {
     )]
     NotFound { path: PathBuf },
 
+    #[error(
+        "no data at `{path}`: no such file or folder; stacked:PATH takes the path of a grey set, such as MNIST's folder"
+    )]
+    NothingToStack { path: PathBuf },
+
     #[error("cannot {doing} {path}: {source}")]
     Io {
         path: PathBuf,
@@ -193,14 +198,14 @@ pub enum DataError {
         class: PathBuf,
     },
 
-    #[error("{path} has no {split} part; it holds {found:?}")]
+    #[error("{path} has no {split} part; it holds {}", .found.join(", "))]
     MissingSplit {
         path: PathBuf,
         split: Split,
         found: Vec<String>,
     },
 
-    #[error("{path} holds several {split} sets: {found:?}; name one of the files")]
+    #[error("{path} holds several {split} sets: {}; name one of the files", .found.join(", "))]
     AmbiguousSplit {
         path: PathBuf,
         split: Split,

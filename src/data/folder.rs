@@ -15,6 +15,7 @@ pub const FORMAT: Format = Format {
     name: "folder",
     what: "PNG and JPEG pictures (grey, RGB, RGBA): a flat folder, or one sub-folder per class",
     recognises,
+    has_parts: |path| Ok(Listing::read(path)?.is_parts()),
     load,
 };
 
@@ -58,6 +59,13 @@ impl Listing {
             }
         }
         Ok(listing)
+    }
+
+    /// Whether there are sub-folders, and none but `train`, `test`, `val` and `valid`.
+    fn is_parts(&self) -> bool {
+        let is_part =
+            |folder: &PathBuf| matches!(name(folder).as_str(), "train" | "test" | "val" | "valid");
+        self.pictures.is_empty() && !self.folders.is_empty() && self.folders.iter().all(is_part)
     }
 }
 
@@ -130,14 +138,13 @@ fn load(path: &Path, options: &ImageOptions) -> Result<ImageSet, DataError> {
     })
 }
 
-/// If the only sub-folders are `train`, `test`, `val` or `valid`, the one of `split`; otherwise the folder itself.
+/// Of a folder that comes in parts, the one of `split`; otherwise the folder itself.
 fn descend_to_split(path: &Path, split: Split) -> Result<PathBuf, DataError> {
     let listing = Listing::read(path)?;
-    let names: Vec<String> = listing.folders.iter().map(|folder| name(folder)).collect();
-    let is_split = |name: &String| matches!(name.as_str(), "train" | "test" | "val" | "valid");
-    if !listing.pictures.is_empty() || names.is_empty() || !names.iter().all(is_split) {
+    if !listing.is_parts() {
         return Ok(path.into());
     }
+    let names: Vec<String> = listing.folders.iter().map(|folder| name(folder)).collect();
     let wanted: &[&str] = match split {
         Split::Train => &["train"],
         Split::Test => &["test", "val", "valid"],

@@ -12,6 +12,7 @@ pub const FORMAT: Format = Format {
     name: "idx",
     what: "MNIST's IDX files (.gz or not): the images file, or the folder; labels are read when they lie beside it",
     recognises,
+    has_parts: |path| Ok(path.is_dir()),
     load,
 };
 
@@ -94,6 +95,11 @@ fn load(path: &Path, options: &ImageOptions) -> Result<ImageSet, DataError> {
         Some(labels_path) => Some(read_labels(&labels_path, &images_path, count)?),
         None => None,
     };
+    // Of all images: the first few may lack some classes.
+    let class_names = labels.as_ref().map(|labels: &Vec<u8>| {
+        let last = labels.iter().max().copied().unwrap_or(0);
+        (0..=last).map(|label| label.to_string()).collect()
+    });
     let wanted = options.limit.map_or(count, |limit| count.min(limit as u64));
     let pixels = source.read(fit::set_bytes(&images_path, wanted, 1, size)?, "the pixels")?;
     if wanted == count {
@@ -114,7 +120,7 @@ fn load(path: &Path, options: &ImageOptions) -> Result<ImageSet, DataError> {
                 .map(u32::from)
                 .collect()
         }),
-        class_names: None,
+        class_names,
         source: images_path,
     };
     fit::conform(set, options)

@@ -152,6 +152,8 @@ pub struct Format {
     pub what: &'static str,
     /// Whether an existing file or folder looks like this format, by its names and first bytes.
     pub recognises: fn(&Path) -> Result<bool, DataError>,
+    /// Whether what it recognises comes in parts, of which [`ImageOptions::split`] picks one; otherwise all of it is taken for either.
+    pub has_parts: fn(&Path) -> Result<bool, DataError>,
     pub load: fn(&Path, &ImageOptions) -> Result<ImageSet, DataError>,
 }
 
@@ -191,6 +193,19 @@ pub fn load(path: &Path, options: &ImageOptions) -> Result<ImageSet, DataError> 
     })
 }
 
+/// Whether the images at `path` come in a part to train on and one to test on.
+///
+/// # Errors
+/// Where it cannot be looked at.
+pub fn has_parts(path: &Path) -> Result<bool, DataError> {
+    for format in FORMATS {
+        if (format.recognises)(path)? {
+            return (format.has_parts)(path);
+        }
+    }
+    Ok(false)
+}
+
 /// What `--data` names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -218,6 +233,19 @@ impl Source {
             .map_or_else(|_| Source::Path(text.into()), Source::Toy)
     }
 
+    /// That the images of `stacked:PATH` are there.
+    ///
+    /// # Errors
+    /// [`DataError::NothingToStack`].
+    pub fn check_stacked(&self) -> Result<(), DataError> {
+        match self {
+            Source::Stacked(path) if !path.exists() => {
+                Err(DataError::NothingToStack { path: path.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub fn built_in_names() -> Vec<&'static str> {
         ToySet::ALL
             .into_iter()
@@ -227,9 +255,39 @@ impl Source {
     }
 }
 
+/// As [`Source::parse`] takes it.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Toy(set) => f.write_str(set.name()),
+            Source::Glyphs => f.write_str(Self::GLYPHS),
+            Source::Stacked(path) => write!(f, "{}{}", stacked::PREFIX, path.display()),
+            Source::Path(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sources_are_written_as_they_are_read() {
+        for text in ["ring8", "glyphs", "stacked:a/b", "a/b"] {
+            assert_eq!(Source::parse(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_stack_of_what_is_not_there_is_refused() {
+        for text in ["stacked:/no/such/place", "stacked:"] {
+            let error = Source::parse(text).check_stacked().unwrap_err();
+            assert!(error.to_string().contains("stacked:PATH"), "{error}");
+        }
+        for text in ["stacked:.", "/no/such/place", "ring8"] {
+            assert!(Source::parse(text).check_stacked().is_ok(), "{text}");
+        }
+    }
 
     #[test]
     fn built_in_names_parse_and_the_rest_are_paths() {

@@ -269,6 +269,7 @@ mod tests {
         Target::Classes(ClassLaw {
             per_sample,
             counts: stacked::MNIST_COUNTS.to_vec(),
+            known: true,
         })
     }
 

@@ -51,6 +51,8 @@ pub struct ClassLaw {
     pub per_sample: usize,
     /// Of each class.
     pub counts: Vec<u32>,
+    /// False where nothing says how often classes occur: they are taken to be equally frequent.
+    pub known: bool,
 }
 
 /// The exact law of a point set.

@@ -100,6 +100,8 @@ pub enum CheckpointError {
     File(#[from] TensorFileError),
     #[error("{} is a safetensors file, but no gan-gpu checkpoint: its metadata has no `{key}`", path.display())]
     Foreign { path: PathBuf, key: String },
+    #[error("{} is no classifier: its metadata has no `{key}`; `gan-gpu classify train` makes one", path.display())]
+    NoClassifier { path: PathBuf, key: String },
     #[error("{}: metadata `{key}` is {got:?}, expected {expected}", path.display())]
     Metadata {
         path: PathBuf,

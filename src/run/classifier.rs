@@ -105,7 +105,8 @@ fn glyph_tests(network: &Network) -> ImageSet {
     glyphs::image_set(&Stream::new(0, GLYPH_STREAM, 0), GLYPH_TESTS, height, width)
 }
 
-/// The images that a classifier is tested on: the test part of the data, or built-in digits that training does not draw.
+/// The images that a classifier is tested on: the test part of the data, all of it where there are no parts, or built-in digits that
+/// training does not draw.
 fn tests(source: &Source, network: &Network) -> Result<ImageSet, RunError> {
     match source {
         Source::Glyphs => Ok(glyph_tests(network)),
@@ -114,9 +115,17 @@ fn tests(source: &Source, network: &Network) -> Result<ImageSet, RunError> {
     }
 }
 
+/// Whether the data keeps images apart that training does not see.
+fn keeps_tests(source: &Source) -> Result<bool, RunError> {
+    match source {
+        Source::Path(path) => data::has_parts(path).map_err(input),
+        _ => Ok(true),
+    }
+}
+
 fn no_classes(source: &Source) -> RunError {
     input(format!(
-        "--data: {source:?} has no labelled images; give MNIST's folder, another set with labels, or `glyphs`"
+        "--data: `{source}` has no labelled images; give MNIST's folder, another set with labels, or `glyphs`"
     ))
 }
 
@@ -141,13 +150,11 @@ pub fn train(
         }
         other => return Err(no_classes(other)),
     };
-    // A folder without parts gives the same images for either: those are learnt, they test nothing. Loaded before training, so that what
-    // is wrong with them is said before.
-    let tests = Some(tests(&source, &network)?);
-    let tests = tests.filter(|t| {
-        set.as_ref()
-            .is_none_or(|set| !t.pixels.starts_with(&set.pixels))
-    });
+    // Without parts all images are learnt: they test nothing. Loaded before training, so that what is wrong with them is said before.
+    let tests = match keeps_tests(&source)? {
+        true => Some(tests(&source, &network)?),
+        false => None,
+    };
     let data = set.as_ref().map_or(Labelled::Glyphs, Labelled::Set);
     let per_epoch = set.as_ref().map_or(60_000, |set| set.count as u64);
     let by_epochs = (request.epochs * per_epoch).div_ceil(request.batch.max(1) as u64);
@@ -425,7 +432,15 @@ fn accuracy(judge: &Judge, set: &ImageSet) -> Result<Accuracy, RunError> {
     })
 }
 
-/// The accuracy of the classifier in file `path` on the test part of `data` (a path, or `glyphs`).
+/// Whether the images of `data` (a path, or `glyphs`) that [`evaluate`] takes are a test part.
+///
+/// # Errors
+/// Where the data cannot be looked at.
+pub fn has_test_part(data: &str) -> Result<bool, RunError> {
+    keeps_tests(&Source::parse(data))
+}
+
+/// The accuracy of the classifier in file `path` on the test part of `data` (a path, or `glyphs`), on all of it where it has no parts.
 ///
 /// # Errors
 /// Those of [`Classifier::open`]; whatever the data refuses.
@@ -446,7 +461,7 @@ fn read(path: &Path) -> Result<(Network, Vec<StateTensor>), RunError> {
     let TensorFile { tensors, metadata } = TensorFile::read(path)?;
     let get = |key: &str| {
         let found = metadata.get(key);
-        found.ok_or_else(|| CheckpointError::Foreign {
+        found.ok_or_else(|| CheckpointError::NoClassifier {
             path: path.into(),
             key: key.into(),
         })

@@ -152,6 +152,11 @@ impl DataConfig {
         self.refuse_unused()?;
         let no = |problem: String| Err(field("data.source", problem));
         match (self.source(), sample) {
+            (Source::Stacked(path), _) if path.as_os_str().is_empty() => no(format!(
+                "`{}` names no images; give {}PATH with the path of a grey set, such as MNIST's folder",
+                self.source,
+                stacked::PREFIX
+            )),
             (Source::Toy(set), Extent::Features { features }) if features == set.dim() => Ok(()),
             (Source::Toy(set), _) => no(format!(
                 "{set} has {} numbers per sample, but the model is for {sample}; choose another --model or --data",
@@ -352,8 +357,16 @@ pub struct Budget {
     pub max_time_s: Option<u64>,
 }
 
+/// Refuses passes over a set that has no end.
+fn endless(set: &str) -> ConfigError {
+    field(
+        "budget.epochs",
+        format!("{set} is drawn without end; use --steps or --kimg"),
+    )
+}
+
 impl Budget {
-    fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self, data: &DataConfig) -> Result<(), ConfigError> {
         let counts = [
             ("steps", self.steps),
             ("kimg", self.kimg),
@@ -376,6 +389,9 @@ impl Budget {
             _ if self.max_time_s == Some(0) => {
                 Err(field("budget.max_time_s", "is 0; give at least 1 second"))
             }
+            _ if self.epochs.is_some() && !matches!(data.source(), Source::Path(_)) => {
+                Err(endless(&format!("`{}`", data.source)))
+            }
             _ => Ok(()),
         }
     }
@@ -390,10 +406,7 @@ impl Budget {
             (Some(kimg), ..) => kimg.saturating_mul(1000),
             (None, Some(epochs), Some(len)) => epochs.saturating_mul(len),
             (None, Some(_), None) => {
-                return Err(field(
-                    "budget.epochs",
-                    "this data set is drawn without end; use --steps or --kimg",
-                ));
+                return Err(endless("this data set"));
             }
             (None, None, _) => return Ok(self.steps),
         };
@@ -497,7 +510,7 @@ impl TrainConfig {
                 format!("is {rows}x{cols}; give 1x1 up to {MAX_GRID} samples in all"),
             ));
         }
-        self.budget.check()?;
+        self.budget.check(&self.data)?;
         self.method.validate()?;
         let codes = self.method.code_width();
         let mut spec = self.model.spec()?;
@@ -573,5 +586,30 @@ mod tests {
         with(0).unwrap();
         let error = with(1).unwrap_err().to_string();
         assert!(error.contains("`method.unroll`"), "{error}");
+    }
+
+    #[test]
+    fn passes_over_what_has_no_end_are_refused() {
+        for name in ["ring8", "glyphs", "stacked-mnist"] {
+            let mut config = preset(name).unwrap().unresolved().unwrap();
+            config.budget = Budget {
+                epochs: Some(1),
+                ..Default::default()
+            };
+            let error = config.resolve().unwrap_err().to_string();
+            assert!(
+                error.starts_with("budget.epochs:") && error.contains("--kimg"),
+                "{error}"
+            );
+        }
+        preset("mnist-dcgan").unwrap().config().unwrap();
+    }
+
+    #[test]
+    fn a_stack_of_nothing_is_refused() {
+        let mut config = preset("stacked-mnist").unwrap().unresolved().unwrap();
+        config.data.source = "stacked:".into();
+        let error = config.resolve().unwrap_err().to_string();
+        assert!(error.contains("stacked:PATH"), "{error}");
     }
 }

@@ -1,7 +1,7 @@
 //! Where the command line gets its engines: the only place that knows which trainer stands behind the interfaces.
 use super::bench::{BenchFacts, BenchRequest, N_CRITIC, StepBench, model_flops};
 use super::checkpoint::CheckpointData;
-use super::config::TrainConfig;
+use super::config::{Split, TrainConfig};
 use super::fit;
 use super::session::{
     Engine, EngineError, EngineFacts, EngineTraffic, Latents, SampleRequest, SampleShape,
@@ -111,9 +111,22 @@ pub(super) fn load_data(config: &TrainConfig) -> Result<Data, EngineError> {
     Ok(match Source::parse(&config.data.source) {
         Source::Toy(set) => Data::Toy(set),
         Source::Glyphs => Data::Glyphs,
-        Source::Stacked(path) => Data::Stacked(load_images(config, &path)?),
-        Source::Path(path) => Data::Set(load_images(config, &path)?),
+        Source::Stacked(path) => Data::Stacked(load_part(config, &path)?),
+        Source::Path(path) => Data::Set(load_part(config, &path)?),
     })
+}
+
+/// As [`load_images`], for training: a test part that is asked for must be one.
+fn load_part(config: &TrainConfig, path: &Path) -> Result<ImageSet, EngineError> {
+    let set = load_images(config, path)?;
+    let has_parts = || data::has_parts(path).map_err(|e| EngineError::input(e.to_string()));
+    if config.data.split == Split::Test && !has_parts()? {
+        return Err(EngineError::input(format!(
+            "data.split: {} does not come in a train and a test part; leave --split out to take all of it",
+            path.display()
+        )));
+    }
+    Ok(set)
 }
 
 pub(super) fn load_images(config: &TrainConfig, path: &Path) -> Result<ImageSet, EngineError> {

@@ -29,6 +29,8 @@ pub enum RunError {
         /// The first tensor of the state that is no longer finite, if any.
         culprit: Option<String>,
         last_good: Option<PathBuf>,
+        /// The run's folder.
+        run: PathBuf,
     },
     #[error("{}: {source}", path.display())]
     Restore { path: PathBuf, source: EngineError },

@@ -186,11 +186,17 @@ pub fn target(config: &TrainConfig, judged: Option<usize>) -> Result<Target, Run
         });
     };
     let even = vec![1; classes];
-    let law = |per_sample, counts| Target::Classes(ClassLaw { per_sample, counts });
+    let law = |per_sample, counts, known| {
+        Target::Classes(ClassLaw {
+            per_sample,
+            counts,
+            known,
+        })
+    };
     Ok(match source {
         Source::Toy(set) => Target::points(set),
-        Source::Stacked(_) => law(3, stacked::MNIST_COUNTS.to_vec()),
-        Source::Glyphs => law(1, even),
+        Source::Stacked(_) => law(3, stacked::MNIST_COUNTS.to_vec(), true),
+        Source::Glyphs => law(1, even, true),
         Source::Path(path) => {
             let set = data::load(&path, &config.data.image_options());
             let set = set.map_err(|error| EngineError::input(error.to_string()))?;
@@ -201,7 +207,7 @@ pub fn target(config: &TrainConfig, judged: Option<usize>) -> Result<Target, Run
                 }
             }
             let labelled = set.labels.is_some();
-            law(1, if labelled { counts } else { even })
+            law(1, if labelled { counts } else { even }, labelled)
         }
     })
 }
@@ -222,6 +228,9 @@ pub struct Evaluation {
     /// Present if the number of samples is not the protocol's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Present if `exact` of the metrics is of classes, which nothing judged: what it is then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exact_note: Option<String>,
     /// Of the latents.
     pub seed: u64,
     pub weights: Weights,
@@ -262,6 +271,7 @@ pub fn evaluate(
     let target = target(config, judge.map(Classifier::classes))?;
     let metrics = select(&request.metrics, &target)?;
     let count = request.samples.unwrap_or(target.protocol_samples());
+    sampler.check_count("--samples", count)?;
     let seed = request.seed.unwrap_or(latent_seed(config));
     let use_ema = request.use_ema;
     let (helped, draw) = match &request.how {
@@ -310,6 +320,7 @@ pub fn evaluate(
         samples: count,
         protocol_samples: target.protocol_samples(),
         note: note(count, &target),
+        exact_note: exact_note(&config.data.source(), &target),
         seed,
         weights: Weights::of(config, use_ema),
         sampler: draw.as_ref().map_or("raw", |run| run.report.sampler),
@@ -404,11 +415,31 @@ pub(super) fn by_name<S: serde::Serializer>(
 /// What is to be said where the number of samples is not the protocol's.
 pub fn note(samples: usize, target: &Target) -> Option<String> {
     let protocol = target.protocol_samples();
+    let beside = match target {
+        Target::Classes(_) => "ideal",
+        _ => "exact",
+    };
     (samples != protocol).then(|| {
         format!(
-            "{samples} samples, not the protocol's {protocol}: do not compare with published rows; the column of exact samples is for {samples}"
+            "{samples} samples, not the protocol's {protocol}: do not compare with published rows; the column of {beside} samples is for {samples}"
         )
     })
+}
+
+/// What the values beside those of classes are: nothing of the data is shown to the classifier for them.
+fn exact_note(source: &Source, target: &Target) -> Option<String> {
+    let Target::Classes(law) = target else {
+        return None;
+    };
+    let how = match source {
+        Source::Stacked(_) => "by MNIST's counts of digits",
+        Source::Glyphs => "from all classes equally often",
+        _ if law.known => "by the data's class counts",
+        _ => "from all classes equally often, for the data has no labels,",
+    };
+    Some(format!(
+        "ideal samples are as many, drawn {how} and judged without error: the classifier's own errors are not in their score"
+    ))
 }
 
 /// The checkpoint of `run` (a run folder, `latest`, or a checkpoint file) that `which` means: a step, a file, or the newest.
@@ -575,6 +606,27 @@ mod tests {
         assert_eq!(note(2500, &ring()), None);
         let note = note(400, &ring()).unwrap();
         assert!(note.contains("400") && note.contains("2500"), "{note}");
+    }
+
+    #[test]
+    fn what_stands_beside_classes_is_said() {
+        let classes = |known| {
+            Target::Classes(ClassLaw {
+                per_sample: 1,
+                counts: vec![1; 4],
+                known,
+            })
+        };
+        let folder = Source::parse("some/folder");
+        let note = |known| exact_note(&folder, &classes(known)).unwrap();
+        for (note, part) in [
+            (note(true), "by the data's class counts"),
+            (note(false), "has no labels"),
+            (note(false), "judged without error"),
+        ] {
+            assert!(note.contains(part), "{part}: {note}");
+        }
+        assert_eq!(exact_note(&Source::parse("ring8"), &ring()), None);
     }
 
     #[test]

@@ -191,6 +191,8 @@ pub fn dry_run(config: &TrainConfig) -> Result<DryRun, EngineError> {
         ) => {
             let stacked = matches!(config.data.source(), Source::Stacked(_));
             let channels = if stacked { 1 } else { channels };
+            // The last class, so that the set has as many as the method wants.
+            let classes = config.method.conditional.map_or(1, |c| c.classes);
             let set = ImageSet {
                 name: config.data.source.clone(),
                 count: 1,
@@ -198,7 +200,7 @@ pub fn dry_run(config: &TrainConfig) -> Result<DryRun, EngineError> {
                 height,
                 width,
                 pixels: vec![0; channels * height * width],
-                labels: Some(vec![0]),
+                labels: Some(vec![classes.saturating_sub(1) as u32]),
                 class_names: None,
                 source: config.data.source.clone().into(),
             };

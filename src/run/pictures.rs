@@ -2,7 +2,8 @@
 use super::config::TrainConfig;
 use super::error::RunError;
 use super::grid::{PackedImages, Picture, grid};
-use super::scatter::{histogram, scatter};
+use super::plot::{Drawn, PlotError};
+use super::scatter::{draw_histogram, draw_scatter, histogram, scatter};
 use super::session::{
     Engine, EngineError, Latents, SampleRequest, SampleShape, SampleValues, Samples,
 };
@@ -80,6 +81,24 @@ pub fn picture(
             "there is no picture for {shape} samples; use --raw"
         ))
         .into()),
+    }
+}
+
+/// A picture of a run's real points alone, with the place of its axes: the same in all its pictures. `None` where there are no such
+/// pictures.
+///
+/// # Errors
+/// As [`Figure::draw`](super::plot::Figure::draw).
+pub fn blank(config: &TrainConfig) -> Result<Option<Drawn>, PlotError> {
+    let Source::Toy(set) = config.data.source() else {
+        return Ok(None);
+    };
+    let real = reference(config);
+    // A point without a place makes room for the legend that the others have.
+    match set.dim() {
+        1 => draw_histogram(&real, &[f32::NAN]).map(Some),
+        2 => draw_scatter(&pairs(&real), &[[f32::NAN; 2]]).map(Some),
+        _ => Ok(None),
     }
 }
 

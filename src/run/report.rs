@@ -381,6 +381,7 @@ mod tests {
             value: f32::NAN,
             culprit: None,
             last_good: None,
+            run: folder.path().into(),
         };
         let html = page(&folder, State::Failed(&error)).unwrap();
         assert!(html.contains("training diverged: loss_d is NaN at step 7"));

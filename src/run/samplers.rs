@@ -65,6 +65,10 @@ pub fn draw(
 ) -> Result<(Samples, RunReport), EngineError> {
     let shape = sampler.sample_shape();
     let how = &request.how;
+    sampler.check_count("--calibration-samples", how.calibration_samples)?;
+    if let Method::Drs(settings) = how.method {
+        sampler.check_count("--drs-burn-in", settings.burn_in)?;
+    }
     let starts_at_real = matches!(
         how.method,
         Method::Mh(mh::Settings {

@@ -26,6 +26,15 @@ pub fn view(values: impl Iterator<Item = f32>) -> [f64; 2] {
     [low - margin, high + margin]
 }
 
+/// Names are needed where there is more than one thing to tell apart; below the axes they cover nothing.
+fn legend<T>(real: &[T], generated: &[T]) -> Legend {
+    if real.is_empty() || generated.is_empty() {
+        Legend::None
+    } else {
+        Legend::Below
+    }
+}
+
 /// A chart of a 2-D set: real points grey, generated ones red, both translucent so that density shows. Generated points outside the
 /// view are left out.
 pub fn scatter_chart(title: &str, real: &[[f32; 2]], generated: &[[f32; 2]]) -> Chart {
@@ -33,8 +42,9 @@ pub fn scatter_chart(title: &str, real: &[[f32; 2]], generated: &[[f32; 2]]) -> 
     let axis = |k: usize| Axis::new("").within(range(k)[0], range(k)[1]);
     let wide = |points: &[[f32; 2]]| points.iter().map(|p| p.map(f64::from)).collect();
     Chart::new(title, axis(0), axis(1))
-        .legend(Legend::None)
-        .dots("real", look::REAL, 3.0, wide(real))
+        .legend(legend(real, generated))
+        .equal_scale()
+        .dots("data", look::REAL, 3.0, wide(real))
         .dots("generated", look::GENERATED, 2.0, wide(generated))
 }
 
@@ -46,7 +56,8 @@ pub fn scatter(real: &[[f32; 2]], generated: &[[f32; 2]]) -> Result<Picture, Plo
     Ok(draw_scatter(real, generated)?.picture)
 }
 
-fn draw_scatter(real: &[[f32; 2]], generated: &[[f32; 2]]) -> Result<Drawn, PlotError> {
+/// As [`scatter`], with the place of its axes.
+pub(super) fn draw_scatter(real: &[[f32; 2]], generated: &[[f32; 2]]) -> Result<Drawn, PlotError> {
     let chart = scatter_chart("", real, generated);
     Figure::grid(vec![vec![chart.into()]], SQUARE).draw_with_frames()
 }
@@ -67,6 +78,7 @@ pub fn density(values: &[f32], [low, high]: [f64; 2], bins: usize) -> (Vec<f64>,
 
 /// A chart of a 1-D set: the real density grey, the generated one as a red outline over it.
 pub fn histogram_chart(title: &str, real: &[f32], generated: &[f32]) -> Chart {
+    let legend = legend(real, generated);
     let range = view(real.iter().copied());
     let (edges, real) = density(real, range, BINS);
     let (_, generated) = density(generated, range, BINS);
@@ -77,7 +89,8 @@ pub fn histogram_chart(title: &str, real: &[f32], generated: &[f32]) -> Chart {
         Axis::new("").within(range[0], range[1]),
         Axis::new("density").within(0.0, peak),
     )
-    .area("real", look::REAL, &outline(&edges, &real))
+    .legend(legend)
+    .area("data", look::REAL, &outline(&edges, &real))
     .line("generated", look::GENERATED, outline(&edges, &generated))
 }
 
@@ -89,7 +102,8 @@ pub fn histogram(real: &[f32], generated: &[f32]) -> Result<Picture, PlotError> 
     Ok(draw_histogram(real, generated)?.picture)
 }
 
-fn draw_histogram(real: &[f32], generated: &[f32]) -> Result<Drawn, PlotError> {
+/// As [`histogram`], with the place of its axes.
+pub(super) fn draw_histogram(real: &[f32], generated: &[f32]) -> Result<Drawn, PlotError> {
     Figure::single(histogram_chart("", real, generated)).draw_with_frames()
 }
 
@@ -111,8 +125,11 @@ mod tests {
         let real = [[0.0, 0.0], [1.0, 1.0]];
         let drawn = draw_scatter(&real, &[[1.0, 0.25]]).unwrap();
         let frame = drawn.frames[0];
-        // A quarter of the extent beyond the real points on every side.
-        assert_eq!((frame.x, frame.y), ([-0.25, 1.25], [-0.25, 1.25]));
+        // A quarter of the extent beyond the real points on every side, and more where the picture has room for it.
+        for [low, high] in [frame.x, frame.y] {
+            assert!(low < -0.249 && high > 1.249, "{low} {high}");
+            assert!(low > -0.4 && high < 1.4, "{low} {high}");
+        }
         assert!(reddish(pixel(&drawn, frame.pixel([1.0, 0.25]))));
         for elsewhere in [[0.25, 1.0], [0.25, 0.25], [1.0, 0.75]] {
             assert!(!reddish(pixel(&drawn, frame.pixel(elsewhere))));
@@ -122,10 +139,35 @@ mod tests {
     #[test]
     fn points_out_of_view_and_non_finite_ones_are_left_out() {
         let real = [[0.0, 0.0], [1.0, 1.0]];
-        let blank = scatter(&real, &[]).unwrap();
+        let blank = scatter(&real, &[[f32::NAN; 2]]).unwrap();
         let stray = [[9.0, 0.0], [f32::NAN, 0.5], [0.5, f32::INFINITY]];
         assert_eq!(scatter(&real, &stray).unwrap(), blank);
         assert!(scatter(&[], &[]).is_ok());
+    }
+
+    #[test]
+    fn a_circle_is_round_whatever_the_data_s_extent() {
+        for wide in [0.2f32, 1.0, 30.0] {
+            let real = [[-wide, -1.0], [wide, 1.0]];
+            let frame = draw_scatter(&real, &real).unwrap().frames[0];
+            let [a, b] = [frame.pixel([0.0, 0.0]), frame.pixel([1.0, 1.0])];
+            let (right, up) = (b[0] - a[0], a[1] - b[1]);
+            assert!((right - up).abs() < 1e-6 * up, "{wide}: {right} {up}");
+        }
+    }
+
+    #[test]
+    fn a_legend_names_both_and_stands_beside_the_points() {
+        let real = [[0.0, 0.0], [1.0, 1.0]];
+        let height = |real: &[[f32; 2]], generated: &[[f32; 2]]| {
+            let drawn = draw_scatter(real, generated).unwrap();
+            drawn.frames[0].rect.height
+        };
+        assert!(height(&real, &real) < height(&real, &[]));
+        assert_eq!(height(&real, &[]), height(&[], &[[0.5, 0.5]]));
+        let names = |chart: Chart| chart.marks.into_iter().map(|m| m.0).collect::<Vec<_>>();
+        assert_eq!(names(scatter_chart("", &[], &[])), ["data", "generated"]);
+        assert_eq!(names(histogram_chart("", &[], &[])), ["data", "generated"]);
     }
 
     #[test]
@@ -145,8 +187,6 @@ mod tests {
         let row = frame.pixel([0.0, 1.5])[1];
         let columns: Vec<usize> = (0..drawn.picture.width)
             .filter(|&x| reddish(pixel(&drawn, [x as f64, row])))
-            // Left of the legend.
-            .filter(|&x| x < drawn.picture.width / 2)
             .collect();
         let (first, last) = (columns[0] as f64, columns[columns.len() - 1] as f64);
         let (left, right) = (frame.pixel([0.22, 0.0])[0], frame.pixel([0.28, 0.0])[0]);

@@ -196,6 +196,9 @@ pub trait Engine {
     fn traffic(&self) -> EngineTraffic;
 }
 
+/// Numbers of samples or latents that are held at once: 1 GiB of f32.
+const MOST_NUMBERS: usize = 1 << 28;
+
 /// The trained networks alone, without data or what trains them.
 pub trait Sampler {
     fn sample_shape(&self) -> SampleShape;
@@ -205,6 +208,20 @@ pub trait Sampler {
 
     /// Width of a latent vector.
     fn latent_dim(&self) -> usize;
+
+    /// Refuses so many samples where they, or their latents, are more numbers than are held at once. `what` asks for them, by its flag.
+    ///
+    /// # Errors
+    /// [`EngineError::Input`], with the largest count.
+    fn check_count(&self, what: &str, count: usize) -> Result<(), EngineError> {
+        let most = MOST_NUMBERS / self.latent_dim().max(self.sample_shape().len()).max(1);
+        if count <= most {
+            return Ok(());
+        }
+        Err(EngineError::input(format!(
+            "{what}: {count} samples are more than are held at once; at most {most}"
+        )))
+    }
 
     /// `[count, latent_dim]` draws of the run's latents, as [`Latents::Seeded`] means them.
     fn latents(&self, count: usize, seed: u64) -> Vec<f32>;

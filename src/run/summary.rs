@@ -2,7 +2,6 @@
 use super::checkpoint::CheckpointData;
 use super::config::Precision;
 use super::error::RunError;
-use super::folder::RunFolder;
 use super::toy::ToySummary;
 use serde::{Serialize, Serializer};
 use std::path::{Path, PathBuf};
@@ -104,9 +103,12 @@ fn lossy_if_any<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<
 }
 
 /// What `summary.json` holds of a run that diverged: outcome, step, the message and the last good checkpoint. `None` of other errors.
-pub fn of_divergence(error: &RunError, folder: &RunFolder) -> Option<serde_json::Value> {
+pub fn of_divergence(error: &RunError) -> Option<serde_json::Value> {
     let RunError::Diverged {
-        step, last_good, ..
+        step,
+        last_good,
+        run,
+        ..
     } = error
     else {
         return None;
@@ -116,9 +118,8 @@ pub fn of_divergence(error: &RunError, folder: &RunFolder) -> Option<serde_json:
         "outcome": "diverged",
         "steps": step,
         "error": error.to_string(),
-        "run": text(folder.path()),
+        "run": text(run),
         "checkpoint": last_good.as_deref().map(text),
-        "report": text(&folder.report()),
     }))
 }
 

@@ -31,8 +31,8 @@ pub enum Place {
     },
     Resume {
         folder: RunFolder,
-        /// A checkpoint file of this folder.
-        checkpoint: PathBuf,
+        /// A checkpoint file of this folder; none where the run was stopped before its first.
+        checkpoint: Option<PathBuf>,
     },
 }
 
@@ -88,7 +88,6 @@ pub fn run<'a>(
     let mut engine = open_engine(&job.config)?;
     let facts = engine.facts().clone();
     let steps = job.config.budget.steps(&facts)?;
-    let resumed = matches!(job.place, Place::Resume { .. });
     let folder = match &job.place {
         Place::New { out, runs, label } => RunFolder::create(out.as_deref(), runs, label)?,
         Place::Resume { folder, .. } => folder.clone(),
@@ -97,7 +96,11 @@ pub fn run<'a>(
     let mut store = CheckpointStore::new(folder.checkpoints(), job.config.report.keep);
     let mut last_good = None;
     let mut loss_scales = [None; 2];
-    if let Place::Resume { checkpoint, .. } = &job.place {
+    if let Place::Resume {
+        checkpoint: Some(checkpoint),
+        ..
+    } = &job.place
+    {
         let data = Checkpoint::read(checkpoint)?.data;
         engine.restore(&data).map_err(|source| RunError::Restore {
             path: checkpoint.clone(),
@@ -111,7 +114,11 @@ pub fn run<'a>(
     let mut config = job.config.clone();
     config.choices = facts.choices.clone().or(config.choices);
     let config_text = config.to_toml()?;
-    write(&folder.config(), config_text.as_bytes())?;
+    // A run that is over stays as it is.
+    let over = steps.is_some_and(|steps| engine.step() >= steps);
+    if !over || !folder.config().exists() {
+        write(&folder.config(), config_text.as_bytes())?;
+    }
     let log = MetricsLog::open(&folder.metrics(), engine.step())?;
     let page = folder.clone();
     let run = Run {
@@ -138,9 +145,9 @@ pub fn run<'a>(
         meter: Meter::default(),
         recent: RecentOutputs::default(),
     };
-    let ended = run.go(&mut *engine, resumed);
+    let ended = run.go(&mut *engine);
     if let Err(error) = &ended
-        && let Some(summary) = summary::of_divergence(error, &page)
+        && let Some(summary) = summary::of_divergence(error)
     {
         // The error itself is what has to be told.
         let text = format!("{summary:#}\n");
@@ -246,7 +253,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn go(mut self, engine: &mut dyn Engine, resumed: bool) -> Result<Summary, RunError> {
+    fn go(mut self, engine: &mut dyn Engine) -> Result<Summary, RunError> {
         let before = engine.traffic();
         let max_time = self.max_time;
         self.around.reporter.start(&Start {
@@ -256,7 +263,7 @@ impl Run<'_> {
             steps: self.steps,
             max_time,
         });
-        if !resumed && self.config.report.sample_every > 0 {
+        if engine.step() == 0 && self.config.report.sample_every > 0 {
             self.picture(engine)?;
         }
         let mut last_report = None;
@@ -349,7 +356,10 @@ impl Run<'_> {
             self.recent.push(report);
             let measured = found(&self.measured, report.step).filter(|_| picture_due);
             let distances = measured.map(|m| &m.distances);
-            if distances.is_some() || report.step.is_multiple_of(self.config.report.log_every) {
+            // The last one too: a short run has a row.
+            let due = report.step.is_multiple_of(self.config.report.log_every)
+                || self.steps == Some(report.step);
+            if distances.is_some() || due {
                 self.log.append(&MetricsRow {
                     report,
                     images_per_second,
@@ -402,6 +412,7 @@ impl Run<'_> {
             value,
             culprit,
             last_good: self.last_good.clone(),
+            run: self.folder.path().into(),
         }
     }
 
@@ -420,6 +431,7 @@ impl Run<'_> {
                 value,
                 culprit: None,
                 last_good: self.last_good.clone(),
+                run: self.folder.path().into(),
             });
         }
         self.loss_scales = ["d", "g"].map(|network| LossScale::of(network, &data));

@@ -1,7 +1,7 @@
 //! Folders of PNG and JPEG.
 
 use super::*;
-use gan_gpu::data::{Fit, ImageSet, Size, Split};
+use gan_gpu::data::{Fit, ImageSet, Size, Split, has_parts};
 use image::{ExtendedColorType, ImageEncoder};
 
 fn png(width: u32, height: u32, kind: ExtendedColorType, data: &[u8]) -> Vec<u8> {
@@ -210,6 +210,8 @@ fn train_and_test_folders_are_splits() {
         (count(Split::Train).unwrap(), count(Split::Test).unwrap()),
         (1, 2)
     );
+    assert!(has_parts(&path).unwrap());
+    assert!(!has_parts(&path.join("test")).unwrap());
     fs::remove_dir_all(path.join("test")).unwrap();
     assert!(matches!(
         count(Split::Test),

@@ -77,6 +77,8 @@ fn idx_loads_as_a_file_or_a_folder_compressed_or_not() {
         },
     )
     .unwrap();
+    // The classes are those of the whole set.
+    assert_eq!(first.classes(), Some(10));
     assert_eq!(
         (first.count, first.pixels.len(), first.labels),
         (2, 20, Some(vec![7, 0]))
@@ -338,6 +340,8 @@ fn idx_folders_say_what_they_hold() {
         matches!(&error, DataError::MissingSplit { found, .. } if found == &["t10k-images-idx3-ubyte"]),
         "{error}"
     );
+    let text = error.to_string();
+    assert!(text.ends_with("it holds t10k-images-idx3-ubyte"), "{text}");
     for name in [
         "emnist-letters-train-images-idx3-ubyte",
         "emnist-digits-train-images-idx3-ubyte",

@@ -5,6 +5,7 @@ use crate::data::toy::ToySet;
 use crate::data::{ImageSet, glyphs, stacked};
 use crate::gan::GanError;
 use crate::gan::config::GanConfig;
+use crate::gan::methods::Conditional;
 use crate::gpu::{Caps, Kernel};
 use crate::graph::Shape;
 use crate::graph::plan::{Effect, Region};
@@ -168,7 +169,7 @@ pub fn bind(
         Data::Toy(set) => toy_sampler(caps, table, model, config.batch, *set, random)?,
     };
     if let Some(conditional) = &config.conditional {
-        check_classes(&sampler, conditional.classes)?;
+        check_classes(&sampler, conditional)?;
     }
     Ok(Bound {
         inputs: Inputs::Device(std::rc::Rc::new(sampler)),
@@ -176,15 +177,20 @@ pub fn bind(
     })
 }
 
-/// Refuses data without labels, and labels that a one-hot column of `classes` cannot hold.
-fn check_classes(sampler: &Sampler, classes: usize) -> Result<(), GanError> {
-    let found = match sampler.classes {
-        Some(found) if found <= classes => return Ok(()),
-        Some(found) => format!("{found} classes"),
-        None => "no labels".into(),
+/// Refuses data without labels, labels that a one-hot column of so many classes cannot hold, and classes that never occur: nothing would
+/// be learnt of them, and samples of them could be asked for.
+fn check_classes(sampler: &Sampler, conditional: &Conditional) -> Result<(), GanError> {
+    let (kind, classes) = (conditional.kind.name(), conditional.classes);
+    let what = match sampler.classes {
+        Some(found) if found == classes => return Ok(()),
+        Some(found @ 2..) => format!(
+            "{found}: give --conditional {kind}={found}, or `classes = {found}` in the configuration"
+        ),
+        Some(_) => "one; choose data with at least two".into(),
+        None => "no labels; choose labelled data".into(),
     };
     Err(GanError::Input(format!(
-        "the method is conditional on {classes} classes, the data has {found}; set `classes` to the data's, or choose labelled data"
+        "the method is conditional on {classes} classes, the data has {what}"
     )))
 }
 

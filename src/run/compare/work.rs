@@ -142,7 +142,10 @@ fn place(planned: &Planned, started: bool) -> Result<Place, CompareError> {
     if started && let Ok(folder) = RunFolder::open(&planned.folder) {
         let store = CheckpointStore::new(folder.checkpoints(), 0);
         if let Ok(checkpoint) = store.latest() {
-            return Ok(Place::Resume { folder, checkpoint });
+            return Ok(Place::Resume {
+                folder,
+                checkpoint: Some(checkpoint),
+            });
         }
     }
     if planned.folder.exists() {

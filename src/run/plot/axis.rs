@@ -1,4 +1,5 @@
 //! Axes: what range they show, where their ticks stand and what is written there.
+use std::ops::RangeInclusive;
 
 /// How values are laid out along an axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +21,12 @@ pub enum Ticks {
     /// Nothing, for small panels.
     None,
 }
+
+/// Where a tick stands, and its word.
+pub(super) type Tick = (f64, String);
+
+/// How many ticks an axis has where both share a step.
+const SHARED: [usize; 2] = [4, 7];
 
 /// One axis of a chart.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -100,7 +107,7 @@ impl Axis {
     }
 
     /// Places of ticks within `view` with their words, about `count` of them.
-    pub(super) fn ticks(&self, view: [f64; 2], count: usize) -> Vec<(f64, String)> {
+    pub(super) fn ticks(&self, view: [f64; 2], count: usize) -> Vec<Tick> {
         match (&self.ticks, self.scale) {
             (Ticks::None, _) => vec![],
             (Ticks::Words(words), _) => words
@@ -114,19 +121,73 @@ impl Axis {
     }
 }
 
+/// Ticks of both axes, about `counts` of them; where one unit is as long on both (`equal`), one step serves both.
+pub(super) fn ticks_of_both(
+    axes: [&Axis; 2],
+    views: [[f64; 2]; 2],
+    counts: [usize; 2],
+    equal: bool,
+) -> [Vec<Tick>; 2] {
+    let is_plain = |axis: &Axis| axis.ticks == Ticks::Numbers && axis.scale == Scale::Linear;
+    if equal && axes.into_iter().all(is_plain) {
+        let step = shared_step(views);
+        views.map(|view| multiples(view, step))
+    } else {
+        [0, 1].map(|k: usize| axes[k].ticks(views[k], counts[k]))
+    }
+}
+
+/// The step that gives both axes as many ticks as [`SHARED`] says, or nearly: 1, 2 or 5 times a power of ten, else a step less round.
+fn shared_step(views: [[f64; 2]; 2]) -> f64 {
+    let [width, height] = views.map(|[low, high]| high - low);
+    let power = 10f64.powf((width.max(height) / 10.0).log10().floor());
+    let rank = |&(last_resort, step): &(bool, f64)| {
+        let counts = views.map(|view| factors(view, step).count());
+        let [fewest, most] = SHARED;
+        let outside = |n: usize| fewest.saturating_sub(n) + n.saturating_sub(most);
+        (
+            counts.map(outside).iter().sum::<usize>(),
+            last_resort,
+            counts.map(|n| n.abs_diff(5)).iter().sum::<usize>(),
+        )
+    };
+    [
+        (false, 1.0),
+        (false, 2.0),
+        (true, 2.5),
+        (true, 4.0),
+        (false, 5.0),
+        (true, 6.0),
+        (false, 10.0),
+        (true, 15.0),
+        (false, 20.0),
+    ]
+    .map(|(last_resort, times)| (last_resort, times * power))
+    .into_iter()
+    .min_by_key(rank)
+    .map_or(power, |(_, step)| step)
+}
+
 /// Multiples of 1, 2 or 5 times a power of ten.
-fn linear_ticks([low, high]: [f64; 2], count: usize) -> Vec<(f64, String)> {
-    let rough = (high - low) / count.max(1) as f64;
+fn linear_ticks(view: [f64; 2], count: usize) -> Vec<Tick> {
+    let rough = (view[1] - view[0]) / count.max(1) as f64;
     let power = 10f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0]
         .into_iter()
         .map(|m| m * power)
         .find(|step| *step >= rough)
         .unwrap_or(10.0 * power);
-    let decimals = (-(step.log10() + 1e-9).floor()).max(0.0) as usize;
-    let first = (low / step - 1e-9).ceil() as i64;
-    let last = (high / step + 1e-9).floor() as i64;
-    (first..=last)
+    multiples(view, step)
+}
+
+/// The multiples of `step` in view.
+fn multiples(view: [f64; 2], step: f64) -> Vec<Tick> {
+    let leading = (-(step.log10() + 1e-9).floor()).max(0.0);
+    let digits = step * 10f64.powf(leading);
+    // 2.5 has a decimal more than its first digit does.
+    let is_whole = (digits - digits.round()).abs() < 1e-6 * digits;
+    let decimals = leading as usize + usize::from(!is_whole);
+    factors(view, step)
         .map(|k| {
             let value = k as f64 * step;
             (value, number(value, decimals))
@@ -134,8 +195,13 @@ fn linear_ticks([low, high]: [f64; 2], count: usize) -> Vec<(f64, String)> {
         .collect()
 }
 
+/// What `step` is multiplied by to be in view.
+fn factors([low, high]: [f64; 2], step: f64) -> RangeInclusive<i64> {
+    (low / step - 1e-9).ceil() as i64..=(high / step + 1e-9).floor() as i64
+}
+
 /// Powers of ten; with 2 and 5 between them where there would be fewer than three.
-fn log_ticks([low, high]: [f64; 2], count: usize) -> Vec<(f64, String)> {
+fn log_ticks([low, high]: [f64; 2], count: usize) -> Vec<Tick> {
     let (first, last) = (low.ceil() as i32, high.floor() as i32);
     if last - first < 2 {
         return (low.floor() as i32..=last)
@@ -200,7 +266,7 @@ fn number(value: f64, decimals: usize) -> String {
 mod tests {
     use super::*;
 
-    fn words(ticks: Vec<(f64, String)>) -> Vec<String> {
+    fn words(ticks: Vec<Tick>) -> Vec<String> {
         ticks.into_iter().map(|(_, word)| word).collect()
     }
 
@@ -218,6 +284,32 @@ mod tests {
         );
         assert_eq!(words(axis.ticks([-0.02, 0.02], 4)).len(), 5);
         assert_eq!(words(Axis::bare().ticks([0.0, 1.0], 4)).len(), 0);
+    }
+
+    #[test]
+    fn axes_of_one_scale_share_their_step() {
+        let axes = [&Axis::new("x"), &Axis::new("y")];
+        let both = |views| ticks_of_both(axes, views, [2, 9], true).map(words);
+        let grid = ["\u{2212}6", "\u{2212}4", "\u{2212}2", "0", "2", "4", "6"].map(String::from);
+        assert_eq!(both([[-6.1, 6.1], [-6.2, 6.2]]), [&grid[..], &grid[..]]);
+        // Of 2 there would be eight, of 5 three.
+        let quarters = ["2.5", "5.0", "7.5", "10.0", "12.5", "15.0"];
+        assert_eq!(both([[0.5, 17.0], [0.5, 17.0]])[0], quarters);
+        // Whatever the range and wherever the two begin.
+        for i in 1..400 {
+            let (low, wide) = (f64::from(i * 37 % 101) / 7.0 - 5.0, f64::from(i) / 9.0);
+            for other in [low, low + 0.3 * wide, -low] {
+                let ticks = both([[low, low + wide], [other, other + wide]]);
+                let all_fit = ticks.iter().all(|t| (4..=7).contains(&t.len()));
+                assert!(all_fit, "{low} {other} {wide}: {ticks:?}");
+            }
+        }
+        // Each its own where the scales differ, and where one has words.
+        let apart = ticks_of_both(axes, [[0.0, 1.0], [0.0, 1.0]], [2, 9], false);
+        assert_ne!(apart[0].len(), apart[1].len());
+        let named = Axis::new("y").words([(0.0, "zero")]);
+        let mixed = ticks_of_both([axes[0], &named], [[0.0, 1.0]; 2], [2, 9], true);
+        assert_eq!(mixed.map(words), [vec!["0.0", "0.5", "1.0"], vec!["zero"]]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::look::{Colour, STROKE};
 /// Something drawn over the axes. Coordinates are the data's own; what is out of view is cut off, and what is not finite left out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mark {
-    /// A line through the points in order; it breaks at a point that has no place.
+    /// A line through the points in order; it breaks at a point that has no place, and one alone is a disc.
     Line {
         points: Vec<[f64; 2]>,
         colour: Colour,
@@ -65,7 +65,7 @@ pub struct Chart {
     /// In the order in which they are drawn, with their names in the legend (empty: none).
     pub marks: Vec<(String, Mark)>,
     pub legend: Legend,
-    /// One unit of x is as long as one of y; the ranges grow to fill the panel.
+    /// One unit of x is as long as one of y, and ticks are as far apart; the ranges grow to fill the panel.
     pub equal_scale: bool,
 }
 

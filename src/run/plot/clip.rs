@@ -52,6 +52,18 @@ impl Window {
         }
         pieces
     }
+
+    /// The points within the window at which a line breaks on both sides: no segment shows them.
+    pub fn lone(&self, points: &[Option<[f64; 2]>]) -> Vec<[f64; 2]> {
+        let is_there = |at: Option<usize>| matches!(at.and_then(|i| points.get(i)), Some(Some(_)));
+        points
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| !is_there(i.checked_sub(1)) && !is_there(Some(i + 1)))
+            .filter_map(|(_, point)| *point)
+            .filter(|&point| self.contains(point))
+            .collect()
+    }
 }
 
 #[cfg(test)]
@@ -93,5 +105,14 @@ mod tests {
         let (a, b) = ([0.1, 0.1], [0.2, 0.2]);
         let points = [Some(a), Some(b), None, Some(b), Some(a)];
         assert_eq!(UNIT.line(&points), [vec![a, b], vec![b, a]]);
+    }
+
+    #[test]
+    fn points_without_neighbours_are_found() {
+        let (a, b, beyond) = ([0.1, 0.1], [0.2, 0.2], [3.0, 0.1]);
+        assert_eq!(UNIT.lone(&[Some(a)]), [a]);
+        assert_eq!(UNIT.lone(&[Some(a), None, Some(b)]), [a, b]);
+        assert_eq!(UNIT.lone(&[Some(a), Some(b), None, Some(beyond)]).len(), 0);
+        assert_eq!(UNIT.lone(&[]).len(), 0);
     }
 }

@@ -1,7 +1,7 @@
 //! From a chart to pixels, through the plotting crate. Everything is drawn at thrice the size and averaged down, which smooths the
 //! edges that the crate leaves jagged.
 use super::PlotError;
-use super::axis::Ticks;
+use super::axis::{Tick, Ticks, ticks_of_both};
 use super::chart::{Chart, Legend, Mark};
 use super::clip::Window;
 use super::look::{self, FRAME, GAP, GRID, INK, LABEL, PAPER, STROKE, TICK, TITLE};
@@ -22,10 +22,13 @@ const OVERSAMPLING: usize = 3;
 /// By how many pixels the crate sets a line of text above the middle that it is given.
 const RAISED: usize = 3;
 
+/// Radius of the disc for a point alone, in widths of its line.
+const LONE: f64 = 1.6;
+
 /// Width of a key in a legend, with the space up to its name.
 const KEY: usize = 44;
 /// Height of a row of a legend below the axes.
-const LEGEND_ROW: usize = TICK + GAP;
+pub(super) const LEGEND_ROW: usize = TICK + GAP;
 
 type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 
@@ -146,18 +149,36 @@ impl Canvas<'_> {
         Ok(())
     }
 
+    /// Words in the middle of `room`, each line as large as fits.
+    pub fn note(&self, words: &str, room: Rect) -> Result<(), PlotError> {
+        let lines = words.lines().count();
+        let first =
+            (room.top + room.height / 2).saturating_sub(lines.saturating_sub(1) * TITLE / 2);
+        for (i, line) in words.lines().enumerate() {
+            let height =
+                (LABEL * room.width / width_of(line, LABEL)?.max(1)).clamp(LABEL / 2, LABEL);
+            let style = text(height, FontStyle::Normal, HPos::Center, VPos::Center);
+            let at = (room.left + room.width / 2, first + i * TITLE);
+            self.root
+                .draw_text(line, &style, (px(at.0), px(at.1)))
+                .map_err(failed)?;
+        }
+        Ok(())
+    }
+
     /// A chart within `rect`; gives the rectangle between its axes and what is in view there.
     pub fn chart(&self, chart: &Chart, rect: Rect) -> Result<(Rect, [[f64; 2]; 2]), PlotError> {
         let mut views = chart.views();
         let legend = match chart.legend {
-            Legend::Below => legend_rows(chart, rect.width.saturating_sub(2 * GAP))?,
+            Legend::Below => legend_rows(&chart.marks, rect.width.saturating_sub(2 * GAP))?,
             _ => vec![],
         };
         let counts = [rect.width / 130, rect.height / 75].map(|n| n.clamp(2, 10));
+        let ticks = |views: [[f64; 2]; 2]| {
+            ticks_of_both([&chart.x, &chart.y], views, counts, chart.equal_scale)
+        };
         let frame = |views: [[f64; 2]; 2]| -> Result<Rect, PlotError> {
-            let widest = chart
-                .y
-                .ticks(views[1], counts[1])
+            let widest = ticks(views)[1]
                 .iter()
                 .map(|(_, word)| width_of(word, TICK))
                 .try_fold(0, |a, b| b.map(|b| a.max(b)))?;
@@ -187,7 +208,7 @@ impl Canvas<'_> {
             views = equal(chart.views(), inner);
         }
         self.titles(&chart.title, inner.left + inner.width / 2, rect)?;
-        self.axes_and_marks(chart, views, counts, inner)?;
+        self.axes_and_marks(chart, views, &ticks(views), inner)?;
         if !chart.x.label.is_empty() {
             let style = text(LABEL, FontStyle::Normal, HPos::Center, VPos::Bottom);
             let at = (
@@ -214,7 +235,11 @@ impl Canvas<'_> {
     }
 
     /// A row of keys with their names, its middle at (x, y).
-    fn legend_row(&self, row: &[LegendEntry<'_>], (x, y): (usize, usize)) -> Result<(), PlotError> {
+    pub fn legend_row(
+        &self,
+        row: &[LegendEntry<'_>],
+        (x, y): (usize, usize),
+    ) -> Result<(), PlotError> {
         let width: usize = row.iter().map(|entry| entry.width).sum();
         let mut left = x.saturating_sub(width / 2);
         for entry in row {
@@ -234,13 +259,9 @@ impl Canvas<'_> {
         &self,
         chart: &Chart,
         [x_view, y_view]: [[f64; 2]; 2],
-        counts: [usize; 2],
+        ticks: &[Vec<Tick>; 2],
         inner: Rect,
     ) -> Result<(), PlotError> {
-        let ticks = [
-            chart.x.ticks(x_view, counts[0]),
-            chart.y.ticks(y_view, counts[1]),
-        ];
         let places = |k: usize| ticks[k].iter().map(|t| t.0).collect::<Vec<f64>>();
         // The crate's own label areas hold the words of the ticks.
         let (left, below) = (inner.left, TICK + GAP);
@@ -309,6 +330,11 @@ impl Canvas<'_> {
                             }
                         }
                     }
+                    let radius = (LONE * width * OVERSAMPLING as f64).round() as i32;
+                    let style = ShapeStyle::from(fill(*colour, 1.0)).filled();
+                    let lone = window.lone(&placed).into_iter();
+                    let discs = lone.map(|p| Circle::new(pair(p), radius, style));
+                    panel.draw_series(discs).map_err(failed)?;
                 }
                 Mark::Band {
                     points,
@@ -482,18 +508,21 @@ impl Key {
 }
 
 /// A name in a legend below the axes.
-struct LegendEntry<'a> {
+pub(super) struct LegendEntry<'a> {
     name: &'a str,
     key: Key,
     /// Key, name and the space behind them, in pixels of the finished picture.
     width: usize,
 }
 
-/// The names of a chart in rows of at most `width` pixels; a longer name has a row of its own.
-fn legend_rows(chart: &Chart, width: usize) -> Result<Vec<Vec<LegendEntry<'_>>>, PlotError> {
+/// The names of marks in rows of at most `width` pixels; a longer name has a row of its own.
+pub(super) fn legend_rows(
+    marks: &[(String, Mark)],
+    width: usize,
+) -> Result<Vec<Vec<LegendEntry<'_>>>, PlotError> {
     let mut rows: Vec<Vec<LegendEntry<'_>>> = vec![];
     let mut left = 0;
-    for (name, mark) in chart.marks.iter().filter(|(name, _)| !name.is_empty()) {
+    for (name, mark) in marks.iter().filter(|(name, _)| !name.is_empty()) {
         let entry = LegendEntry {
             name,
             key: Key::of(mark),

@@ -1,8 +1,8 @@
 //! Panels in a grid, with titles over columns and beside rows, as one picture.
 use super::PlotError;
-use super::chart::Chart;
-use super::draw::{Rect, Run, paint, titles_height};
-use super::look::{GAP, HEADING, SINGLE, TITLE};
+use super::chart::{Chart, Mark};
+use super::draw::{LEGEND_ROW, Rect, Run, legend_rows, paint, titles_height};
+use super::look::{GAP, HEADING, SINGLE, TITLE, fonts};
 use crate::run::grid::Picture;
 
 /// What one cell of a figure shows.
@@ -13,6 +13,11 @@ pub enum Panel {
     Picture {
         title: String,
         picture: Picture,
+    },
+    /// Words where a picture would be, with a title above (empty: none).
+    Note {
+        title: String,
+        note: String,
     },
     Blank,
 }
@@ -35,6 +40,8 @@ pub struct Figure {
     pub panels: Vec<Vec<Panel>>,
     /// Width and height of each panel, axes and title included.
     pub size: [usize; 2],
+    /// The names of these marks stand below all panels: for many that show the same.
+    pub legend: Vec<(String, Mark)>,
 }
 
 /// A drawn figure, and where its charts lie.
@@ -78,6 +85,7 @@ impl Figure {
             rows: vec![],
             panels,
             size,
+            legend: vec![],
         }
     }
 
@@ -93,6 +101,11 @@ impl Figure {
 
     pub fn rows<S: Into<String>>(mut self, titles: impl IntoIterator<Item = S>) -> Self {
         self.rows = titles.into_iter().map(Into::into).collect();
+        self
+    }
+
+    pub fn legend(mut self, marks: Vec<(String, Mark)>) -> Self {
+        self.legend = marks;
         self
     }
 
@@ -130,7 +143,14 @@ impl Figure {
             width,
             height,
         };
-        let size = [left + columns * width, top + rows * height];
+        // Names are measured before the surface is there.
+        fonts()?;
+        let bottom = top + rows * height;
+        let legend = legend_rows(
+            &self.legend,
+            (left + columns * width).saturating_sub(2 * GAP),
+        )?;
+        let size = [left + columns * width, bottom + legend.len() * LEGEND_ROW];
         let mut frames = vec![];
         let mut picture = paint(size, |canvas| {
             if !self.title.is_empty() {
@@ -166,9 +186,17 @@ impl Figure {
                         Panel::Picture { title, .. } => {
                             canvas.titles(title, rect.left + width / 2, rect)?;
                         }
+                        Panel::Note { title, note } => {
+                            canvas.titles(title, rect.left + width / 2, rect)?;
+                            canvas.note(note, under(title, rect))?;
+                        }
                         Panel::Blank => {}
                     }
                 }
+            }
+            for (k, row) in legend.iter().enumerate() {
+                let middle = bottom + k * LEGEND_ROW + LEGEND_ROW / 2;
+                canvas.legend_row(row, (size[0] / 2, middle))?;
             }
             Ok(())
         })?;
@@ -179,19 +207,22 @@ impl Figure {
                     picture: inset,
                 } = panel
                 {
-                    let above = titles_height(title);
-                    let rect = cell(row, column);
-                    let room = Rect {
-                        left: rect.left + GAP,
-                        top: rect.top + GAP + above,
-                        width: width.saturating_sub(2 * GAP),
-                        height: height.saturating_sub(2 * GAP + above),
-                    };
-                    paste(&mut picture, inset, room);
+                    paste(&mut picture, inset, under(title, cell(row, column)));
                 }
             }
         }
         Ok(Drawn { picture, frames })
+    }
+}
+
+/// What a title leaves of a panel, with space around.
+fn under(title: &str, panel: Rect) -> Rect {
+    let above = titles_height(title);
+    Rect {
+        left: panel.left + GAP,
+        top: panel.top + GAP + above,
+        width: panel.width.saturating_sub(2 * GAP),
+        height: panel.height.saturating_sub(2 * GAP + above),
     }
 }
 

@@ -55,6 +55,9 @@ pub const RATE: f64 = 0.3;
 const START: [f64; 2] = [1.0, 0.0];
 /// A trajectory that goes beyond is not followed any longer.
 const FAR: f64 = 8.0;
+/// One that is this many times as far from the equilibrium as it began, and still on its way, diverges. The widest orbit that a game here
+/// settles on, WGAN-GP's, is 2.8 times as wide; fewer rounds than it takes say nothing.
+const AWAY: f64 = 3.0;
 /// Step of the central differences. The program is smooth there, and its f32 results are good to 1e-7 / 1e-2.
 const DELTA: f64 = 1e-2;
 
@@ -243,19 +246,19 @@ impl Player {
     }
 }
 
-/// What becomes of a trajectory.
+/// What is seen of a trajectory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
     Converges,
-    /// Neither one nor the other.
-    Circles,
+    /// Neither one nor the other: it circles, or is slow.
+    NotAtRest,
     /// Goes ever farther.
     Diverges,
 }
 
 /// By the largest radius of its last tenth: against that of its start, and against the largest of its first half, which a path that has
-/// settled on an orbit, however wide, does not outgrow.
+/// settled on an orbit, however wide, does not outgrow. Short trajectories do neither: a few rounds outwards are what many games begin with.
 pub fn fate(points: &[[f64; 2]]) -> Fate {
     let largest = |part: &[[f64; 2]]| {
         let radii = part.iter().map(|p| p[0].hypot(p[1]));
@@ -263,12 +266,13 @@ pub fn fate(points: &[[f64; 2]]) -> Fate {
     };
     let n = points.len();
     let last = largest(&points[n - (n / 10).max(1).min(n)..]);
-    if last < 0.02 * largest(&points[..1.min(n)]) {
+    let first = largest(&points[..1.min(n)]);
+    if last < 0.02 * first {
         Fate::Converges
-    } else if last > 1.05 * largest(&points[..n.div_ceil(2)]) {
+    } else if last > AWAY * first && last > 1.05 * largest(&points[..n.div_ceil(2)]) {
         Fate::Diverges
     } else {
-        Fate::Circles
+        Fate::NotAtRest
     }
 }
 
@@ -368,7 +372,7 @@ fn figure(rows: &[Row]) -> Result<crate::run::grid::Picture, PlotError> {
         ("R1, γ = 1", look::BLUE),
         ("R1, γ = 3", look::GREEN),
     ];
-    let mut panels = vec![];
+    let (mut panels, mut legend) = (vec![], vec![]);
     for updates in [Updates::Simultaneous, Updates::Alternating] {
         // Simultaneous updates push everything that has no penalty outwards.
         let reach = match updates {
@@ -388,10 +392,11 @@ fn figure(rows: &[Row]) -> Result<crate::run::grid::Picture, PlotError> {
             .collect();
         let mut plane = Chart::new(
             format!("{}: eigenvalues", word(updates)),
-            Axis::new("Re").within(0.0, 1.15),
-            Axis::new("Im").within(-0.6, 0.6),
+            // The whole circle: of an arc nobody sees that it is one.
+            Axis::new("Re").within(-1.15, 1.15),
+            Axis::new("Im").within(-1.15, 1.15),
         )
-        .legend(Legend::LowerLeft)
+        .legend(Legend::None)
         .equal_scale()
         .dashed("unit circle", look::INK, circle);
         for (name, colour) in shown {
@@ -419,12 +424,14 @@ fn figure(rows: &[Row]) -> Result<crate::run::grid::Picture, PlotError> {
                 Some(_) => name.to_string(),
                 None => format!("{name} (a kink)"),
             };
-            plane = plane.mark(label, opaque(points, 8.0));
+            plane = plane.mark(label, opaque(points, 6.0));
         }
+        legend = plane.marks.clone();
         panels.push(vec![paths.into(), plane.into()]);
     }
     Figure::grid(panels, [620, 620])
         .titled("Dirac-GAN: one training round, as measured on the device")
+        .legend(legend)
         .draw()
 }
 
@@ -461,10 +468,12 @@ fn table(rows: &[Row]) -> String {
             }
             _ => String::new(),
         };
+        let rounds = row.trajectory.len().saturating_sub(1);
+        let plural = if rounds == 1 { "" } else { "s" };
         let fate = match row.fate {
-            Fate::Converges => "converges",
-            Fate::Circles => "does not converge",
-            Fate::Diverges => "diverges",
+            Fate::Converges => "converges".to_string(),
+            Fate::NotAtRest => format!("not at rest within {rounds} round{plural}"),
+            Fate::Diverges => "diverges".to_string(),
         };
         text += &format!(
             "| {} | {} | {} | {} | {modulus} | {error} | {fate} |\n",
@@ -528,12 +537,54 @@ mod tests {
                 .collect()
         };
         assert_eq!(fate(&spiral(0.9)), Fate::Converges);
-        assert_eq!(fate(&spiral(1.0)), Fate::Circles);
+        assert_eq!(fate(&spiral(1.0)), Fate::NotAtRest);
         assert_eq!(fate(&spiral(1.1)), Fate::Diverges);
         // A path that goes out to a wide orbit and stays there.
         let mut out = spiral(1.1)[..20].to_vec();
         out.extend(spiral(1.0).iter().map(|p| p.map(|v| v * 6.0)));
-        assert_eq!(fate(&out), Fate::Circles);
-        assert_eq!(fate(&[[1.0, 0.0]]), Fate::Circles);
+        assert_eq!(fate(&out), Fate::NotAtRest);
+        assert_eq!(fate(&[[1.0, 0.0]]), Fate::NotAtRest);
+        // What goes home or away, but is not there yet: that it converges or diverges, or does not, has not been seen.
+        for factor in [0.9657, 1.0112, 1.1] {
+            assert_eq!(fate(&spiral(factor)[..6]), Fate::NotAtRest, "{factor}");
+        }
+        assert_eq!(fate(&spiral(0.9657)[..60]), Fate::NotAtRest);
+        assert_eq!(fate(&spiral(1.0112)[..60]), Fate::NotAtRest);
+    }
+
+    #[test]
+    fn the_table_says_what_was_seen() {
+        let row = |fate, rounds: usize| Row {
+            game: "a game",
+            updates: Updates::Alternating,
+            rate: RATE,
+            closed_form: None,
+            measured: None,
+            error: None,
+            jump: None,
+            fate,
+            last_radius: 0.0,
+            trajectory: vec![START; rounds + 1],
+        };
+        let rows = [
+            row(Fate::NotAtRest, 60),
+            row(Fate::Converges, 60),
+            row(Fate::NotAtRest, 1),
+        ];
+        let text = table(&rows);
+        let words: Vec<&str> = text
+            .lines()
+            .skip(2)
+            .filter_map(|line| line.split('|').nth(7))
+            .collect();
+        let wanted = [
+            " not at rest within 60 rounds ",
+            " converges ",
+            " not at rest within 1 round ",
+        ];
+        assert_eq!(words, wanted);
+        // The word in the numbers is as careful.
+        let number = serde_json::to_value(Fate::NotAtRest).unwrap();
+        assert_eq!(number, "not_at_rest");
     }
 }

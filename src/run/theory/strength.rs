@@ -103,6 +103,12 @@ pub fn run(plan: &Plan, settings: &Settings) -> Result<Outcome<Numbers>, RunErro
         .fold((f64::INFINITY, 0f64), |(low, high), v| {
             (low.min(v), high.max(v))
         });
+    if low > high {
+        return Err(EngineError::input(
+            "no norm of G's gradient is above zero: there is nothing to draw",
+        )
+        .into());
+    }
     let panel = |objective: Objective, title: &str| {
         let y = Axis::log("norm of G's gradient").within(low.max(1e-12) / 2.0, high * 2.0);
         let mut chart = Chart::new(title, Axis::new("step of G"), y).legend(Legend::Below);

@@ -285,6 +285,7 @@ impl Bench {
         let checkpoint = CheckpointStore::new(folder.checkpoints(), 0)
             .latest()
             .unwrap();
+        let checkpoint = Some(checkpoint);
         self.go(Place::Resume { folder, checkpoint }, &mut Silent)
     }
 

@@ -137,6 +137,7 @@ fn resuming_forgets_what_lies_after_the_checkpoint() {
     let folder = RunFolder::open(&bench.path("a")).unwrap();
     let checkpoint = bench.path("a/checkpoints/step-00000040.safetensors");
     bench.interrupt_at = Some(41);
+    let checkpoint = Some(checkpoint);
     let place = Place::Resume { folder, checkpoint };
     let stopped = bench.go(place, &mut Silent).unwrap();
     assert!(stopped.steps < 50);
