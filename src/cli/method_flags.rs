@@ -10,7 +10,7 @@ use crate::run::suggest::suggestion;
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Method")]
 pub struct MethodFlags {
-    /// minimax, non-saturating, least-squares, hinge, wgan (with --clip), wgan-gp, relativistic, relativistic-average, energy
+    /// minimax, non-saturating, least-squares, hinge, wgan (with --clip, a regulariser or --spectral-norm), wgan-gp, relativistic, relativistic-average, energy
     #[arg(long, value_name = "NAME", value_parser = objective)]
     pub objective: Option<Named>,
     /// Penalty on D's gradient: gradient-penalty=10, r1=10, r2=1, dragan=10; may be repeated, replaces the preset's; `none` for none

@@ -10,7 +10,7 @@ pub struct SamplerFlags {
     #[arg(long, value_enum)]
     pub sampler: Option<SamplerName>,
     /// Make D's output a logit by logistic regression on real and generated samples; by default always for mh, for the others where
-    /// the objective's D has no logit
+    /// the objective's D has no logit, and where the generator is the average of its weights, which D was not trained with
     #[arg(long, value_enum)]
     pub calibrate: Option<CalibrateName>,
     /// Real samples, and as many generated ones, that calibration sees [default: 5000]

@@ -5,6 +5,7 @@ use super::regularisers::{Critic, Samples};
 use super::{GanError, Objective, Regulariser, Result};
 use crate::data::density::Density;
 use crate::graph::{Expr, Graph};
+use crate::nn::Network;
 use crate::nn::models::{DiscriminatorOutput, Pairing};
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
@@ -499,13 +500,22 @@ impl GanConfig {
             );
             return refuse("label_smoothing", expected, self.label_smoothing);
         }
-        self.validate_methods()?;
-        // Without a constraint the critic's loss has no lower bound.
-        if self.objective == Objective::Wgan && self.clip.is_none() && self.regularisers.is_empty()
-        {
-            return refuse("objective", "`clip` or a regulariser with wgan", "neither");
+        self.validate_methods()
+    }
+
+    /// Whether something bounds the slope of WGAN's critic: without it its loss has no lower bound.
+    ///
+    /// # Errors
+    /// [`GanError::Setting`] where nothing does.
+    pub fn check_critic(&self, discriminator: &Network) -> Result<()> {
+        let bounded = self.clip.is_some()
+            || !self.regularisers.is_empty()
+            || discriminator.is_spectrally_normalised();
+        if self.objective != Objective::Wgan || bounded {
+            return Ok(());
         }
-        Ok(())
+        let needed = "`clip`, a regulariser or a discriminator with spectral norm with wgan";
+        refuse("objective", needed, "none of them")
     }
 }
 

@@ -143,6 +143,11 @@ impl Network {
     pub fn params(&self) -> &[ParamSpec] {
         &self.params
     }
+    /// Whether every matrix and kernel of it is divided by its largest singular value (`super::spectral`).
+    pub fn is_spectrally_normalised(&self) -> bool {
+        let matrices = || self.params.iter().filter(|p| p.shape.len() > 1);
+        matrices().next().is_some() && matrices().all(|p| p.name.ends_with("_orig"))
+    }
     /// Floats of the parameter arena, padding included; a multiple of 4.
     pub fn arena_len(&self) -> usize {
         arena_len(&self.params)

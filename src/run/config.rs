@@ -521,7 +521,9 @@ impl TrainConfig {
         }
         let latents = spec.generator.input.numel();
         self.method.latent_dim = Some(latents.saturating_sub(codes));
-        let sample = spec.build_for(&self.method.pairing(latents))?.sample;
+        let model = spec.build_for(&self.method.pairing(latents))?;
+        self.method.check_critic(&model.discriminator)?;
+        let sample = model.sample;
         self.check_precision()?;
         self.data.fit_model(sample)?;
         self.model = ModelConfig {

@@ -3,6 +3,7 @@ use super::torch::Bench;
 use gan_gpu::gan::config::{Adam, Ema, Optimiser, Prior};
 use gan_gpu::gan::regularisers::Samples;
 use gan_gpu::gan::{GanConfig, Objective, Regulariser};
+use gan_gpu::nn::{Network, NetworkSpec};
 
 const WGAN_GP: &str = "objective = \"wgan\"\nbatch = 64\nd_steps = 5\nwarmup_d_steps = 20\nprior = \"uniform\"\n\
     regularisers = [{ name = \"gradient_penalty\", weight = 10.0 }]\nema = { half_life_images = 640 }\n\
@@ -169,11 +170,6 @@ fn a_setting_out_of_range_is_named() {
             "label_smoothing = 0.1",
             "label_smoothing: expected 0 with the objective wgan, which has no labels, got 0.1",
         ),
-        (
-            "regularisers = [{ name = \"gradient_penalty\", weight = 10.0 }]",
-            "",
-            "objective: expected `clip` or a regulariser with wgan, got neither",
-        ),
     ] {
         let text = WGAN_GP.replacen(from, to, 1);
         assert_ne!(text, WGAN_GP);
@@ -189,7 +185,23 @@ fn a_setting_out_of_range_is_named() {
         "clip = 0.01",
         1,
     );
-    assert!(GanConfig::from_toml("preset", &clipped).is_ok());
+    let penalty = "regularisers = [{ name = \"gradient_penalty\", weight = 10.0 }]";
+    let free = WGAN_GP.replacen(penalty, "", 1);
+    let critic = |normalised: bool| {
+        let layer = format!("[[layer]]\ntype = \"linear\"\nout = 1\nspectral_norm = {normalised}");
+        let spec = format!("input = {{ features = 2 }}\n{layer}");
+        Network::new(&toml::from_str::<NetworkSpec>(&spec).unwrap()).unwrap()
+    };
+    let check = |text: &str, normalised| {
+        let config = GanConfig::from_toml("preset", text).unwrap();
+        config.check_critic(&critic(normalised))
+    };
+    assert!(check(&clipped, false).is_ok() && check(WGAN_GP, false).is_ok());
+    assert!(check(&free, true).is_ok());
+    assert_eq!(
+        check(&free, false).unwrap_err().to_string(),
+        "objective: expected `clip`, a regulariser or a discriminator with spectral norm with wgan, got none of them"
+    );
     let smoothed = WGAN_GP.replacen("\"wgan\"", "\"minimax\"\nlabel_smoothing = 0.1", 1);
     assert!(GanConfig::from_toml("preset", &smoothed).is_ok());
 }

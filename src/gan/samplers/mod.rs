@@ -125,7 +125,8 @@ impl Pair {
         has_logits(self.config(), request.method)?;
         let stand = Stand::new(self, request.use_ema)?;
         let mut generated = 0;
-        let calibration = match calibrates(request.method, request.calibrate, self.config()) {
+        let (method, calibrate) = (request.method, request.calibrate);
+        let calibration = match calibrates(method, calibrate, self.config(), request.use_ema) {
             true => {
                 let platt = self.calibrate(&stand, request)?;
                 generated += platt.generated as u64;
@@ -177,17 +178,24 @@ impl Pair {
     }
 }
 
-/// Whether D's output is calibrated on real samples before this method takes it for a logit.
-pub fn calibrates(method: Method, calibrate: Calibrate, config: &GanConfig) -> bool {
+/// Whether D's output is calibrated on real samples before this method takes it for a logit. One that is a logit is that of data against
+/// samples of the generator that D was trained with: against those of the average of its weights (`use_ema`) it has to be fitted too.
+pub fn calibrates(
+    method: Method,
+    calibrate: Calibrate,
+    config: &GanConfig,
+    use_ema: bool,
+) -> bool {
+    let averaged = use_ema && config.ema.is_some();
     match (calibrate, method) {
         (Calibrate::Never, _) | (_, Method::Raw) => false,
         (Calibrate::Always, _) | (_, Method::Mh(_)) => true,
         // The paper takes the critic of WGAN for the logit of an energy-based model.
         (_, Method::Ddls(_)) if config.objective == Objective::Wgan => false,
-        _ => !matches!(
-            config.objective,
-            Objective::Minimax | Objective::NonSaturating
-        ),
+        _ => {
+            let logit = [Objective::Minimax, Objective::NonSaturating];
+            averaged || !logit.contains(&config.objective)
+        }
     }
 }
 

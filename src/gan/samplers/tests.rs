@@ -228,20 +228,24 @@ fn several_generators_are_one_proposal_but_no_chain() {
 fn what_is_calibrated() {
     let start = mh::Start::Generated;
     let mh = Method::Mh(mh::Settings { steps: 2, start });
+    let drs = Method::Drs(drs::Settings::default());
     let logit = config(PLAIN);
+    let averaged = config("objective = \"non_saturating\"\nema = { decay = 0.9 }");
     let critic = config("objective = \"least_squares\"");
     let cases = [
         (mh, Calibrate::Auto, &logit, true),
         (mh, Calibrate::Never, &critic, false),
         (Method::Raw, Calibrate::Always, &critic, false),
+        (drs, Calibrate::Auto, &logit, false),
+        (drs, Calibrate::Auto, &critic, true),
+        (drs, Calibrate::Auto, &averaged, true),
     ];
     for (method, calibrate, config, expected) in cases {
-        assert_eq!(
-            calibrates(method, calibrate, config),
-            expected,
-            "{method:?} {calibrate:?}"
-        );
+        let found = calibrates(method, calibrate, config, true);
+        assert_eq!(found, expected, "{method:?} {calibrate:?}");
     }
+    // The weights themselves are the generator that D knows.
+    assert!(!calibrates(drs, Calibrate::Auto, &averaged, false));
 }
 
 /// D's values are five times the logit and off by 3, as a critic's may be: calibration finds the logit again.

@@ -33,6 +33,7 @@ pub fn compile(
     seed: u64,
 ) -> Result<Compiled, GanError> {
     config.validate()?;
+    config.check_critic(&model.discriminator)?;
     let caps = &target.caps;
     let scalars = FIRST_EXTRA + config.extra_scalars().len();
     let mut table = Table::new(model, scalars, config.ema.is_some());
