@@ -76,7 +76,8 @@ pub fn draw(
             ..
         })
     );
-    let calibrates = samplers::calibrates(how.method, how.calibrate, &config.method, request.use_ema);
+    let calibrates =
+        samplers::calibrates(how.method, how.calibrate, &config.method, request.use_ema);
     let source = (starts_at_real || calibrates).then(|| {
         let own = &config.data.source;
         how.real.as_ref().unwrap_or(own).clone()

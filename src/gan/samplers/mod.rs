@@ -180,12 +180,7 @@ impl Pair {
 
 /// Whether D's output is calibrated on real samples before this method takes it for a logit. One that is a logit is that of data against
 /// samples of the generator that D was trained with: against those of the average of its weights (`use_ema`) it has to be fitted too.
-pub fn calibrates(
-    method: Method,
-    calibrate: Calibrate,
-    config: &GanConfig,
-    use_ema: bool,
-) -> bool {
+pub fn calibrates(method: Method, calibrate: Calibrate, config: &GanConfig, use_ema: bool) -> bool {
     let averaged = use_ema && config.ema.is_some();
     match (calibrate, method) {
         (Calibrate::Never, _) | (_, Method::Raw) => false,
