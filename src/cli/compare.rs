@@ -494,17 +494,10 @@ fn report(args: &Args, plan: &Comparison, out: &Path) -> Result<(), CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Command {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::cli::parsed;
 
     fn planned(flags: &[&str]) -> Result<(Comparison, PathBuf), CliError> {
-        let command = ["compare"].iter().chain(flags);
-        plan(&Command::try_parse_from(command).unwrap().args)
+        plan(&parsed(flags.iter().copied()).unwrap())
     }
 
     #[test]

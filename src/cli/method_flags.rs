@@ -430,21 +430,14 @@ fn set(optimiser: &mut Optimiser, flag: &str, value: f64) -> Result<(), CliError
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::parsed;
     use crate::run::presets::preset;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Command {
-        #[command(flatten)]
-        flags: MethodFlags,
-    }
 
     fn apply(name: &str, flags: &[&str]) -> Result<GanConfig, String> {
-        let command = Command::try_parse_from(["train"].iter().chain(flags))
-            .map_err(|error| error.to_string())?;
+        let flags: MethodFlags =
+            parsed(flags.iter().copied()).map_err(|error| error.to_string())?;
         let mut method = preset(name).unwrap().unresolved().unwrap().method;
-        command
-            .flags
+        flags
             .apply(&mut method)
             .map_err(|error| error.to_string())?;
         Ok(method)

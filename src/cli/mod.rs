@@ -139,6 +139,14 @@ fn print_json(value: &impl serde::Serialize, pretty: bool) -> Result<(), CliErro
     print_line(&text.map_err(|error| CliError::Output(error.into()))?)
 }
 
+/// Some flags of a verb by themselves, for tests of what they come to.
+#[cfg(test)]
+fn parsed<'a, A: clap::Args>(words: impl IntoIterator<Item = &'a str>) -> clap::error::Result<A> {
+    let words = ["gan-gpu"].into_iter().chain(words);
+    let command = A::augment_args(clap::Command::new("gan-gpu"));
+    A::from_arg_matches(&command.try_get_matches_from(words)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

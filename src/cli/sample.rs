@@ -372,20 +372,14 @@ fn raw_file(samples: Samples) -> Result<TensorFile, CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::parsed;
     use crate::gan::samplers;
     use crate::run::presets::preset;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Command {
-        #[command(flatten)]
-        args: Args,
-    }
 
     fn plan(flags: &[&str]) -> Result<Plan, CliError> {
-        let command = ["sample", "run"].iter().chain(flags);
+        let words = ["run"].into_iter().chain(flags.iter().copied());
         Plan::new(
-            &Command::try_parse_from(command).unwrap().args,
+            &parsed(words).unwrap(),
             &preset("ring8").unwrap().config().unwrap(),
         )
     }

@@ -219,18 +219,12 @@ pub fn describe(run: &RunReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Command {
-        #[command(flatten)]
-        flags: SamplerFlags,
-    }
+    use crate::cli::parsed;
 
     fn settings(flags: &str) -> Result<Option<Settings>, CliError> {
-        let words = ["sample"].into_iter().chain(flags.split_whitespace());
-        let command = Command::try_parse_from(words).unwrap();
-        command.flags.settings()
+        parsed::<SamplerFlags>(flags.split_whitespace())
+            .unwrap()
+            .settings()
     }
 
     #[test]

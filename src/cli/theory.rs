@@ -167,20 +167,13 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Command {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::cli::parsed;
 
     #[test]
     fn experiments_that_would_not_end_are_refused() {
         let refusal = |flags: &str| {
-            let words = ["theory"].into_iter().chain(flags.split(' '));
-            let parsed = Command::try_parse_from(words).map(|command| command.args);
-            parsed.err().map(|error| error.to_string())
+            let args = parsed::<Args>(flags.split(' '));
+            args.err().map(|error| error.to_string())
         };
         for name in ["critic", "strength", "dirac", "mle"] {
             assert_eq!(refusal(&format!("{name} --steps 1000000")), None);

@@ -6,7 +6,7 @@ use crate::data::{DataError, FORMATS, Source};
 use crate::gpu::CacheFolder;
 use crate::metrics::Value;
 use crate::run::RunError;
-use crate::run::checkpoint::{Checkpoint, CheckpointError, CheckpointStore};
+use crate::run::checkpoint::{CheckpointError, CheckpointStore};
 use crate::run::config::TrainConfig;
 use crate::run::engine;
 use crate::run::eval;
@@ -14,7 +14,7 @@ use crate::run::fit;
 use crate::run::folder::{LATEST, RUNS, RunFolder};
 use crate::run::interrupt::{EXIT_CODE, Interrupt};
 use crate::run::pictures::reference;
-use crate::run::presets::{PRESETS, Preset, preset};
+use crate::run::presets::{self, PRESETS, Preset, preset};
 use crate::run::progress::{self, Reporter, Silent};
 use crate::run::suggest::suggestion;
 use crate::run::summary::{self, Outcome, Summary};
@@ -133,12 +133,15 @@ pub fn run(args: &Args, given: &[String]) -> Result<ExitCode, CliError> {
 
 /// A new run: preset, then flags.
 fn fresh(args: &Args) -> Result<(TrainConfig, Place), CliError> {
-    let (name, config) = match (&args.preset, &args.data.data) {
-        (Some(name), _) => named(name)?,
-        (None, Some(data)) => of_preset(preset_for(data)?)?,
-        (None, None) => of_preset(preset(Source::GLYPHS)?)?,
+    let preset = match (&args.preset, &args.data.data) {
+        (Some(name), _) => name,
+        (None, Some(data)) => preset_for(data)?.name,
+        (None, None) => Source::GLYPHS,
     };
-    let config = configure(config, args)?;
+    let text =
+        presets::text_of(preset).map_err(|error| CliError::usage(format!("--preset: {error}")))?;
+    let config = configure(TrainConfig::from_toml(preset, &text)?, args)?;
+    let name = name_of(preset);
     let data = Path::new(&config.data.source);
     let data = data
         .file_stem()
@@ -157,31 +160,16 @@ fn fresh(args: &Args) -> Result<(TrainConfig, Place), CliError> {
     Ok((config, place))
 }
 
-/// The settings that `--preset` names, and what to call them: a built-in preset's, or a file's.
-fn named(name: &str) -> Result<(String, TrainConfig), CliError> {
-    let path = Path::new(name);
-    match preset(name) {
-        Ok(preset) => of_preset(preset),
-        Err(_) if path.is_file() => {
-            // `config` says nothing: a run's own name does.
-            let stem = match path.file_stem().unwrap_or_default() {
-                stem if stem == "config" => path.parent().and_then(Path::file_name),
-                stem => Some(stem),
-            };
-            let stem = stem.unwrap_or("config".as_ref());
-            Ok((
-                stem.to_string_lossy().into_owned(),
-                TrainConfig::read(path)?,
-            ))
-        }
-        Err(error) => Err(CliError::usage(format!(
-            "--preset: {error}; and there is no such file"
-        ))),
-    }
-}
-
-fn of_preset(preset: &Preset) -> Result<(String, TrainConfig), CliError> {
-    Ok((preset.name.into(), preset.unresolved()?))
+/// What to call a run of this preset or file.
+fn name_of(preset: &str) -> String {
+    let path = Path::new(preset);
+    // `config` says nothing: a run's own name does.
+    let stem = match path.file_stem() {
+        Some(stem) if stem == "config" => path.parent().and_then(Path::file_name),
+        stem => stem,
+    };
+    let stem = stem.unwrap_or("config".as_ref());
+    stem.to_string_lossy().into_owned()
 }
 
 /// These settings under the flags, complete and checked.
@@ -272,9 +260,6 @@ fn resume(args: &Args, name: &Path, given: &[String]) -> Result<(TrainConfig, Pl
         )));
     }
     let mut config = TrainConfig::read(&folder.config())?;
-    if let Some(checkpoint) = &checkpoint {
-        check_same_run(&config, &folder, checkpoint)?;
-    }
     // A run of an older version went by the rules.
     config.choices.get_or_insert_default();
     if let Some(adapter) = &args.model.adapter {
@@ -283,32 +268,6 @@ fn resume(args: &Args, name: &Path, given: &[String]) -> Result<(TrainConfig, Pl
     args.budget.apply(&mut config);
     args.report.apply(&mut config);
     Ok((config.resolve()?, Place::Resume { folder, checkpoint }))
-}
-
-/// Refuses a checkpoint of another run, and a config.toml that was changed since: a run has one configuration but for how long it goes on,
-/// what is written, and where it runs.
-fn check_same_run(
-    config: &TrainConfig,
-    folder: &RunFolder,
-    checkpoint: &Path,
-) -> Result<(), CliError> {
-    let text = Checkpoint::read(checkpoint)?.config;
-    let own = TrainConfig::from_toml(&checkpoint.display().to_string(), &text)?;
-    let run = |config: &TrainConfig| TrainConfig {
-        adapter: String::new(),
-        budget: Default::default(),
-        report: Default::default(),
-        choices: None,
-        ..config.clone()
-    };
-    if run(config) == run(&own) {
-        return Ok(());
-    }
-    Err(CliError::usage(format!(
-        "--resume: {} has other settings than {} was written with; put them back, or start a new run",
-        folder.config().display(),
-        checkpoint.display()
-    )))
 }
 
 fn same_folder(a: &Path, b: &Path) -> bool {

@@ -201,7 +201,7 @@ impl AdapterReport {
         let [vendor, device] = self.ids;
         let identity = format!("{}\n{}\n{vendor:x} {device:x}", self.name, self.driver);
         let hash = Sha256::digest(identity);
-        let hash: String = hash.iter().take(4).map(|b| format!("{b:02x}")).collect();
+        let hash = super::hex(&hash[..4]);
         let name: String = words.join("-").chars().take(48).collect();
         format!("{}-{name}-{hash}", self.backend)
     }

@@ -95,6 +95,12 @@ impl CacheFolder {
     }
 }
 
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: impl AsRef<[u8]>) -> String {
+    let digits = bytes.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    digits.collect()
+}
+
 fn system_folder() -> Option<PathBuf> {
     use etcetera::BaseStrategy;
     match etcetera::base_strategy::choose_native_strategy() {

@@ -272,25 +272,22 @@ impl CheckpointStore {
         let step = checkpoint.data.step;
         let path = self.path(step);
         checkpoint.write(&path)?;
-        if let Some(start) = self.stale_after.take() {
-            for stale in self
-                .steps()?
-                .into_iter()
-                .filter(|&s| s > start && s != step)
-            {
-                let path = self.path(stale);
-                fs::remove_file(&path).map_err(|source| TensorFileError::Io { path, source })?;
-            }
-        }
-        self.prune()?;
+        self.prune(step)?;
         Ok(path)
     }
 
-    fn prune(&self) -> Result<(), CheckpointError> {
+    /// `written`: the step of the newest.
+    fn prune(&mut self, written: u64) -> Result<(), CheckpointError> {
         let remove = |path: PathBuf| {
             fs::remove_file(&path)
                 .map_err(|source| CheckpointError::File(TensorFileError::Io { path, source }))
         };
+        if let Some(start) = self.stale_after.take() {
+            let steps = self.steps()?.into_iter();
+            for stale in steps.filter(|&s| s > start && s != written) {
+                remove(self.path(stale))?;
+            }
+        }
         if self.keep > 0 {
             let steps = self.steps()?;
             for &step in &steps[..steps.len().saturating_sub(self.keep)] {

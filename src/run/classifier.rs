@@ -7,12 +7,13 @@ use super::checkpoint::CheckpointError;
 use super::engine::{engine_error, open_gpu};
 use super::error::RunError;
 use super::session::EngineError;
+use super::summary::lossy;
 use super::tensors::{Tensor, TensorFile};
 use crate::data::rng::Stream;
 use crate::data::{self, DataError, ImageOptions, ImageSet, Source, Split, glyphs};
 use crate::gan::classifier::{self, ClassifierTrainer, Judge, Labelled, Progress, Settings};
 use crate::gan::trainer::StateTensor;
-use crate::gpu::{CacheFolder, Gpu};
+use crate::gpu::{CacheFolder, Gpu, hex};
 use crate::metrics::stacked::{self, Coverage};
 use crate::nn::{Extent, Network, NetworkSpec};
 use serde::Serialize;
@@ -65,6 +66,7 @@ pub struct Accuracy {
 /// What a training came to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
+    #[serde(serialize_with = "lossy")]
     pub file: PathBuf,
     pub adapter: String,
     pub params: u64,
@@ -273,8 +275,7 @@ pub struct Classifier {
 /// # Errors
 /// Where the file cannot be read.
 pub fn digest(path: &Path) -> std::io::Result<String> {
-    let digest = Sha256::digest(std::fs::read(path)?);
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(Sha256::digest(std::fs::read(path)?)))
 }
 
 impl Classifier {

@@ -556,6 +556,17 @@ impl TrainConfig {
         ))
     }
 
+    /// Without what does not change a result: where it runs, what is written along the way, and kernel variants (which change low bits
+    /// only).
+    pub fn result_alone(&self) -> TrainConfig {
+        TrainConfig {
+            adapter: "auto".into(),
+            report: Default::default(),
+            choices: None,
+            ..self.clone()
+        }
+    }
+
     /// The networks, checked against each other as the method pairs them.
     pub fn build_model(&self) -> Result<Model, ConfigError> {
         let spec = self.model.spec()?;

@@ -32,6 +32,15 @@ pub enum RunError {
         /// The run's folder.
         run: PathBuf,
     },
+    #[error(
+        "--resume: {} has other settings than {} was written with; put them back, or start a new run",
+        config.display(),
+        checkpoint.display()
+    )]
+    OtherRun {
+        config: PathBuf,
+        checkpoint: PathBuf,
+    },
     #[error("{}: {source}", path.display())]
     Restore { path: PathBuf, source: EngineError },
     #[error(transparent)]

@@ -10,6 +10,7 @@ use super::session::{
     EngineError, Latents, SampleRequest, SampleShape, SampleValues, Sampler, Samples as Drawn,
 };
 use super::suggest::suggestion;
+use super::summary::lossy;
 use crate::data::toy::ToySet;
 use crate::data::{self, Source, toy};
 use crate::metrics::{
@@ -215,6 +216,7 @@ pub fn target(config: &TrainConfig, judged: Option<usize>) -> Result<Target, Run
 /// Everything that `gan-gpu eval` says about a run; also `eval.json` of a comparison's runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
+    #[serde(serialize_with = "lossy")]
     pub checkpoint: PathBuf,
     pub step: u64,
     pub images_seen: u64,

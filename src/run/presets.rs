@@ -1,6 +1,8 @@
 //! Presets: whole configurations under a name (`assets/presets/*.toml`), each saying where its settings come from.
 use super::config::{ConfigError, TrainConfig};
 use super::suggest::suggestion;
+use std::borrow::Cow;
+use std::path::Path;
 
 /// A configuration that comes with the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +42,20 @@ pub fn preset(name: &str) -> Result<&'static Preset, UnknownPreset> {
         .iter()
         .find(|preset| preset.name == name)
         .ok_or_else(|| UnknownPreset { name: name.into() })
+}
+
+/// The text of a preset: of that built-in name, or of that file.
+///
+/// # Errors
+/// If there is neither, or the file cannot be read.
+pub fn text_of(name: &str) -> Result<Cow<'static, str>, String> {
+    match preset(name) {
+        Ok(preset) => Ok(preset.text.into()),
+        Err(_) if Path::new(name).is_file() => std::fs::read_to_string(name)
+            .map(Cow::from)
+            .map_err(|error| format!("{name}: {error}")),
+        Err(error) => Err(format!("{error}; and there is no such file")),
+    }
 }
 
 impl Preset {

@@ -91,7 +91,7 @@ pub struct Summary {
 }
 
 /// JSON is UTF-8, paths need not be: what is not is replaced, rather than that a run has no summary.
-fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&path.display())
 }
 

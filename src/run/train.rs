@@ -1,5 +1,5 @@
 //! The training loop: blocks of steps, and between them logs, pictures, checkpoints and reasons to stop.
-use super::checkpoint::{Checkpoint, CheckpointStore};
+use super::checkpoint::{Checkpoint, CheckpointData, CheckpointStore};
 use super::config::TrainConfig;
 use super::curves;
 use super::distances::{self, Measured};
@@ -85,6 +85,7 @@ pub fn run<'a>(
     open_engine: impl FnOnce(&TrainConfig) -> Result<Box<dyn Engine>, EngineError>,
     around: Surroundings<'a>,
 ) -> Result<Summary, RunError> {
+    let resumed = resumed(job)?;
     let mut engine = open_engine(&job.config)?;
     let facts = engine.facts().clone();
     let steps = job.config.budget.steps(&facts)?;
@@ -96,19 +97,14 @@ pub fn run<'a>(
     let mut store = CheckpointStore::new(folder.checkpoints(), job.config.report.keep);
     let mut last_good = None;
     let mut loss_scales = [None; 2];
-    if let Place::Resume {
-        checkpoint: Some(checkpoint),
-        ..
-    } = &job.place
-    {
-        let data = Checkpoint::read(checkpoint)?.data;
+    if let Some((checkpoint, data)) = resumed {
         engine.restore(&data).map_err(|source| RunError::Restore {
             path: checkpoint.clone(),
             source,
         })?;
         store.forget_after(data.step);
         loss_scales = ["d", "g"].map(|network| LossScale::of(network, &data));
-        last_good = Some(checkpoint.clone());
+        last_good = Some(checkpoint);
     }
     // With the variants that the engine runs, so that it is the same run when it is resumed.
     let mut config = job.config.clone();
@@ -159,6 +155,34 @@ pub fn run<'a>(
         }
     }
     ended
+}
+
+/// The checkpoint that a run goes on from, and what it holds.
+///
+/// # Errors
+/// [`RunError::OtherRun`] for a checkpoint of another run, or a configuration that was changed since; a damaged file.
+fn resumed(job: &Job) -> Result<Option<(PathBuf, CheckpointData)>, RunError> {
+    let Place::Resume {
+        folder,
+        checkpoint: Some(path),
+    } = &job.place
+    else {
+        return Ok(None);
+    };
+    let Checkpoint { data, config } = Checkpoint::read(path)?;
+    let own = TrainConfig::from_toml(&path.display().to_string(), &config)?;
+    // How long it goes on may change.
+    let run = |config: &TrainConfig| TrainConfig {
+        budget: Default::default(),
+        ..config.result_alone()
+    };
+    if run(&own) != run(&job.config) {
+        return Err(RunError::OtherRun {
+            config: folder.config(),
+            checkpoint: path.clone(),
+        });
+    }
+    Ok(Some((path.clone(), data)))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {

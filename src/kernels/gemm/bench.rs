@@ -291,7 +291,7 @@ fn operand(
 }
 
 /// A hash of i.
-fn mixed(i: u32, seed: u32) -> u32 {
+pub(super) fn mixed(i: u32, seed: u32) -> u32 {
     let mut x = i.wrapping_mul(0x9E37_79B9) ^ seed.wrapping_mul(0x85EB_CA6B);
     x = (x ^ (x >> 16)).wrapping_mul(0x7FEB_352D);
     x = (x ^ (x >> 15)).wrapping_mul(0x846C_A68B);

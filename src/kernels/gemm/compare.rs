@@ -3,7 +3,7 @@
 use super::agreement::{Agreement, Unset, allowed};
 use super::bench::{self, BenchError, Operands};
 use super::{Call, GemmOp, Pass, Variant, lower};
-use crate::gpu::{Buffer, Caps, Dispatch, Gpu};
+use crate::gpu::{Buffer, Caps, Dispatch, Gpu, hex};
 use crate::kernels::{KernelError, Scalar, timing};
 use sha2::{Digest, Sha256};
 use std::time::{Duration, Instant};
@@ -380,8 +380,7 @@ pub fn fingerprint(
             Err(error) => hash.update(error.to_string()),
         }
     }
-    let hash = hash.finalize();
-    hash.iter().take(8).map(|b| format!("{b:02x}")).collect()
+    hex(&hash.finalize()[..8])
 }
 
 #[cfg(test)]

@@ -26,12 +26,7 @@ const BOTH: [Form; 2] = [Form::Cpu, Form::Gpu];
 /// Numbers in -1..1 without a pattern.
 fn noise(seed: u32, len: usize) -> Vec<f32> {
     (0..len as u32)
-        .map(|i| {
-            let mut x = i.wrapping_mul(0x9E37_79B9) ^ seed.wrapping_mul(0x85EB_CA6B);
-            x = (x ^ (x >> 16)).wrapping_mul(0x7FEB_352D);
-            x = (x ^ (x >> 15)).wrapping_mul(0x846C_A68B);
-            (x >> 8) as f32 / (1 << 23) as f32 - 1.0
-        })
+        .map(|i| (bench::mixed(i, seed) >> 8) as f32 / (1 << 23) as f32 - 1.0)
         .collect()
 }
 

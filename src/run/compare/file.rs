@@ -16,7 +16,7 @@
 use super::overlay::{lay, stack};
 use super::{CompareError, Comparison, Variant, budget};
 use crate::run::config::TrainConfig;
-use crate::run::presets::{PRESETS, preset};
+use crate::run::presets;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -223,16 +223,7 @@ impl ComparisonFile {
         let Some(name) = variant.preset.as_ref().or(self.preset.as_ref()) else {
             return Err("it names no preset, and there is none for all".into());
         };
-        let text = match PRESETS.iter().find(|p| p.name == name) {
-            Some(preset) => preset.text.to_string(),
-            None if Path::new(name).is_file() => {
-                std::fs::read_to_string(name).map_err(|error| format!("{name}: {error}"))?
-            }
-            None => match preset(name) {
-                Err(error) => return Err(format!("{error}; and there is no such file")),
-                Ok(preset) => preset.text.to_string(),
-            },
-        };
+        let text = presets::text_of(name)?;
         toml::from_str(&text).map_err(|error| format!("{name}: {}", error.to_string().trim_end()))
     }
 }

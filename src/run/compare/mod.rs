@@ -19,6 +19,7 @@ pub mod work;
 use super::config::TrainConfig;
 use super::error::RunError;
 use super::folder::file_name_part;
+use crate::gpu::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -150,18 +151,11 @@ impl Comparison {
     }
 }
 
-/// SHA-256 of a configuration without what does not change its result: where it runs, what is written along the way, and kernel
-/// variants (which change low bits only).
+/// SHA-256 of what a configuration's result depends on.
 fn hash(config: &TrainConfig) -> Result<String, String> {
-    let plain = TrainConfig {
-        adapter: "auto".into(),
-        report: Default::default(),
-        choices: None,
-        ..config.clone()
-    };
-    let text = plain.to_toml().map_err(|error| error.to_string())?;
-    let digest = Sha256::digest(text.as_bytes());
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    let text = config.result_alone().to_toml();
+    let text = text.map_err(|error| error.to_string())?;
+    Ok(hex(Sha256::digest(text.as_bytes())))
 }
 
 #[cfg(test)]

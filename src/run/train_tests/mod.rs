@@ -147,6 +147,18 @@ fn resuming_forgets_what_lies_after_the_checkpoint() {
 }
 
 #[test]
+fn a_run_with_other_settings_is_not_gone_on_with() {
+    let mut bench = Bench::new(60);
+    bench.train("a").unwrap();
+    bench.config.budget.steps = Some(90);
+    bench.config.method.batch += 1;
+    let blocks = bench.log.count("block");
+    let error = bench.resume("a").unwrap_err();
+    assert!(matches!(error, RunError::OtherRun { .. }), "{error}");
+    assert_eq!(bench.log.count("block"), blocks);
+}
+
+#[test]
 fn a_longer_budget_extends_a_finished_run() {
     let mut bench = Bench::new(60);
     bench.train("a").unwrap();
