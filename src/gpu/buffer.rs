@@ -122,6 +122,7 @@ impl Gpu {
         usage: wgpu::BufferUsages,
     ) -> Result<Buffer, GpuError> {
         let raw = self.create_raw(label, bytes.next_multiple_of(GRAIN), usage)?;
+        self.inner.counters.buffer_created(raw.size());
         Ok(Buffer {
             inner: Rc::new(BufferInner {
                 label: label.into(),
@@ -199,7 +200,7 @@ impl Gpu {
         })
     }
 
-    /// Creates and counts memory; the caller uncounts it.
+    /// Creates memory; the caller counts it.
     pub(super) fn create_raw(
         &self,
         label: &str,
@@ -217,7 +218,6 @@ impl Gpu {
         })
         .map_err(|error| self.refused(label, size, &error))?;
         self.healthy()?;
-        self.inner.counters.buffer_created(size);
         Ok(raw)
     }
 
@@ -331,7 +331,9 @@ mod tests {
             2,
             "the buffer and one staging buffer"
         );
+        assert!(now.staging_bytes > start.staging_bytes);
         let held = now.current_bytes;
+        assert_eq!(held, start.current_bytes + 112, "staging is no part of it");
         drop(buffer);
         assert_eq!(gpu.traffic().current_bytes, held - 112);
         assert_eq!(gpu.traffic().peak_bytes, held);

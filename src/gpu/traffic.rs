@@ -15,9 +15,12 @@ pub struct Traffic {
     pub buffers_created: u64,
     pub bind_groups_created: u64,
     pub pipelines_created: u64,
-    /// Bytes of the buffers alive now, staging buffers included.
+    /// Bytes of the buffers that kernels may bind, alive now.
     pub current_bytes: u64,
+    /// The most that those were.
     pub peak_bytes: u64,
+    /// Bytes of the staging buffers that reads go through, alive now: memory of the host's where the device has its own.
+    pub staging_bytes: u64,
 }
 
 /// The counters of one device.
@@ -45,5 +48,16 @@ impl Counters {
 
     pub(super) fn buffer_freed(&self, bytes: u64) {
         self.update(|t| t.current_bytes -= bytes);
+    }
+
+    pub(super) fn staging_created(&self, bytes: u64) {
+        self.update(|t| {
+            t.buffers_created += 1;
+            t.staging_bytes += bytes;
+        });
+    }
+
+    pub(super) fn staging_freed(&self, bytes: u64) {
+        self.update(|t| t.staging_bytes -= bytes);
     }
 }
