@@ -2,12 +2,16 @@
 use gan_gpu::data::permutation::Shuffle;
 use gan_gpu::data::rng::Stream;
 use gan_gpu::data::{ImageOptions, ImageSet, Split, glyphs, load};
-use gan_gpu::gan::classifier::{ClassifierTrainer, Judge, Labelled, Settings, spec_from_toml};
+use gan_gpu::gan::classifier::{
+    ClassifierTrainer, Judge, Labelled, Progress, Settings, spec_from_toml,
+};
 use gan_gpu::gpu::CacheFolder;
 use gan_gpu::gpu::testing::gpu;
 use gan_gpu::metrics::stacked;
 use gan_gpu::nn::Network;
 use gan_gpu::run::classifier::{Classifier, Request, evaluate, train};
+use gan_gpu::run::interrupt::Interrupt;
+use gan_gpu::run::summary::Outcome;
 use std::path::{Path, PathBuf};
 
 /// Small enough for a test, with every kind of layer that the built-in network has.
@@ -168,7 +172,11 @@ fn a_file_gives_the_judge_back() {
     let cache = CacheFolder::default();
     let request = request(folder.path(), 80);
     let mut told = vec![];
-    let summary = train(&request, &cache, &mut |p, of| told.push((p.step, of))).unwrap();
+    let summary = {
+        let mut watch = |p: Progress, of| told.push((p.step, of));
+        train(&request, &cache, &Interrupt::default(), &mut watch).unwrap()
+    };
+    assert_eq!(summary.outcome, Outcome::Finished);
     assert_eq!(told, [(20, 80), (40, 80), (60, 80), (80, 80)]);
     let found = evaluate(&request.out, "glyphs", &request.adapter, &cache).unwrap();
     assert_eq!(summary.test.as_ref(), Some(&found));
@@ -205,6 +213,24 @@ fn a_file_gives_the_judge_back() {
     assert!(judge.labels(&images[..255]).is_err());
 }
 
+/// Ctrl-C ends the training after its block, and what was learnt by then is kept.
+#[test]
+fn an_interrupted_training_leaves_what_it_has_learnt() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = CacheFolder::default();
+    let request = request(folder.path(), 1000);
+    let interrupt = Interrupt::default();
+    let mut watch = |p: Progress, _| {
+        if p.step == 40 {
+            interrupt.request();
+        }
+    };
+    let summary = train(&request, &cache, &interrupt, &mut watch).unwrap();
+    assert_eq!((summary.outcome, summary.steps), (Outcome::Interrupted, 40));
+    let found = evaluate(&request.out, "glyphs", &request.adapter, &cache).unwrap();
+    assert_eq!(summary.test, Some(found));
+}
+
 #[test]
 fn what_cannot_be_learnt_or_read_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
@@ -213,7 +239,7 @@ fn what_cannot_be_learnt_or_read_is_refused_by_name() {
     let refused = |change: fn(&mut Request), words: &str| {
         let mut request = good.clone();
         change(&mut request);
-        let error = train(&request, &cache, &mut |_, _| ()).unwrap_err();
+        let error = train(&request, &cache, &Interrupt::default(), &mut |_, _| ()).unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
     };
     refused(|r| r.data = "ring8".into(), "no labelled images");

@@ -324,7 +324,11 @@ fn run_folder(root: &Path) -> RunFolder {
         ..Default::default()
     };
     CheckpointStore::new(folder.checkpoints(), 0)
-        .save(Checkpoint { data, config })
+        .save(Checkpoint {
+            data,
+            config,
+            origin: None,
+        })
         .unwrap();
     folder
 }
@@ -591,6 +595,36 @@ fn ctrl_c_ends_with_a_checkpoint_that_training_goes_on_from() {
     );
 }
 
+/// What computed a run stands in its checkpoints, and a run that goes on with something else says so.
+#[test]
+fn a_run_that_goes_on_with_other_kernels_says_that_its_bits_will_differ() {
+    let here = tempfile::tempdir().unwrap();
+    let train = |args: &[&str]| {
+        let output = gan_gpu(here.path(), &[&["train", "--json"], args].concat());
+        assert!(output.status.success(), "{output:?}");
+        let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let checkpoint = here.path().join(summary["checkpoint"].as_str().unwrap());
+        let told = String::from_utf8(output.stderr).unwrap();
+        (summary, checkpoint, told.contains("not bit for bit"))
+    };
+    let begin = ["--preset", "ring8", "--steps", "1", "--out", "run"];
+    let (summary, checkpoint, told) = train(&begin);
+    let mut changed = Checkpoint::read(&checkpoint).unwrap();
+    let origin = changed.origin.as_mut().unwrap();
+    assert_eq!(summary["adapter"], origin.adapter.as_str());
+    assert_eq!(summary["kernels"], origin.kernels.as_str());
+    assert!(!told);
+    let (_, same, told) = train(&["--resume", "run", "--steps", "2"]);
+    let same = Checkpoint::read(&same).unwrap();
+    assert_eq!(same.origin.as_ref(), Some(&*origin));
+    assert!(!told);
+    origin.kernels = "00".into();
+    changed.write(&checkpoint).unwrap();
+    let from = checkpoint.to_str().unwrap();
+    let (_, _, told) = train(&["--resume", from, "--steps", "2"]);
+    assert!(told);
+}
+
 #[test]
 fn a_dry_run_says_what_it_takes_and_whether_it_fits() {
     let here = tempfile::tempdir().unwrap();
@@ -617,6 +651,14 @@ fn a_dry_run_says_what_it_takes_and_whether_it_fits() {
         sizes_of(&small, "peak_device_bytes")
     );
     assert!(small["sizes"]["gflop_per_step"].as_f64().unwrap() > 0.0);
+    let run = "train --preset ring8 --steps 2 --json";
+    let elsewhere = tempfile::tempdir().unwrap();
+    let run = stdout(elsewhere.path(), &run.split(' ').collect::<Vec<_>>());
+    let run: serde_json::Value = serde_json::from_str(&run).unwrap();
+    assert_eq!(
+        run["peak_device_bytes"],
+        small["sizes"]["peak_device_bytes"]
+    );
 
     // The largest tensor grows with the batch until the adapter refuses it.
     let largest =

@@ -134,7 +134,13 @@ impl Story {
         let path = self.folder.path().join(name);
         let data = engine.checkpoint().unwrap();
         let config = self.config.clone();
-        Checkpoint { data, config }.write(&path).unwrap();
+        let origin = Some(engine.facts().origin.clone());
+        let checkpoint = Checkpoint {
+            data,
+            config,
+            origin,
+        };
+        checkpoint.write(&path).unwrap();
         path
     }
     fn digest(&self, engine: &mut dyn Engine) -> String {

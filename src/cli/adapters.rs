@@ -104,6 +104,9 @@ fn block(text: &mut String, report: &AdapterReport) {
     if let Some(reason) = &report.unusable {
         line("UNUSABLE", reason);
     }
+    if let Some(advice) = report.advice() {
+        line("advice", advice);
+    }
 }
 
 fn subgroups(caps: &Caps) -> String {

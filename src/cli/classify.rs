@@ -3,6 +3,8 @@ use super::{CliError, prepare_for, print_json, print_line};
 use crate::gan::classifier::{Progress, Settings};
 use crate::gpu::CacheFolder;
 use crate::run::classifier::{Accuracy, Request, Summary, evaluate, has_test_part, train};
+use crate::run::interrupt::EXIT_CODE;
+use crate::run::summary::Outcome;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -88,6 +90,9 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
                 true => print_json(&summary, false)?,
                 false => print_line(&describe(&summary))?,
             }
+            if summary.outcome == Outcome::Interrupted {
+                return Ok(ExitCode::from(EXIT_CODE));
+            }
         }
         What::Eval(args) => {
             let found = evaluate(&args.file, &args.data, &args.adapter, &cache)?;
@@ -137,7 +142,7 @@ fn run_train(args: &TrainArgs, cache: &CacheFolder) -> Result<Summary, CliError>
         let right = 100.0 * progress.right;
         bar.set_message(format!("loss {:.3}, {right:.0} % right", progress.loss));
     };
-    let summary = train(&request, cache, &mut watch)?;
+    let summary = train(&request, cache, &super::listen()?, &mut watch)?;
     bar.finish_and_clear();
     Ok(summary)
 }
@@ -147,8 +152,12 @@ fn describe(summary: &Summary) -> String {
         Some(found) => describe_accuracy(found, "test "),
         None => "the data has no test part".into(),
     };
+    let how = match summary.outcome {
+        Outcome::Interrupted => "interrupted after ",
+        _ => "",
+    };
     format!(
-        "{}: {} parameters, {} steps, loss {:.4}, {:.2} % of the training images right under dropout; {test}",
+        "{}: {} parameters, {how}{} steps, loss {:.4}, {:.2} % of the training images right under dropout; {test}",
         summary.file.display(),
         summary.params,
         summary.steps,

@@ -324,7 +324,7 @@ fn check_classifier(plan: &Comparison) -> Result<(), CliError> {
 
 /// `false` if it was interrupted.
 fn train(args: &Args, plan: &Comparison, out: &Path) -> Result<bool, CliError> {
-    let interrupt = install()?;
+    let interrupt = listen_and_hold()?;
     let wanted = |run: &Planned| args.only.is_empty() || args.only.contains(&run.variant);
     let all: Vec<Planned> = plan.runs(out)?.into_iter().filter(wanted).collect();
     let mut open = vec![];
@@ -400,9 +400,11 @@ fn train(args: &Args, plan: &Comparison, out: &Path) -> Result<bool, CliError> {
     )?)
 }
 
-fn install() -> Result<Interrupt, CliError> {
-    Interrupt::install()
-        .map_err(|error| CliError::usage(format!("Ctrl-C cannot be handled here: {error}")))
+/// Between and beside its runs a comparison always has something to keep.
+fn listen_and_hold() -> Result<Interrupt, CliError> {
+    let interrupt = super::listen()?;
+    interrupt.hold();
+    Ok(interrupt)
 }
 
 fn with_engines<T>(work: impl FnOnce(&Engines) -> Result<T, CliError>) -> Result<T, CliError> {
@@ -416,7 +418,7 @@ fn with_engines<T>(work: impl FnOnce(&Engines) -> Result<T, CliError>) -> Result
 
 /// One run, in a process of its own.
 fn child(plan: &Comparison, out: &Path, run: &str) -> Result<ExitCode, CliError> {
-    let interrupt = install()?;
+    let interrupt = listen_and_hold()?;
     children::stop_with_parent(&interrupt);
     let runs = plan.runs(out)?;
     let name = Path::new(run).as_os_str();

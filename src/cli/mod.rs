@@ -19,6 +19,7 @@ mod tune;
 
 pub use error::CliError;
 
+use crate::run::interrupt::Interrupt;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -72,7 +73,8 @@ fn with_negative_numbers(command: clap::Command) -> clap::Command {
 
 /// Runs the verb on the command line and gives its exit code.
 pub fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error")).init();
+    let told = env_logger::Env::default().default_filter_or("error,gan_gpu=warn");
+    env_logger::Builder::from_env(told).init();
     // Wrong usage and --help end here, with clap's exit codes: 2 and 0.
     let matches = command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
@@ -121,6 +123,12 @@ fn prepare_for(out: &std::path::Path) -> Result<(), CliError> {
         }
         .into()
     })
+}
+
+/// Hears Ctrl-C from here on.
+fn listen() -> Result<Interrupt, CliError> {
+    Interrupt::install()
+        .map_err(|error| CliError::usage(format!("Ctrl-C cannot be handled here: {error}")))
 }
 
 /// Writes one line of results to standard output.

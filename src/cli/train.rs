@@ -12,7 +12,7 @@ use crate::run::engine;
 use crate::run::eval;
 use crate::run::fit;
 use crate::run::folder::{LATEST, RUNS, RunFolder};
-use crate::run::interrupt::{EXIT_CODE, Interrupt};
+use crate::run::interrupt::EXIT_CODE;
 use crate::run::pictures::reference;
 use crate::run::presets::{self, PRESETS, Preset, preset};
 use crate::run::progress::{self, Reporter, Silent};
@@ -97,8 +97,7 @@ pub fn run(args: &Args, given: &[String]) -> Result<ExitCode, CliError> {
     } else {
         progress::for_person(LINE_INTERVAL)
     };
-    let interrupt = Interrupt::install()
-        .map_err(|error| CliError::usage(format!("Ctrl-C cannot be handled here: {error}")))?;
+    let interrupt = super::listen()?;
     let job = Job {
         reference: reference(&config),
         config,
@@ -366,7 +365,7 @@ fn describe(summary: &Summary) -> String {
         summary.images_seen,
         summary.wall_s,
         summary.images_per_second,
-        summary.adapter
+        summary.origin.adapter
     ));
     if let Some(toy) = &summary.toy {
         lines.push(describe_toy(toy));

@@ -25,8 +25,8 @@ pub mod traffic;
 mod translate;
 
 pub use adapter::{
-    AdapterClass, AdapterReport, Caps, GpuBackend, MatrixScalar, MatrixTile,
-    hush_device_select_layer, list_adapters,
+    AdapterClass, AdapterReport, Caps, GpuBackend, MatrixScalar, MatrixTile, faster_driver,
+    hush_device_select_layer, list_adapters, mesa_before_24,
 };
 pub use ahead::CompileAhead;
 pub use buffer::Buffer;

@@ -4,6 +4,7 @@
 //! `g_ema.<name>`, and the optimisers' moments `opt_g.<moment>.<name>`, `opt_d.<moment>.<name>`. Counters and the run's
 //! configuration are strings in the file's metadata, so that a checkpoint stands alone. There is no time stamp and no path
 //! in it: two runs of one configuration give the same bytes.
+use super::origin::Origin;
 use super::tensors::{TEMPORARY_SUFFIX, Tensor, TensorFile, TensorFileError};
 use std::collections::BTreeMap;
 use std::fs;
@@ -130,11 +131,13 @@ fn steps_in_words(steps: &[u64]) -> String {
     }
 }
 
-/// A checkpoint with the configuration (TOML text) of the run that made it.
+/// A checkpoint with the configuration (TOML text) of the run that made it, and what computed it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
     pub data: CheckpointData,
     pub config: String,
+    /// `None` in files of before it was kept.
+    pub origin: Option<Origin>,
 }
 
 impl Checkpoint {
@@ -157,6 +160,9 @@ impl Checkpoint {
                 .into_iter()
                 .map(|(name, n)| (format!("{COUNTER_PREFIX}{name}"), n.to_string())),
         );
+        if let Some(origin) = &self.origin {
+            origin.insert(&mut metadata);
+        }
         Ok(TensorFile { tensors, metadata }.write(path)?)
     }
 
@@ -194,6 +200,7 @@ impl Checkpoint {
         let step = number("step", take("step")?)?;
         let images_seen = number("images_seen", take("images_seen")?)?;
         let config = take("config")?;
+        let origin = Origin::take(path, &mut metadata)?;
         let mut counters = BTreeMap::new();
         for (key, text) in metadata {
             if let Some(name) = key.strip_prefix(COUNTER_PREFIX) {
@@ -208,6 +215,7 @@ impl Checkpoint {
                 tensors,
             },
             config,
+            origin,
         })
     }
 }
@@ -333,6 +341,7 @@ mod tests {
         Checkpoint {
             data,
             config: "seed = 1\n".into(),
+            origin: Some(Origin::of_this_program("a", "d", "00".into())),
         }
     }
 

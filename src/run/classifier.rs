@@ -6,8 +6,9 @@
 use super::checkpoint::CheckpointError;
 use super::engine::{engine_error, open_gpu};
 use super::error::RunError;
+use super::interrupt::Interrupt;
 use super::session::EngineError;
-use super::summary::lossy;
+use super::summary::{Outcome, lossy};
 use super::tensors::{Tensor, TensorFile};
 use crate::data::rng::Stream;
 use crate::data::{self, DataError, ImageOptions, ImageSet, Source, Split, glyphs};
@@ -70,6 +71,7 @@ pub struct Summary {
     pub file: PathBuf,
     pub adapter: String,
     pub params: u64,
+    pub outcome: Outcome,
     pub steps: u64,
     /// Means over the last twentieth of the steps, with dropout on.
     pub loss: f64,
@@ -131,13 +133,15 @@ fn no_classes(source: &Source) -> RunError {
     ))
 }
 
-/// Trains a classifier, tests it and writes its file; `watch` is told of every block's last step and of how many there are.
+/// Trains a classifier, tests it and writes its file; `watch` is told of every block's last step and of how many there are. An interrupt
+/// ends the training early: what was learnt by then is tested and written all the same.
 ///
 /// # Errors
 /// [`EngineError::NonFinite`] if the loss is no longer finite; whatever data, network, adapter and disk refuse. Nothing is written then.
 pub fn train(
     request: &Request,
     cache: &CacheFolder,
+    interrupt: &Interrupt,
     watch: &mut dyn FnMut(Progress, u64),
 ) -> Result<Summary, RunError> {
     let spec = read_spec(request.model.as_deref())?;
@@ -174,7 +178,8 @@ pub fn train(
     gpu.save_pipelines();
     let ahead = gpu.compile_ahead(trainer.kernels().iter().cloned());
     let mut last = vec![];
-    while trainer.step() < steps {
+    interrupt.hold();
+    while trainer.step() < steps && !interrupt.requested() {
         let block = BLOCK.min(steps - trainer.step());
         for progress in trainer.step_block(block).map_err(engine_error)? {
             if !progress.loss.is_finite() {
@@ -205,7 +210,11 @@ pub fn train(
         file: request.out.clone(),
         adapter: gpu.report().name.clone(),
         params: trainer.network().param_count() as u64,
-        steps,
+        outcome: match trainer.step() < steps {
+            true => Outcome::Interrupted,
+            false => Outcome::Finished,
+        },
+        steps: trainer.step(),
         loss: mean(|p| p.loss),
         train_percent: 100.0 * mean(|p| p.right),
         test,

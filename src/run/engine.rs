@@ -3,6 +3,7 @@ use super::bench::{BenchFacts, BenchRequest, N_CRITIC, StepBench, model_flops};
 use super::checkpoint::CheckpointData;
 use super::config::{Split, TrainConfig};
 use super::fit;
+use super::origin::Origin;
 use super::session::{
     Engine, EngineError, EngineFacts, EngineTraffic, Latents, SampleRequest, SampleShape,
     SampleValues, Sampler, Samples, StepReport,
@@ -81,16 +82,6 @@ pub(super) fn trainer(
     fit::check(&measured, &model, &config.method, &data)?;
     let what = (&model, &config.method);
     let decision = decide(&gpu, &target, what, config.choices.as_ref(), cache)?;
-    let facts = EngineFacts {
-        adapter: gpu.report().name.clone(),
-        params_g: model.generator.param_count() as u64,
-        params_d: model.discriminator.param_count() as u64,
-        sample_shape: sample_shape(&model),
-        classes: model.generator.classes(),
-        images_per_step: (config.method.batch * config.method.d_steps) as u64,
-        data_len,
-        choices: Some(decision.named),
-    };
     let target = Target {
         choices: decision.choices,
         ..target
@@ -98,6 +89,17 @@ pub(super) fn trainer(
     let method = config.method.clone();
     let trainer = Trainer::with_target(&gpu, &target, model, method, data, config.seed)
         .map_err(engine_error)?;
+    let (report, model) = (gpu.report(), trainer.model());
+    let facts = EngineFacts {
+        origin: Origin::of_this_program(&report.name, &report.driver, trainer.fingerprint()),
+        params_g: model.generator.param_count() as u64,
+        params_d: model.discriminator.param_count() as u64,
+        sample_shape: sample_shape(model),
+        classes: model.generator.classes(),
+        images_per_step: (config.method.batch * config.method.d_steps) as u64,
+        data_len,
+        choices: Some(decision.named),
+    };
     let ahead = start(&trainer);
     Ok(TrainerEngine {
         trainer,

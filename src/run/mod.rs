@@ -21,6 +21,7 @@ pub mod interrupt;
 pub mod kernel_bench;
 pub mod lock;
 pub mod metrics_log;
+pub mod origin;
 pub mod pace;
 pub mod pictures;
 pub mod plot;

@@ -3,6 +3,7 @@
 //! All of it goes to standard error; standard output is for results.
 use super::session::{EngineFacts, StepReport};
 use super::summary::{Outcome, Summary};
+use crate::gpu::faster_driver;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -91,13 +92,15 @@ fn describe_start(start: &Start) -> String {
         .max_time
         .map(|time| format!(" for at most {}", short(time)))
         .unwrap_or_default();
+    let advice = faster_driver(&facts.origin.driver).map(|advice| format!("\n{advice}"));
     format!(
-        "training{from}{steps}{time} on {}\n{} samples, {} parameters in G, {} in D; run folder {}",
-        facts.adapter,
+        "training{from}{steps}{time} on {}\n{} samples, {} parameters in G, {} in D; run folder {}{}",
+        facts.origin.adapter,
         facts.sample_shape,
         facts.params_g,
         facts.params_d,
-        start.run.display()
+        start.run.display(),
+        advice.unwrap_or_default()
     )
 }
 
@@ -207,6 +210,7 @@ impl Reporter for Bar {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::origin::Origin;
     use crate::run::session::SampleShape;
 
     #[test]
@@ -222,7 +226,7 @@ mod tests {
     fn lines_come_once_per_interval_and_at_the_end() {
         let mut out = Vec::new();
         let facts = EngineFacts {
-            adapter: "llvmpipe".into(),
+            origin: Origin::of_this_program("llvmpipe", "Mesa 25.0.7", "00".into()),
             params_g: 5,
             params_d: 3,
             sample_shape: SampleShape::Image {

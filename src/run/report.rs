@@ -187,7 +187,7 @@ fn settings(config: &str) -> Vec<(String, String)> {
 /// What `summary.json` says that is worth a line: numbers and names, but not where files lie (the page may travel) nor what moved per
 /// step.
 fn figures(summary: &Map<String, Value>) -> Vec<(String, String)> {
-    const LEFT_OUT: [&str; 11] = [
+    const LEFT_OUT: [&str; 12] = [
         "outcome",
         "steps",
         "run",
@@ -195,6 +195,7 @@ fn figures(summary: &Map<String, Value>) -> Vec<(String, String)> {
         "samples",
         "curves",
         "report",
+        "kernels",
         "host_to_device_bytes_per_step",
         "device_to_host_bytes_per_step",
         "constant_bytes_per_step",

@@ -3,6 +3,7 @@
 //! The loop decides when to stop, what to write and when; the engine owns the device. Nothing here depends on how long a
 //! block is: an engine that runs 10 rounds as one block or as ten must end in the same state.
 use super::checkpoint::CheckpointData;
+use super::origin::Origin;
 use super::tune::NamedChoices;
 use crate::gan::samplers;
 use std::borrow::Cow;
@@ -136,14 +137,15 @@ pub struct EngineTraffic {
     pub device_to_host_bytes: u64,
     /// Bytes of per-dispatch constants recorded into command buffers.
     pub constant_bytes: u64,
+    /// The most that buffers held at once, those for reading back apart.
     pub peak_device_bytes: u64,
 }
 
 /// What does not change while an engine lives.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EngineFacts {
-    /// The adapter's name.
-    pub adapter: String,
+    /// What computes.
+    pub origin: Origin,
     pub params_g: u64,
     pub params_d: u64,
     pub sample_shape: SampleShape,

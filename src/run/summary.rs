@@ -2,6 +2,7 @@
 use super::checkpoint::CheckpointData;
 use super::config::Precision;
 use super::error::RunError;
+use super::origin::Origin;
 use super::toy::ToySummary;
 use serde::{Serialize, Serializer};
 use std::path::{Path, PathBuf};
@@ -59,8 +60,11 @@ pub struct Summary {
     pub constant_bytes_per_step: f64,
     /// Bytes read back for samples and checkpoints, in all.
     pub device_to_host_bytes_for_output: u64,
+    /// The most that buffers held at once, those for reading back apart; `--dry-run` says it ahead.
     pub peak_device_bytes: u64,
-    pub adapter: String,
+    /// `program`, `adapter`, `driver`, `kernels`.
+    #[serde(flatten)]
+    pub origin: Origin,
     pub precision: Precision,
     /// Only of runs in f16.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,5 @@
 //! The training loop: blocks of steps, and between them logs, pictures, checkpoints and reasons to stop.
-use super::checkpoint::{Checkpoint, CheckpointData, CheckpointStore};
+use super::checkpoint::{Checkpoint, CheckpointStore};
 use super::config::TrainConfig;
 use super::curves;
 use super::distances::{self, Measured};
@@ -87,6 +87,7 @@ pub fn run<'a>(
 ) -> Result<Summary, RunError> {
     let resumed = resumed(job)?;
     let mut engine = open_engine(&job.config)?;
+    around.interrupt.hold();
     let facts = engine.facts().clone();
     let steps = job.config.budget.steps(&facts)?;
     let folder = match &job.place {
@@ -97,7 +98,13 @@ pub fn run<'a>(
     let mut store = CheckpointStore::new(folder.checkpoints(), job.config.report.keep);
     let mut last_good = None;
     let mut loss_scales = [None; 2];
-    if let Some((checkpoint, data)) = resumed {
+    if let Some((checkpoint, Checkpoint { data, origin, .. })) = resumed {
+        if let Some(changed) = origin.and_then(|origin| facts.origin.differs(&origin)) {
+            log::warn!(
+                "{}: {changed}. The run goes on, but not bit for bit as it would have there",
+                checkpoint.display()
+            );
+        }
         engine.restore(&data).map_err(|source| RunError::Restore {
             path: checkpoint.clone(),
             source,
@@ -161,7 +168,7 @@ pub fn run<'a>(
 ///
 /// # Errors
 /// [`RunError::OtherRun`] for a checkpoint of another run, or a configuration that was changed since; a damaged file.
-fn resumed(job: &Job) -> Result<Option<(PathBuf, CheckpointData)>, RunError> {
+fn resumed(job: &Job) -> Result<Option<(PathBuf, Checkpoint)>, RunError> {
     let Place::Resume {
         folder,
         checkpoint: Some(path),
@@ -169,8 +176,8 @@ fn resumed(job: &Job) -> Result<Option<(PathBuf, CheckpointData)>, RunError> {
     else {
         return Ok(None);
     };
-    let Checkpoint { data, config } = Checkpoint::read(path)?;
-    let own = TrainConfig::from_toml(&path.display().to_string(), &config)?;
+    let checkpoint = Checkpoint::read(path)?;
+    let own = TrainConfig::from_toml(&path.display().to_string(), &checkpoint.config)?;
     // How long it goes on may change.
     let run = |config: &TrainConfig| TrainConfig {
         budget: Default::default(),
@@ -182,7 +189,7 @@ fn resumed(job: &Job) -> Result<Option<(PathBuf, CheckpointData)>, RunError> {
             checkpoint: path.clone(),
         });
     }
-    Ok(Some((path.clone(), data)))
+    Ok(Some((path.clone(), checkpoint)))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
@@ -462,6 +469,7 @@ impl Run<'_> {
         let path = self.store.save(Checkpoint {
             data,
             config: self.config_text.clone(),
+            origin: Some(self.facts.origin.clone()),
         })?;
         self.around.reporter.wrote("checkpoint", &path);
         self.last_good = Some(path.clone());
@@ -552,7 +560,7 @@ impl Run<'_> {
             constant_bytes_per_step: self.meter.per_step(self.meter.constant_bytes),
             device_to_host_bytes_for_output: read - self.meter.device_to_host_bytes,
             peak_device_bytes: traffic.peak_device_bytes,
-            adapter: self.facts.adapter.clone(),
+            origin: self.facts.origin.clone(),
             precision: self.config.precision,
             loss_scale_d: self.loss_scales[0],
             loss_scale_g: self.loss_scales[1],

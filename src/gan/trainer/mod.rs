@@ -20,7 +20,7 @@ pub mod table;
 use crate::data::rng;
 use crate::gan::GanError;
 use crate::gan::config::{ExtraScalar, GanConfig};
-use crate::gpu::{Dispatch, Gpu, Kernel, Submission, Traffic};
+use crate::gpu::{Dispatch, Gpu, Kernel, Submission, Traffic, hex};
 use crate::graph::plan::{Attribution, Plan, Target};
 use crate::kernels::scaler;
 use crate::nn::Model;
@@ -31,6 +31,7 @@ pub use pair::Pair;
 pub use programs::Kind;
 pub(super) use programs::leaves;
 pub use sampler::{Generator, Sampled};
+use sha2::{Digest, Sha256};
 pub use source::Data;
 pub(super) use state::arena_values;
 pub use state::{COUNTERS as COUNTER_NAMES, State, StateTensor};
@@ -272,6 +273,18 @@ impl Trainer {
         let programs = kinds.into_iter().filter_map(|kind| self.program(kind));
         let steps = programs.flat_map(|p| &p.plan.steps);
         steps.map(|s| s.kernel.clone()).collect()
+    }
+    /// SHA-256 (hexadecimal) over text and grid of every dispatch of the training programs, in order: where it is the same, on the same
+    /// adapter and driver, the same settings and seed give the same bits. Constants are left out, because seeds are among them.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        for (kind, program) in &self.programs {
+            hash.update(format!("{kind:?} {}\n", program.plan.steps.len()));
+            for Kernel { source, grid, .. } in program.plan.steps.iter().map(|s| &s.kernel) {
+                hash.update(format!("{grid:?} {}\n{source}", source.len()));
+            }
+        }
+        hex(hash.finalize())
     }
     /// The programs of one round, in order; `first` is the very first round of a run.
     fn schedule(&self, first: bool) -> Vec<Kind> {

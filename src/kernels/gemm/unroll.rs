@@ -1,7 +1,7 @@
 //! The generated inner loop of gemm_cpu.wgsl, and how far it is unrolled for which driver.
 use super::problem::Problem;
-use crate::gpu::Caps;
 use crate::gpu::shader::line;
+use crate::gpu::{Caps, mesa_before_24};
 
 /// Invocations of a workgroup: one subgroup of 256-bit vector units. Without subgroups any number would do.
 pub const LANES: u32 = 8;
@@ -30,14 +30,10 @@ pub fn cores() -> u32 {
     std::thread::available_parallelism().map_or(4, |n| n.get() as u32)
 }
 
-fn old_mesa(caps: &Caps) -> bool {
-    mesa_major(&caps.driver).is_some_and(|major| major < 24)
-}
-
 /// Whether tiles of B are filled by a window loader where the problem has one. Mesa 22.3.6 compiles those for twice as long, one for
 /// every product of a convolution where the gather serves two, and runs them no faster.
 pub fn reads_windows(caps: &Caps) -> bool {
-    !old_mesa(caps)
+    !mesa_before_24(&caps.driver)
 }
 
 /// The form of `multiply_tile`.
@@ -60,7 +56,7 @@ impl Unroll {
         const LARGE: u64 = 1 << 28;
         let k = problem.k;
         let broadcast = caps.subgroups_of(LANES);
-        let old_mesa = old_mesa(caps);
+        let old_mesa = mesa_before_24(&caps.driver);
         let stripes = match broadcast && !old_mesa && flops >= LARGE {
             true => stripes(problem),
             false => 1,
@@ -344,12 +340,6 @@ fn fitting(ks: &[u32], usual: u32) -> u32 {
         .unwrap_or(usual)
 }
 
-/// 22 of "llvmpipe Mesa 22.3.6 (LLVM 15.0.6)".
-fn mesa_major(driver: &str) -> Option<u32> {
-    let version = driver.split("Mesa ").nth(1)?;
-    version.split('.').next()?.parse().ok()
-}
-
 /// Rows per workgroup: as many as possible, because each workgroup fills its B tiles anew (which costs about as much as 30
 /// to 60 rows; 1024^3 on 64, 128, 256 rows: 35, 47, 56 GFLOP/s), but few enough that every core has some workgroups to take. A multiple of 4.
 pub fn rows_per_workgroup(m: u32, other_blocks: u32, cores: u32, rows_max: u32) -> u32 {
@@ -364,14 +354,6 @@ pub fn rows_per_workgroup(m: u32, other_blocks: u32, cores: u32, rows_max: u32) 
 mod tests {
     use super::*;
     use crate::kernels::gemm::GemmOp;
-
-    #[test]
-    fn mesa_versions_are_read() {
-        assert_eq!(mesa_major("llvmpipe Mesa 22.3.6 (LLVM 15.0.6)"), Some(22));
-        assert_eq!(mesa_major("Mesa 25.0.7-2~bpo12+1 (LLVM 15.0.6)"), Some(25));
-        assert_eq!(mesa_major("NVIDIA 570.86"), None);
-        assert_eq!(mesa_major(""), None);
-    }
 
     #[test]
     fn tiles_fit_where_that_pays() {

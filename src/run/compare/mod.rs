@@ -9,6 +9,7 @@ pub mod budget;
 pub mod builtin;
 pub mod children;
 pub mod file;
+pub mod origins;
 pub mod overlay;
 pub mod picture;
 pub mod record;

@@ -1,5 +1,6 @@
 //! What became of one run of a comparison: `compare.json` in its folder.
 use super::{CompareError, Planned};
+use crate::run::origin::Origin;
 use crate::run::tensors::write_atomic;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -35,6 +36,9 @@ pub struct Record {
     pub params_g: u64,
     #[serde(default)]
     pub params_d: u64,
+    /// What computed its last steps; `None` in records of before it was kept.
+    #[serde(default)]
+    pub origin: Option<Origin>,
 }
 
 impl Record {
@@ -54,6 +58,7 @@ impl Record {
             seconds: 0.0,
             params_g: 0,
             params_d: 0,
+            origin: None,
         }
     }
 

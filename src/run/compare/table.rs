@@ -1,9 +1,11 @@
 //! The table of a comparison: mean and deviation over seeds of every metric, what was spent, and what diverged.
+use super::origins;
 use super::record::Status;
 use super::results::RunResult;
 use super::{CompareError, Comparison};
 use crate::metrics::{Better, Exact, Metric, mean_and_deviation};
 use crate::run::eval::number;
+use crate::run::origin::Origin;
 use crate::run::tensors::write_atomic;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -18,6 +20,8 @@ pub struct Table {
     pub samples: Option<usize>,
     pub metrics: Vec<Column>,
     pub rows: Vec<Row>,
+    /// What computed the runs.
+    pub notes: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -85,6 +89,8 @@ pub struct Run {
     pub seconds: f64,
     pub params_g: u64,
     pub params_d: u64,
+    /// `null` where it is not known.
+    pub origin: Option<Origin>,
     pub metrics: BTreeMap<String, Option<f64>>,
     pub folder: PathBuf,
 }
@@ -124,6 +130,7 @@ impl Table {
             },
             metrics: columns,
             rows,
+            notes: origins::notes(results),
         }
     }
 
@@ -184,8 +191,9 @@ impl Table {
             true => "; in brackets the paper's own figures",
             false => "",
         };
+        let notes: String = self.notes.iter().map(|n| format!("\n\n{n}")).collect();
         format!(
-            "{}\n\nBudget {}, {} seeds{samples}; mean ± standard deviation over seeds{published}.\n\n{}",
+            "{}\n\nBudget {}, {} seeds{samples}; mean ± standard deviation over seeds{published}.\n\n{}{notes}",
             self.title,
             self.budget,
             self.seeds.len(),
@@ -336,6 +344,7 @@ fn row(
             seconds: record.map_or(0.0, |record| record.seconds),
             params_g: record.map_or(0, |record| record.params_g),
             params_d: record.map_or(0, |record| record.params_d),
+            origin: record.and_then(|record| record.origin.clone()),
             metrics: columns
                 .iter()
                 .filter_map(|c| Some((c.name.clone(), r.figures.as_ref()?.value(&c.name))))

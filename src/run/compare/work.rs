@@ -222,6 +222,7 @@ impl Reporter for Recorder<'_> {
         self.record.status = Status::Started;
         self.record.params_g = start.facts.params_g;
         self.record.params_d = start.facts.params_d;
+        self.record.origin = Some(start.facts.origin.clone());
         self.write();
         self.inner.start(start);
     }

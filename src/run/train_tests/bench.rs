@@ -4,6 +4,7 @@ use crate::run::checkpoint::{CheckpointData, CheckpointStore};
 use crate::run::config::{Budget, Report, TrainConfig};
 use crate::run::folder::RunFolder;
 use crate::run::interrupt::Interrupt;
+use crate::run::origin::Origin;
 use crate::run::presets::preset;
 use crate::run::progress::{Reporter, Silent};
 use crate::run::session::*;
@@ -232,7 +233,7 @@ impl Bench {
     fn engine(&self) -> Box<dyn Engine> {
         Box::new(Fake {
             facts: EngineFacts {
-                adapter: "fake".into(),
+                origin: Origin::of_this_program("fake", "none", "00".into()),
                 params_g: 1,
                 params_d: 0,
                 sample_shape: self.sample_shape,
