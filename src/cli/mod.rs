@@ -7,6 +7,7 @@ mod data;
 mod error;
 mod eval;
 mod method_flags;
+mod method_names;
 mod parse;
 mod presets;
 mod profile;

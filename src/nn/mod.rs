@@ -4,12 +4,14 @@
 //! A [`NetworkSpec`] is what a TOML file says; [`Network::new`] checks it and lays its parameters out in one arena;
 //! [`Network::forward`] writes it into a [`crate::graph::Graph`]. Activations are features first, batch second:
 //! `[F, N]` and `[C, N, H, W]`.
+mod declare;
 mod edit;
 mod error;
 pub mod init;
 pub mod layers;
 pub mod models;
 mod network;
+mod pass;
 mod spec;
 mod spectral;
 

@@ -1,10 +1,8 @@
 //! A checked network: its parameters and states laid out in arenas, and its forward pass.
-use super::init::{self, Family, Matrix};
-use super::{
-    Extent, Init, InitOverride, InitScheme, LayerSpec, MOST_ELEMENTS, NetworkSpec, NnError, Result,
-};
-use crate::graph::{Expr, Graph, Origin, Result as GraphResult, Shape};
-use std::fmt::Display;
+use super::declare::Declare;
+use super::pass::{Pass, Tensors};
+use super::{Extent, Init, NetworkSpec, NnError, Result};
+use crate::graph::{Expr, Graph, Shape};
 
 /// One learnt tensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,21 +104,7 @@ impl Network {
         if !spec.input.possible() {
             return Err(NnError::Input { got: spec.input });
         }
-        let mut d = Declare {
-            scheme: spec.init,
-            classes: spec.classes,
-            uses_label: false,
-            batch_multiple: 1,
-            one_in: 1,
-            features: None,
-            last_input: spec.input,
-            layer: String::new(),
-            kind: "input",
-            params: vec![],
-            states: vec![],
-            costs: vec![],
-        };
-        let output = d.sequence("", &spec.layers, spec.input)?;
+        let (d, output) = Declare::network(spec)?;
         if spec.classes.is_some() && !d.uses_label {
             return Err(NnError::Classes);
         }
@@ -226,10 +210,10 @@ impl Network {
         given: impl Into<Given>,
         mode: Mode,
     ) -> Result<Forward> {
-        let Given { x, label } = given.into();
+        let given = given.into();
         check_tensors(g, "parameter", &self.params, params)?;
         check_tensors(g, "state", &self.states, states)?;
-        let got = g.shape(x);
+        let got = g.shape(given.x);
         let batch = got.get(1).copied().unwrap_or(0);
         if batch == 0 || *got != self.input_shape(batch) {
             return Err(NnError::Argument {
@@ -238,28 +222,13 @@ impl Network {
                 got: got.to_string(),
             });
         }
-        self.check_label(g, label, batch)?;
-        let mut pass = Pass {
-            network: g.current_scope(),
-            g,
-            mode,
-            label,
-            features: None,
-            last_input: x,
-            layer: String::new(),
-            kind: "input",
+        self.check_label(g, given.label, batch)?;
+        let tensors = Tensors {
             specs: (&self.params, &self.states),
             params,
             states,
-            next: (0, 0),
-            updates: vec![],
         };
-        let output = pass.sequence("", &self.spec.layers, x)?;
-        Ok(Forward {
-            output,
-            features: pass.features.unwrap_or(pass.last_input),
-            state_updates: pass.updates,
-        })
+        Pass::network(g, &self.spec.layers, tensors, given, mode)
     }
     fn check_label(&self, g: &Graph, label: Option<Expr>, batch: usize) -> Result<()> {
         let expected = match self.classes() {
@@ -281,7 +250,8 @@ impl Network {
     }
 }
 
-fn arena_len(specs: &[ParamSpec]) -> usize {
+/// Numbers of an arena with these tensors.
+pub(super) fn arena_len(specs: &[ParamSpec]) -> usize {
     specs
         .last()
         .map_or(0, |p| (p.offset + p.shape.numel()).next_multiple_of(4))
@@ -312,300 +282,4 @@ fn check_tensors(g: &Graph, what: &str, specs: &[ParamSpec], given: &[Expr]) -> 
         }
     }
     Ok(())
-}
-
-fn least_common_multiple(a: usize, b: usize) -> Option<usize> {
-    let (mut divisor, mut rest) = (a, b);
-    while rest > 0 {
-        (divisor, rest) = (rest, divisor % rest);
-    }
-    (a / divisor).checked_mul(b)
-}
-
-/// `prefix.name`, or the name alone at the top.
-fn join(prefix: &str, name: impl Display) -> String {
-    if prefix.is_empty() {
-        name.to_string()
-    } else {
-        format!("{prefix}.{name}")
-    }
-}
-
-/// Branches of a network, nested ones multiplied; each is written out.
-const MOST_BRANCHES: usize = 1024;
-
-/// Collects what layers declare. `layer` and `kind` are those of the layer at work, for names and errors.
-///
-/// Sizes come from a file and may be any number: layers have them checked here ([`Declare::at_least_one`], [`Declare::elements`]) before
-/// they reckon with them.
-pub(super) struct Declare {
-    scheme: InitScheme,
-    layer: String,
-    kind: &'static str,
-    classes: Option<usize>,
-    uses_label: bool,
-    batch_multiple: usize,
-    /// The layers at work see one in so many samples.
-    one_in: usize,
-    /// Where the `features` layer stands.
-    pub features: Option<Extent>,
-    /// Input of the last layer, at the top.
-    last_input: Extent,
-    params: Vec<ParamSpec>,
-    states: Vec<StateSpec>,
-    costs: Vec<LayerCost>,
-}
-
-impl Declare {
-    fn sequence(&mut self, prefix: &str, layers: &[LayerSpec], input: Extent) -> Result<Extent> {
-        let mut extent = input;
-        for (i, spec) in layers.iter().enumerate() {
-            (self.layer, self.kind) = (join(prefix, i), spec.kind());
-            if prefix.is_empty() {
-                self.last_input = extent;
-            }
-            extent = spec.layer().declare(self, extent)?;
-            if !extent.possible() {
-                let expected = format!("1 to {MOST_ELEMENTS} numbers per sample to come out");
-                return self.mismatch(expected, extent);
-            }
-        }
-        Ok(extent)
-    }
-    /// Layers within the layer at work.
-    pub fn nested(&mut self, name: &str, layers: &[LayerSpec], input: Extent) -> Result<Extent> {
-        let outer = (self.layer.clone(), self.kind);
-        let output = self.sequence(&join(&outer.0, name), layers, input)?;
-        (self.layer, self.kind) = outer;
-        Ok(output)
-    }
-    /// Layers within the layer at work that see one of `count` equal parts of the batch.
-    pub fn branch(
-        &mut self,
-        name: &str,
-        layers: &[LayerSpec],
-        input: Extent,
-        count: usize,
-    ) -> Result<Extent> {
-        let outer = (std::mem::replace(&mut self.batch_multiple, 1), self.one_in);
-        self.one_in *= count;
-        let output = self.nested(name, layers, input)?;
-        self.one_in = outer.1;
-        let common = least_common_multiple(outer.0, count * self.batch_multiple);
-        let Some(multiple) = common.filter(|&m| m <= MOST_ELEMENTS) else {
-            return self.mismatch(
-                "counts of branches that a batch can be a multiple of",
-                count,
-            );
-        };
-        self.batch_multiple = multiple;
-        Ok(output)
-    }
-    /// The layer at work has so many branches.
-    pub fn branches(&self, count: usize) -> Result<()> {
-        self.at_least_one("count", count)?;
-        let all = self.one_in.saturating_mul(count);
-        if all > MOST_BRANCHES {
-            let expected = format!("at most {MOST_BRANCHES} branches, nested ones multiplied");
-            return self.mismatch(expected, all);
-        }
-        Ok(())
-    }
-    pub fn param(&mut self, role: &str, shape: impl Into<Shape>, init: Init) -> Result<()> {
-        let spec = self.tensor(&self.params, role, shape.into(), init)?;
-        self.params.push(spec);
-        Ok(())
-    }
-    pub fn state(&mut self, role: &str, shape: impl Into<Shape>, init: Init) -> Result<()> {
-        let spec = self.tensor(&self.states, role, shape.into(), init)?;
-        self.states.push(spec);
-        Ok(())
-    }
-    /// A tensor of the layer at work, behind `before` in their arena.
-    fn tensor(
-        &self,
-        before: &[ParamSpec],
-        role: &str,
-        shape: Shape,
-        init: Init,
-    ) -> Result<ParamSpec> {
-        let offset = arena_len(before);
-        let end = offset + self.elements(role, &shape)?;
-        if end > MOST_ELEMENTS {
-            let expected = format!("at most {MOST_ELEMENTS} numbers in the network up to here");
-            return self.mismatch(expected, end);
-        }
-        Ok(ParamSpec {
-            name: join(&self.layer, role),
-            shape,
-            init,
-            offset,
-        })
-    }
-    /// The layer at work uses the label; how many classes there are.
-    pub fn label(&mut self) -> Result<usize> {
-        let Some(classes) = self.classes else {
-            return self.mismatch("`classes = K` beside the network's `input`", "none");
-        };
-        self.at_least_one("classes", classes)?;
-        self.elements("classes", &[classes])?;
-        self.uses_label = true;
-        Ok(classes)
-    }
-    /// Multiply-accumulates per sample that goes through the layer at work.
-    pub fn cost(&mut self, macs: u64) {
-        self.costs.push(LayerCost {
-            layer: self.layer.clone(),
-            kind: self.kind,
-            macs,
-            one_in: self.one_in,
-        });
-    }
-    /// Distributions of the layer's weight and bias; the weights of norms are no matrices.
-    pub fn init(
-        &self,
-        family: Family,
-        weight: Option<Matrix>,
-        own: Option<&InitOverride>,
-    ) -> Result<[Init; 2]> {
-        init::resolve(self.scheme, family, weight, own)
-            .or_else(|(expected, got)| self.mismatch(expected, got))
-    }
-    pub fn mismatch<T>(&self, expected: impl Into<String>, got: impl Display) -> Result<T> {
-        Err(NnError::Layer {
-            layer: self.layer.clone(),
-            kind: self.kind,
-            expected: expected.into(),
-            got: got.to_string(),
-        })
-    }
-    pub fn at_least_one(&self, what: &str, value: usize) -> Result<()> {
-        if value == 0 {
-            return self.mismatch(format!("{what} of at least 1"), 0);
-        }
-        Ok(())
-    }
-    /// The product of these sizes, where a tensor can have as many elements.
-    pub fn elements(&self, what: &str, sizes: &[usize]) -> Result<usize> {
-        let product = sizes
-            .iter()
-            .try_fold(1, |n: usize, &size| n.checked_mul(size));
-        match product.filter(|n| (1..=MOST_ELEMENTS).contains(n)) {
-            Some(n) => Ok(n),
-            None => {
-                let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
-                let expected = format!("{what} of 1 to {MOST_ELEMENTS} elements");
-                self.mismatch(expected, sizes.join(" x "))
-            }
-        }
-    }
-}
-
-/// Hands layers their tensors, in the order in which they were declared.
-pub(super) struct Pass<'a> {
-    pub g: &'a mut Graph,
-    pub mode: Mode,
-    /// `[classes, N]` of the samples at work, there wherever a layer declared that it uses it.
-    pub label: Option<Expr>,
-    /// What passed the `features` layer.
-    pub features: Option<Expr>,
-    last_input: Expr,
-    /// The scope in which the network stands.
-    network: Origin,
-    layer: String,
-    kind: &'static str,
-    specs: (&'a [ParamSpec], &'a [StateSpec]),
-    params: &'a [Expr],
-    states: &'a [Expr],
-    next: (usize, usize),
-    updates: Vec<(usize, Expr)>,
-}
-
-impl Pass<'_> {
-    fn sequence(&mut self, prefix: &str, layers: &[LayerSpec], x: Expr) -> Result<Expr> {
-        let mut y = x;
-        for (i, spec) in layers.iter().enumerate() {
-            (self.layer, self.kind) = (join(prefix, i), spec.kind());
-            if prefix.is_empty() {
-                self.last_input = y;
-            }
-            let scope = format!("{} {}", self.layer, self.kind);
-            // A layer's name contains those of the layers around it, its scope must not.
-            let outer = self.g.current_scope();
-            self.g.restore_scope(self.network);
-            self.g.enter_scope(&scope);
-            let made = spec.layer().forward(self, y);
-            self.g.restore_scope(outer);
-            y = made?;
-        }
-        Ok(y)
-    }
-    /// Layers within the layer at work.
-    pub fn nested(&mut self, name: &str, layers: &[LayerSpec], x: Expr) -> Result<Expr> {
-        let outer = (self.layer.clone(), self.kind);
-        let output = self.sequence(&join(&outer.0, name), layers, x)?;
-        (self.layer, self.kind) = outer;
-        Ok(output)
-    }
-    /// The next parameter, which the layer declared as `role`.
-    pub fn param(&mut self, role: &str) -> Expr {
-        let i = self.next.0;
-        self.next.0 += 1;
-        assert_eq!(
-            self.specs.0[i].name,
-            join(&self.layer, role),
-            "a layer takes its tensors in the order in which it declares them"
-        );
-        self.params[i]
-    }
-    /// The next state, which the layer declared as `role`, and its index.
-    pub fn state(&mut self, role: &str) -> (usize, Expr) {
-        let i = self.next.1;
-        self.next.1 += 1;
-        assert_eq!(
-            self.specs.1[i].name,
-            join(&self.layer, role),
-            "a layer takes its tensors in the order in which it declares them"
-        );
-        (i, self.states[i])
-    }
-    /// `[classes, N]` of the samples at work.
-    pub fn label(&self) -> Result<Expr> {
-        match self.label {
-            Some(label) => Ok(label),
-            None => self.mismatch("a label", "none"),
-        }
-    }
-    /// State `index` has this value after the pass.
-    pub fn update(&mut self, index: usize, value: Expr) {
-        self.updates.push((index, value));
-    }
-    /// Names the layer in an error of the graph.
-    pub fn at<T>(&self, result: GraphResult<T>) -> Result<T> {
-        result.map_err(|source| NnError::Graph {
-            layer: self.layer.clone(),
-            kind: self.kind,
-            source,
-        })
-    }
-    pub fn mismatch<T>(&self, expected: impl Into<String>, got: impl Display) -> Result<T> {
-        Err(NnError::Layer {
-            layer: self.layer.clone(),
-            kind: self.kind,
-            expected: expected.into(),
-            got: got.to_string(),
-        })
-    }
-    /// y + value, one per channel or feature (axis 0); y without one.
-    pub fn add_per_channel(&mut self, y: Expr, value: Option<Expr>) -> Result<Expr> {
-        let Some(value) = value else {
-            return Ok(y);
-        };
-        let mut shape = self.g.shape(y).to_vec();
-        shape[1..].fill(1);
-        let column = self.g.reshape(value, shape);
-        let column = self.at(column)?;
-        let sum = self.g.add(y, column);
-        self.at(sum)
-    }
 }

@@ -5,7 +5,9 @@
 //! v <- W^T u / |W^T u|, u <- W v / |W v|, and hands both on to the next pass; [`Mode::Eval`] takes them as they stand. Gradients pass
 //! through sigma, not through u and v. The states start at random directions, the same for every seed, as sigma tends to the same
 //! value from all of them; before any training, sigma in evaluation is therefore as meaningless as in PyTorch.
-use super::network::{Declare, Mode, Pass};
+use super::declare::Declare;
+use super::network::Mode;
+use super::pass::Pass;
 use super::{Init, Result};
 use crate::graph::{Expr, Graph, Result as GraphResult};
 

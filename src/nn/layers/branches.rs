@@ -1,7 +1,8 @@
 //! Several networks in one, which share the layers around them.
 use super::{Layer, LayerSpec};
 use crate::graph::{Expr, Graph, Result as GraphResult};
-use crate::nn::network::{Declare, Pass};
+use crate::nn::declare::Declare;
+use crate::nn::pass::Pass;
 use crate::nn::{Extent, Result};
 use serde::{Deserialize, Serialize};
 

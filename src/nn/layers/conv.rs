@@ -1,8 +1,9 @@
 //! Convolutions and transposed convolutions.
 use super::{Layer, no, yes};
 use crate::graph::{Expr, Window};
+use crate::nn::declare::Declare;
 use crate::nn::init::{Family, Matrix};
-use crate::nn::network::{Declare, Pass};
+use crate::nn::pass::Pass;
 use crate::nn::spectral::WeightForm;
 use crate::nn::{Extent, InitOverride, Pair, Result};
 use serde::{Deserialize, Serialize};

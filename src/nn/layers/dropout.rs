@@ -1,7 +1,9 @@
 //! Dropout.
 use super::Layer;
 use crate::graph::{Distribution, Expr, Scalar};
-use crate::nn::network::{Declare, Mode, Pass};
+use crate::nn::declare::Declare;
+use crate::nn::network::Mode;
+use crate::nn::pass::Pass;
 use crate::nn::{Extent, Result};
 use serde::{Deserialize, Serialize};
 

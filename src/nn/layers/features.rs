@@ -1,7 +1,8 @@
 //! The marker of a network's features.
 use super::Layer;
 use crate::graph::Expr;
-use crate::nn::network::{Declare, Pass};
+use crate::nn::declare::Declare;
+use crate::nn::pass::Pass;
 use crate::nn::{Extent, Result};
 use serde::{Deserialize, Serialize};
 

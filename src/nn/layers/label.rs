@@ -1,8 +1,9 @@
 //! Layers that use each sample's class: conditional GANs by concatenation and by projection.
 use super::{Layer, no, yes};
 use crate::graph::Expr;
+use crate::nn::declare::Declare;
 use crate::nn::init::{Family, Matrix};
-use crate::nn::network::{Declare, Pass};
+use crate::nn::pass::Pass;
 use crate::nn::spectral::WeightForm;
 use crate::nn::{Extent, Init, InitOverride, Result};
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,9 @@
 //! Minibatch discrimination.
 use super::Layer;
 use crate::graph::Expr;
+use crate::nn::declare::Declare;
 use crate::nn::init::{Family, Matrix};
-use crate::nn::network::{Declare, Pass};
+use crate::nn::pass::Pass;
 use crate::nn::{Extent, InitOverride, Result};
 use serde::{Deserialize, Serialize};
 

@@ -25,7 +25,8 @@ pub use norm::{Affine, BatchNorm, LayerNorm};
 pub use residual::Residual;
 pub use resize::{AvgPool, Flatten, MaxPool, Unflatten, Upsample, flatten, unflatten};
 
-use super::network::{Declare, Pass};
+use super::declare::Declare;
+use super::pass::Pass;
 use super::{Extent, Result};
 use crate::graph::Expr;
 use serde::{Deserialize, Serialize};

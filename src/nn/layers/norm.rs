@@ -1,8 +1,10 @@
 //! Batch norm and layer norm, composed of plain graph operations, so that they can be differentiated to any order.
 use super::Layer;
 use crate::graph::{Expr, Graph, Result as GraphResult};
+use crate::nn::declare::Declare;
 use crate::nn::init::Family;
-use crate::nn::network::{Declare, Mode, Pass};
+use crate::nn::network::Mode;
+use crate::nn::pass::Pass;
 use crate::nn::{Extent, Init, InitOverride, Result};
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,8 @@
 //! Layers without parameters that change the shape: between vector and image, and between image sizes.
 use super::Layer;
 use crate::graph::{Expr, Graph, Result as GraphResult};
-use crate::nn::network::{Declare, Pass};
+use crate::nn::declare::Declare;
+use crate::nn::pass::Pass;
 use crate::nn::{Extent, Pair, Result};
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,7 @@
 //! A run's generator, measured: which checkpoint, how many samples, which metrics, and what exact samples score beside them.
+mod select;
+mod words;
+
 use super::checkpoint::{CheckpointError, CheckpointStore};
 use super::classifier::Classifier;
 use super::config::TrainConfig;
@@ -9,85 +12,21 @@ use super::samplers::{self, RunReport};
 use super::session::{
     EngineError, Latents, SampleRequest, SampleShape, SampleValues, Sampler, Samples as Drawn,
 };
-use super::suggest::suggestion;
 use super::summary::lossy;
 use crate::data::toy::ToySet;
 use crate::data::{self, Source, toy};
 use crate::metrics::{
-    Better, ClassLaw, Exact, METRICS, Metric, MetricError, Samples, Target, Value, stacked,
+    Better, ClassLaw, Exact, Metric, MetricError, Samples, Target, Value, stacked,
 };
 use crate::nn::Extent;
+pub use select::{EvalError, select};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use words::exact_note;
+pub use words::{describe, note, number, table};
 
 /// Latents of the metrics are not those of the pictures: they use the run's seed with these bits flipped.
 const SEED_FLIP: u64 = 0x746f_795f;
-
-/// What was asked for cannot be measured.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EvalError {
-    #[error("no metric is named `{name}`{}; there are {}", suggestion(name, names()), list(METRICS.iter()))]
-    Unknown { name: String },
-    #[error("`{name}` is a metric of {domain}, but the run learnt {target}; {}", describe_fitting(.fitting))]
-    NotFor {
-        name: &'static str,
-        domain: &'static str,
-        target: String,
-        /// The metrics that apply, by name.
-        fitting: String,
-    },
-    #[error(
-        "no metric applies to {target} as they are; of digits, --classifier FILE says what they are (`gan-gpu classify train` makes one)"
-    )]
-    Nothing { target: String },
-}
-
-fn names() -> impl Iterator<Item = &'static str> {
-    METRICS
-        .iter()
-        .flat_map(|m| m.aliases.iter().copied().chain([m.name]))
-}
-
-fn list<'a>(metrics: impl Iterator<Item = &'a Metric>) -> String {
-    metrics.map(|m| m.name).collect::<Vec<_>>().join(", ")
-}
-
-fn describe_fitting(fitting: &str) -> String {
-    match fitting {
-        "" => "no metric applies to it".into(),
-        fitting => format!("there {fitting} would apply"),
-    }
-}
-
-/// The metrics that `names` mean, each once, in the order given; all that apply to the target if none is named.
-///
-/// # Errors
-/// [`EvalError`]: a name that is none, a metric of other data, or nothing to be measured.
-pub fn select(names: &[String], target: &Target) -> Result<Vec<&'static Metric>, EvalError> {
-    let mut chosen: Vec<&'static Metric> = Vec::new();
-    for name in names {
-        let metric = Metric::find(name).ok_or_else(|| EvalError::Unknown { name: name.clone() })?;
-        if !metric.domain.holds(target) {
-            return Err(EvalError::NotFor {
-                name: metric.name,
-                domain: metric.domain.describe(),
-                target: target.describe(),
-                fitting: list(Metric::all_for(target)),
-            });
-        }
-        if chosen.iter().all(|m| m.name != metric.name) {
-            chosen.push(metric);
-        }
-    }
-    if names.is_empty() {
-        chosen = Metric::all_for(target).collect();
-    }
-    if chosen.is_empty() {
-        let target = target.describe();
-        return Err(EvalError::Nothing { target });
-    }
-    Ok(chosen)
-}
 
 /// A metric's value for a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -414,36 +353,6 @@ pub(super) fn by_name<S: serde::Serializer>(
     serializer.collect_map(metrics.iter().map(|m| (m.name, m)))
 }
 
-/// What is to be said where the number of samples is not the protocol's.
-pub fn note(samples: usize, target: &Target) -> Option<String> {
-    let protocol = target.protocol_samples();
-    let beside = match target {
-        Target::Classes(_) => "ideal",
-        _ => "exact",
-    };
-    (samples != protocol).then(|| {
-        format!(
-            "{samples} samples, not the protocol's {protocol}: do not compare with published rows; the column of {beside} samples is for {samples}"
-        )
-    })
-}
-
-/// What the values beside those of classes are: nothing of the data is shown to the classifier for them.
-fn exact_note(source: &Source, target: &Target) -> Option<String> {
-    let Target::Classes(law) = target else {
-        return None;
-    };
-    let how = match source {
-        Source::Stacked(_) => "by MNIST's counts of digits",
-        Source::Glyphs => "from all classes equally often",
-        _ if law.known => "by the data's class counts",
-        _ => "from all classes equally often, for the data has no labels,",
-    };
-    Some(format!(
-        "ideal samples are as many, drawn {how} and judged without error: the classifier's own errors are not in their score"
-    ))
-}
-
 /// The checkpoint of `run` (a run folder, `latest`, or a checkpoint file) that `which` means: a step, a file, or the newest.
 ///
 /// # Errors
@@ -482,48 +391,6 @@ pub fn find_checkpoint(run: &Path, which: Option<&str>) -> Result<PathBuf, RunEr
     .into())
 }
 
-/// A number for a person: four significant digits, whole numbers as they are.
-pub fn number(x: f64) -> String {
-    if x == 0.0 || (x.fract() == 0.0 && x.abs() < 1e9) {
-        return format!("{x}");
-    }
-    let digits = 3 - x.abs().log10().floor() as i32;
-    match digits {
-        ..=0 => format!("{x:.0}"),
-        1..=8 => format!("{x:.*}", digits.min(4) as usize),
-        _ => format!("{x:.2e}"),
-    }
-}
-
-/// The value of a metric for a person.
-pub fn describe(value: &Value) -> String {
-    match value {
-        Value::Count(n) => n.to_string(),
-        Value::Number(x) => number(*x),
-        Value::Counts(counts) => counts
-            .iter()
-            .map(u64::to_string)
-            .collect::<Vec<_>>()
-            .join(" "),
-        Value::Undefined => "none".into(),
-    }
-}
-
-/// The rows of the table: metric, value, what exact samples score.
-pub fn table(metrics: &[Measured]) -> Vec<[String; 3]> {
-    metrics
-        .iter()
-        .map(|row| {
-            let exact = match row.exact {
-                None => String::new(),
-                Some(e) if e.deviation == 0.0 => number(e.mean),
-                Some(e) => format!("{} +- {}", number(e.mean), number(e.deviation)),
-            };
-            [row.name.into(), describe(&row.value), exact]
-        })
-        .collect()
-}
-
 /// Modes of the data; `None` but for 2-D mixtures.
 pub fn modes_of(source: &Source) -> Option<usize> {
     match source {
@@ -538,98 +405,6 @@ pub fn modes_of(source: &Source) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn ring() -> Target {
-        Target::points(ToySet::Ring8)
-    }
-
-    fn names_of(chosen: Vec<&Metric>) -> Vec<&str> {
-        chosen.into_iter().map(|m| m.name).collect()
-    }
-
-    fn given(names: &[&str]) -> Vec<String> {
-        names.iter().map(|n| n.to_string()).collect()
-    }
-
-    #[test]
-    fn metrics_are_chosen_by_any_of_their_names_once() {
-        let chosen = select(&given(&["hq", "modes", "high-quality-percent"]), &ring()).unwrap();
-        assert_eq!(names_of(chosen), ["high_quality_percent", "modes"]);
-        let all = names_of(select(&[], &ring()).unwrap());
-        assert!(
-            all.contains(&"sliced_w1") && !all.contains(&"w1"),
-            "{all:?}"
-        );
-    }
-
-    #[test]
-    fn what_does_not_apply_is_refused_with_what_does() {
-        let error = select(&given(&["w1"]), &ring()).unwrap_err().to_string();
-        for part in ["`w1` is a metric of 1-D point sets", "ring8", "reverse_kl"] {
-            assert!(error.contains(part), "{part}: {error}");
-        }
-        let error = select(&given(&["modes"]), &Target::Images).unwrap_err();
-        assert!(error.to_string().contains("no metric applies"), "{error}");
-        assert!(matches!(
-            select(&[], &Target::Images),
-            Err(EvalError::Nothing { .. })
-        ));
-    }
-
-    #[test]
-    fn an_unknown_name_suggests_the_nearest() {
-        let error = select(&given(&["reverse_lk"]), &ring()).unwrap_err();
-        assert!(
-            error.to_string().starts_with(
-                "no metric is named `reverse_lk` (did you mean `reverse_kl`?); there are modes"
-            ),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn numbers_are_short() {
-        for (x, text) in [
-            (8.0, "8"),
-            (0.0, "0"),
-            (98.8912, "98.89"),
-            (0.00143, "0.0014"),
-            (1.23456, "1.235"),
-            (2.5e-9, "2.50e-9"),
-            (1234.56, "1235"),
-            (-0.25, "-0.2500"),
-        ] {
-            assert_eq!(number(x), text);
-        }
-    }
-
-    #[test]
-    fn another_number_of_samples_is_noted() {
-        assert_eq!(note(2500, &ring()), None);
-        let note = note(400, &ring()).unwrap();
-        assert!(note.contains("400") && note.contains("2500"), "{note}");
-    }
-
-    #[test]
-    fn what_stands_beside_classes_is_said() {
-        let classes = |known| {
-            Target::Classes(ClassLaw {
-                per_sample: 1,
-                counts: vec![1; 4],
-                known,
-            })
-        };
-        let folder = Source::parse("some/folder");
-        let note = |known| exact_note(&folder, &classes(known)).unwrap();
-        for (note, part) in [
-            (note(true), "by the data's class counts"),
-            (note(false), "has no labels"),
-            (note(false), "judged without error"),
-        ] {
-            assert!(note.contains(part), "{part}: {note}");
-        }
-        assert_eq!(exact_note(&Source::parse("ring8"), &ring()), None);
-    }
 
     #[test]
     fn a_missing_step_lists_those_that_there_are() {
