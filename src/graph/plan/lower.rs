@@ -5,9 +5,10 @@
 //! kernels that use them unless recomputing costs more than storing. A contraction or sum whose only user is one elementwise
 //! tree is folded into that tree's kernel as its core (an epilogue). Sums of the same elements share one kernel (`join`).
 use super::super::view::{Domain, View};
-use super::super::{Expr, Graph, GraphError, Op, Result, Unary};
+use super::super::{Expr, Graph, GraphError, Op, Result};
 use super::emit::{Emitter, Extents, Materialise, Memory};
 use super::join::join;
+use super::stored;
 use crate::gpu::Caps;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -86,7 +87,7 @@ impl Memory for Lowering<'_> {
 }
 
 /// True for expressions that have a kernel of their own.
-fn has_kernel(graph: &Graph, e: Expr) -> bool {
+pub fn has_kernel(graph: &Graph, e: Expr) -> bool {
     is_core(graph, e)
         || addresses_operands(graph, e)
         || matches!(graph.node(e).op, Op::Source(_) | Op::Random { .. })
@@ -138,15 +139,8 @@ pub fn terms(graph: &Graph, e: Expr) -> Option<usize> {
         _ => None,
     }
 }
-fn is_alias(op: &Op) -> bool {
+pub fn is_alias(op: &Op) -> bool {
     matches!(op, Op::Reshape | Op::StopGradient)
-}
-
-/// Relative cost of recomputing a tree: loads of full size, plus what is spent on slow functions.
-#[derive(Clone, Copy, Default)]
-struct Cost {
-    loads: f64,
-    operations: f64,
 }
 
 impl<'g> Lowering<'g> {
@@ -180,7 +174,7 @@ impl<'g> Lowering<'g> {
     ) -> Result<std::result::Result<Self, Materialise>> {
         let needed = needed(graph, outputs);
         let home = home_stages(graph, &needed);
-        let stored = decide(graph, &needed, &home, forced);
+        let stored = stored::decide(graph, &needed, &home, forced);
         let mut lowering = Lowering {
             graph,
             stored,
@@ -239,7 +233,7 @@ impl<'g> Lowering<'g> {
 
     /// The expression with memory behind a chain of reshapes.
     pub fn storage(&self, e: Expr) -> Expr {
-        strip(self.graph, e, |x| self.stored(x))
+        stored::strip(self.graph, e, |x| self.stored(x))
     }
 
     /// True when a kernel that reads `reads` would bind more than `limits` allow.
@@ -513,13 +507,6 @@ pub fn sum_view(shape: &[usize], axes: &[usize]) -> (View, Extents) {
     (view, extents)
 }
 
-fn strip(graph: &Graph, mut e: Expr, stored: impl Fn(Expr) -> bool) -> Expr {
-    while !stored(e) && is_alias(&graph.node(e).op) {
-        e = graph.node(e).inputs[0];
-    }
-    e
-}
-
 fn needed(graph: &Graph, outputs: &[Vec<Expr>]) -> Vec<bool> {
     let mut needed = vec![false; graph.len()];
     let mut stack: Vec<Expr> = outputs.iter().flatten().copied().collect();
@@ -547,128 +534,4 @@ fn home_stages(graph: &Graph, needed: &[bool]) -> Vec<usize> {
         };
     }
     home
-}
-
-fn decide(graph: &Graph, needed: &[bool], home: &[usize], forced: &HashSet<Expr>) -> HashSet<Expr> {
-    let mut stored: HashSet<Expr> = forced.clone();
-    // Users of each expression, looking through reshapes.
-    let mut users: Vec<Vec<Expr>> = vec![vec![]; graph.len()];
-    for e in graph.exprs().filter(|e| needed[e.index()]) {
-        let node = graph.node(e);
-        if has_kernel(graph, e) {
-            stored.insert(e);
-        }
-        if is_alias(&node.op) && !stored.contains(&e) {
-            continue;
-        }
-        for &x in &node.inputs {
-            let x = strip(graph, x, |y| stored.contains(&y));
-            users[x.index()].push(e);
-            // Operands that a kernel addresses itself need memory, and those of a product that is written out are read for each row.
-            let addressed = matches!(node.op, Op::Matmul { .. })
-                || addresses_operands(graph, e)
-                || (matches!(node.op, Op::Gather { .. })
-                    && x == strip(graph, node.inputs[0], |y| stored.contains(&y)));
-            if addressed && !matches!(graph.node(x).op, Op::Leaf(_)) {
-                stored.insert(x);
-            }
-        }
-    }
-    for list in &mut users {
-        list.sort_unstable();
-        list.dedup();
-    }
-    let mut cost = vec![Cost::default(); graph.len()];
-    // The last stage in which each expression can be computed: what it reads may be overwritten later.
-    let mut until = vec![usize::MAX; graph.len()];
-    for e in graph.exprs().filter(|e| needed[e.index()]) {
-        let node = graph.node(e);
-        if let Op::Leaf(id) = node.op {
-            until[e.index()] = graph.leaf_info(id).valid.end - 1;
-        }
-        if let Some(terms) = terms(graph, e) {
-            // Every term is a copy of the tree below.
-            const LONG: f64 = 32.0;
-            let below = node.inputs[0];
-            let tree = cost[below.index()];
-            if terms as f64 * (tree.loads + tree.operations) > LONG {
-                stored.insert(strip(graph, below, |y| stored.contains(&y)));
-                cost[below.index()] = Cost {
-                    loads: 1.0,
-                    operations: 0.0,
-                };
-            }
-        }
-        if matches!(node.op, Op::Leaf(_)) || stored.contains(&e) {
-            cost[e.index()] = Cost {
-                loads: 1.0,
-                operations: 0.0,
-            };
-            continue;
-        }
-        let mut c = Cost::default();
-        let last = node.inputs.iter().map(|x| until[x.index()]).min();
-        let last = last.unwrap_or(usize::MAX);
-        until[e.index()] = last;
-        for (k, &x) in node.inputs.iter().enumerate() {
-            if node.inputs[..k].contains(&x) {
-                continue;
-            }
-            c.loads += cost[x.index()].loads;
-            c.operations += cost[x.index()].operations;
-        }
-        match &node.op {
-            Op::Constant(_) | Op::Iota { .. } => {}
-            Op::Broadcast => {
-                let from = node.inputs[0];
-                let factor = node.shape.numel() / graph.shape(from).numel();
-                // Recomputing a tree for every repetition: store it once instead, unless it is next to nothing.
-                if factor >= 4 && (c.operations > 1.0 || c.loads > 1.0) {
-                    let at = strip(graph, from, |y| stored.contains(&y));
-                    stored.insert(at);
-                    c = Cost {
-                        loads: 0.1,
-                        operations: 0.0,
-                    };
-                } else if factor >= 4 {
-                    c.loads *= 0.1;
-                }
-            }
-            Op::Unary(
-                Unary::Exp
-                | Unary::Log
-                | Unary::Tanh
-                | Unary::Sigmoid
-                | Unary::Softplus
-                | Unary::Sin
-                | Unary::Cos,
-            ) => c.operations += 4.0,
-            Op::Unary(Unary::Sqrt) => c.operations += 2.0,
-            op if is_alias(op) => {}
-            _ => c.operations += 0.25,
-        }
-        if let Some(terms) = terms(graph, e) {
-            c.loads *= terms as f64;
-            c.operations *= terms as f64;
-        }
-        // Wanted when it can no longer be computed. A later stage that still can does so: keeping every centred and every
-        // broadcast tensor of G for its backward pass took 126 MB more for DCGAN 64x64 at batch 128.
-        let outlived = users[e.index()].iter().any(|u| home[u.index()] > last);
-        let uses = users[e.index()].len() as f64;
-        let weight = c.loads + c.operations / 4.0;
-        let worth = uses >= 2.0 && weight * uses > weight + 1.0 + uses;
-        if !is_alias(&node.op)
-            && !matches!(node.op, Op::Constant(_) | Op::Iota { .. })
-            && (outlived || worth)
-        {
-            stored.insert(e);
-            until[e.index()] = usize::MAX;
-            c = Cost {
-                loads: 1.0,
-                operations: 0.0,
-            };
-        }
-        cost[e.index()] = c;
-    }
-    stored
 }

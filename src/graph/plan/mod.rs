@@ -16,6 +16,7 @@ mod memory;
 mod order;
 mod pack;
 mod precision;
+mod stored;
 mod text;
 
 use super::{Expr, Graph, GraphError, LeafId, Op, Result, SourceId};
