@@ -1265,6 +1265,43 @@ fn images_are_measured_by_a_classifier_s_word() {
     assert!(message.contains("stacked_modes, stacked_kl"), "{message}");
 }
 
+/// Whether samples show the class they were asked to, or that of their code, by a classifier; of runs that are asked for nothing neither
+/// is measured.
+#[test]
+fn what_samples_were_asked_to_show_is_measured() {
+    let here = tempfile::tempdir().unwrap();
+    let model = "input = { channels = 1, height = 28, width = 28 }\n\
+                 layer = [{ type = \"flatten\" }, { type = \"linear\", out = 10 }]\n";
+    std::fs::write(here.path().join("small.toml"), model).unwrap();
+    let run = |args: &str| stdout(here.path(), &args.split(' ').collect::<Vec<_>>());
+    run("classify train --data glyphs --model small.toml --out c.safetensors --steps 2 --json");
+    for (flags, measured, other) in [
+        (
+            "--conditional concat",
+            "class_right_percent",
+            "code_right_percent",
+        ),
+        ("--info 10+1", "code_right_percent", "class_right_percent"),
+    ] {
+        let out = measured.replace("_right_percent", "");
+        run(&format!(
+            "train --preset glyphs --batch 8 --steps 1 --sample-every 0 --json --out {out} {flags}"
+        ));
+        let found = run(&format!(
+            "eval {out} --classifier c.safetensors --samples 64 --json"
+        ));
+        let found: serde_json::Value = serde_json::from_str(&found).unwrap();
+        let metric = &found["metrics"][measured];
+        let share = metric["value"].as_f64().unwrap();
+        assert!((0.0..=100.0).contains(&share), "{found}");
+        assert_eq!(metric["exact"]["mean"], 100.0);
+        assert!(found["metrics"][other].is_null(), "{found}");
+        let args = format!("eval {out} --classifier c.safetensors --metrics {other}");
+        let message = refused(here.path(), &args.split(' ').collect::<Vec<_>>());
+        assert!(message.contains(measured), "{message}");
+    }
+}
+
 #[test]
 fn a_run_on_a_line_leaves_curves_and_distances_and_a_resumed_one_goes_on() {
     let here = tempfile::tempdir().unwrap();

@@ -698,7 +698,9 @@ fn what_is_not_finite_comes_through_choices() {
         let x = g.leaf("x", [4, columns]);
         let largest = g.max_along(x, 0).unwrap();
         let root = g.guarded_sqrt(x).unwrap();
-        let outputs = [largest, root];
+        let [two, three] = [2.0, 3.0].map(|value| g.scalar(value));
+        let chosen = g.select(x, two, three).unwrap();
+        let outputs = [largest, root, chosen];
         for row in 0..4 {
             let mut values: Vec<f32> = (0..4 * columns).map(|i| (i * 7 % 11) as f32).collect();
             values[row * columns] = nan;
@@ -713,6 +715,10 @@ fn what_is_not_finite_comes_through_choices() {
                 assert!(got[0][0].is_nan() && got[0][1] == inf, "{form:?}: {got:?}");
                 for (i, (&x, &y)) in values.iter().zip(&got[1]).enumerate() {
                     assert_eq!(y.is_nan(), x.is_nan(), "{form:?}, {i}: {y}");
+                }
+                // NaN is not 0.
+                for (x, &y) in values.iter().zip(&got[2]) {
+                    assert_eq!(y, if *x == 0.0 { 3.0 } else { 2.0 }, "{form:?}, {x}");
                 }
                 for column in 2..columns {
                     let of = (0..4).map(|r| values[r * columns + column]);

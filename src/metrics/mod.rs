@@ -3,6 +3,7 @@
 //! Every value stands beside what exact samples score, as many of them: no generator does better but by chance or by a flaw
 //! that the metric does not see (shrunken modes are of high quality).
 
+mod asked;
 pub mod density;
 pub mod gaussian;
 mod high_quality;
@@ -20,7 +21,7 @@ mod w1;
 
 pub use mode_counts::mode_counts;
 pub use sliced_w1::sliced_w1;
-pub use target::{ClassLaw, Domain, MetricError, PointLaw, Samples, Target};
+pub use target::{Asked, ClassLaw, Domain, MetricError, PointLaw, Samples, Target};
 pub use w1::{w1_1d, w1_samples};
 
 use serde::Serialize;
@@ -74,6 +75,8 @@ pub const METRICS: &[Metric] = &[
     stacked::KL,
     stacked::CLASSES_COVERED,
     stacked::CLASS_KL,
+    asked::CLASS,
+    asked::CODE,
 ];
 
 /// What a metric comes to.
@@ -270,6 +273,7 @@ mod tests {
             per_sample,
             counts: stacked::MNIST_COUNTS.to_vec(),
             known: true,
+            asked: None,
         })
     }
 

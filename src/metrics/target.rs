@@ -53,6 +53,17 @@ pub struct ClassLaw {
     pub counts: Vec<u32>,
     /// False where nothing says how often classes occur: they are taken to be equally frequent.
     pub known: bool,
+    /// What each sample is asked to show, where anything is.
+    pub asked: Option<Asked>,
+}
+
+/// What a generator is told with each latent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// One of the classes.
+    Class,
+    /// A value of InfoGAN's categorical code, of so many.
+    Code(usize),
 }
 
 /// The exact law of a point set.
@@ -134,6 +145,8 @@ pub enum Samples {
     Labels {
         per_sample: usize,
         labels: Vec<u8>,
+        /// What each was asked to show, `[n]`; empty where nothing was, or nothing is known of it.
+        asked: Vec<u8>,
     },
 }
 
@@ -153,9 +166,16 @@ impl ClassLaw {
             let at = (f64::from(uniform01(stream.block(i, 0)[0])) * sum as f64) as u64;
             up_to.partition_point(|&end| end <= at) as u8
         };
+        let labels: Vec<u8> = (0..(n * self.per_sample) as u32).map(draw).collect();
+        let asked = match self.asked {
+            Some(Asked::Class) => labels.clone(),
+            Some(Asked::Code(codes)) if codes == self.counts.len() => labels.clone(),
+            _ => vec![],
+        };
         Samples::Labels {
             per_sample: self.per_sample,
-            labels: (0..(n * self.per_sample) as u32).map(draw).collect(),
+            labels,
+            asked,
         }
     }
 }
@@ -184,7 +204,9 @@ impl Samples {
         match self {
             Samples::Line(values) => values.len(),
             Samples::Plane(points) => points.len(),
-            Samples::Labels { per_sample, labels } => labels.len() / per_sample.max(&1),
+            Samples::Labels {
+                per_sample, labels, ..
+            } => labels.len() / per_sample.max(&1),
         }
     }
 
@@ -203,6 +225,10 @@ pub enum Domain {
     /// Stacked-MNIST.
     Triples,
     Classes,
+    /// Of a generator that is told the class.
+    AskedClasses,
+    /// Of a generator with a categorical code.
+    AskedCodes,
 }
 
 impl Domain {
@@ -214,6 +240,10 @@ impl Domain {
             Domain::Points1d => "1-D point sets",
             Domain::Triples => "stacked digits that a classifier judges (--classifier FILE)",
             Domain::Classes => "images that a classifier judges (--classifier FILE)",
+            Domain::AskedClasses => {
+                "images by class, of as many classes as the classifier knows (--classifier FILE)"
+            }
+            Domain::AskedCodes => "InfoGAN's images that a classifier judges (--classifier FILE)",
         }
     }
 
@@ -229,6 +259,10 @@ impl Domain {
             (Domain::Points1d, Target::Points(law)) => law.set.dim() == 1,
             (Domain::Triples, Target::Classes(law)) => law.per_sample == 3,
             (Domain::Classes, Target::Classes(law)) => law.per_sample == 1,
+            (Domain::AskedClasses, Target::Classes(law)) => law.asked == Some(Asked::Class),
+            (Domain::AskedCodes, Target::Classes(law)) => {
+                matches!(law.asked, Some(Asked::Code(_)))
+            }
             _ => false,
         }
     }
@@ -296,7 +330,7 @@ pub(super) fn mixture1<'a>(
     }
 }
 
-/// Law and labels of a metric of [`Domain::Triples`] or [`Domain::Classes`].
+/// Law and labels of a metric of what a classifier judges.
 pub(super) fn labels<'a>(
     metric: &'static str,
     domain: Domain,
@@ -304,11 +338,12 @@ pub(super) fn labels<'a>(
     samples: &'a Samples,
 ) -> Result<(&'a ClassLaw, &'a [u8]), MetricError> {
     match (target, samples) {
-        (Target::Classes(law), Samples::Labels { per_sample, labels })
-            if domain.holds(target) && *per_sample == law.per_sample =>
-        {
-            Ok((law, labels))
-        }
+        (
+            Target::Classes(law),
+            Samples::Labels {
+                per_sample, labels, ..
+            },
+        ) if domain.holds(target) && *per_sample == law.per_sample => Ok((law, labels)),
         _ => domain.refuse(metric),
     }
 }

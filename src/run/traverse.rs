@@ -50,6 +50,14 @@ pub fn grid(
     }
 }
 
+/// The category of one row of latents.
+pub fn category(latents: &[f32], info: &Info) -> usize {
+    let noise = latents.len().saturating_sub(info.width());
+    let one_hot = latents[noise..].iter().take(info.categorical);
+    let largest = one_hot.enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+    largest.map_or(0, |(k, _)| k)
+}
+
 /// Latents `[rows x cols, width]` of a traversal; `drawn` are at least `rows` draws of the run's latents, of which noise and the codes
 /// that stay are taken. The codes are the last components.
 pub fn latents(
@@ -116,6 +124,8 @@ mod tests {
         assert_eq!(z[..6], [0.5, 1.0, 0.0, 0.0, 0.0, 0.0]);
         assert_eq!(z[12..18], [0.5, 0.0, 0.0, 1.0, 0.0, 0.0]);
         assert_eq!(z[18..24], [-0.5, 1.0, 0.0, 0.0, 0.0, 0.0]);
+        let categories: Vec<usize> = z.chunks(6).map(|z| category(z, &INFO)).collect();
+        assert_eq!(categories, [0, 1, 2, 0, 1, 2]);
     }
 
     #[test]

@@ -262,11 +262,12 @@ impl<'a, M: Memory> Emitter<'a, M> {
                 let a = self.value(input(1), view)?;
                 let b = self.value(input(2), view)?;
                 let wide = a.wide || b.wide || c.wide;
+                // Not `c != 0`, which naga writes for Vulkan as a comparison that is false for NaN.
                 let text = if wide {
                     let (a, b, c) = (self.promote(&a), self.promote(&b), self.promote(&c));
-                    format!("select({b}, {a}, {c} != vec4<f32>(0.0))")
+                    format!("select({a}, {b}, {c} == vec4<f32>(0.0))")
                 } else {
-                    format!("select({}, {}, {} != 0.0)", b.text, a.text, c.text)
+                    format!("select({}, {}, {} == 0.0)", a.text, b.text, c.text)
                 };
                 Ok(self.bind(text, wide))
             }

@@ -13,10 +13,12 @@ use super::session::{
     EngineError, Latents, SampleRequest, SampleShape, SampleValues, Sampler, Samples as Drawn,
 };
 use super::summary::lossy;
+use super::traverse;
 use crate::data::toy::ToySet;
 use crate::data::{self, Source, toy};
+use crate::gan::methods::Info;
 use crate::metrics::{
-    Better, ClassLaw, Exact, Metric, MetricError, Samples, Target, Value, stacked,
+    Asked, Better, ClassLaw, Exact, Metric, MetricError, Samples, Target, Value, stacked,
 };
 use crate::nn::Extent;
 pub use select::{EvalError, select};
@@ -126,11 +128,17 @@ pub fn target(config: &TrainConfig, judged: Option<usize>) -> Result<Target, Run
         });
     };
     let even = vec![1; classes];
-    let law = |per_sample, counts, known| {
+    let law = |per_sample, counts: Vec<u32>, known| {
+        let asked = match (per_sample, config.method.conditional, config.method.info) {
+            (1, Some(c), _) if c.classes == counts.len() => Some(Asked::Class),
+            (1, None, Some(info)) if info.categorical > 0 => Some(Asked::Code(info.categorical)),
+            _ => None,
+        };
         Target::Classes(ClassLaw {
             per_sample,
             counts,
             known,
+            asked,
         })
     };
     Ok(match source {
@@ -209,7 +217,11 @@ pub fn evaluate(
     judge: Option<&Classifier>,
 ) -> Result<(Evaluation, Samples), RunError> {
     let config = &run.config;
-    let target = target(config, judge.map(Classifier::classes))?;
+    let mut target = target(config, judge.map(Classifier::classes))?;
+    if let (Target::Classes(law), Some(_)) = (&mut target, &request.how) {
+        // The latents that a sampler chose are not known here.
+        law.asked = None;
+    }
     let metrics = select(&request.metrics, &target)?;
     let count = request.samples.unwrap_or(target.protocol_samples());
     sampler.check_count("--samples", count)?;
@@ -230,15 +242,20 @@ pub fn evaluate(
     };
     let samples = match (&target, judge, helped) {
         (Target::Classes(law), Some(judge), helped) => {
-            let labels = match helped {
-                Some(drawn) => labels(judge, drawn, law.per_sample)?,
+            let (labels, asked) = match helped {
+                Some(drawn) => (labels(judge, drawn, law.per_sample)?, vec![]),
                 None => {
                     let latents = sampler.latents(count, seed);
-                    judged(sampler, (judge, law.per_sample), &latents, use_ema)?
+                    let labels = judged(sampler, (judge, law.per_sample), &latents, use_ema)?;
+                    let info = config.method.info.as_ref();
+                    (labels, asked(law.asked, info, sampler, &latents))
                 }
             };
-            let per_sample = law.per_sample;
-            Samples::Labels { per_sample, labels }
+            Samples::Labels {
+                per_sample: law.per_sample,
+                labels,
+                asked,
+            }
         }
         (Target::Points(law), _, Some(drawn)) => points(law.set, drawn)?,
         (Target::Points(law), _, None) => {
@@ -274,6 +291,32 @@ pub fn evaluate(
 /// Images that are held at once.
 const CHUNK: usize = 1000;
 
+/// The class that sample `i` is asked to show.
+fn class_of(i: usize, classes: usize) -> usize {
+    i % classes.max(1)
+}
+
+/// What the samples of these latents are asked to show.
+fn asked(
+    asked: Option<Asked>,
+    info: Option<&Info>,
+    sampler: &dyn Sampler,
+    latents: &[f32],
+) -> Vec<u8> {
+    let width = sampler.latent_dim().max(1);
+    match (asked, info, sampler.classes()) {
+        (Some(Asked::Class), _, Some(classes)) => {
+            let count = latents.len() / width;
+            (0..count).map(|i| class_of(i, classes) as u8).collect()
+        }
+        (Some(Asked::Code(_)), Some(info), _) => {
+            let rows = latents.chunks_exact(width);
+            rows.map(|z| traverse::category(z, info) as u8).collect()
+        }
+        _ => vec![],
+    }
+}
+
 /// What the classifier takes the samples of these latents for.
 fn judged(
     sampler: &mut dyn Sampler,
@@ -285,7 +328,7 @@ fn judged(
     let mut found = vec![];
     for (chunk, latents) in latents.chunks(CHUNK * width.max(1)).enumerate() {
         let count = latents.len() / width.max(1);
-        let class = |i: usize, classes: usize| ((chunk * CHUNK + i) % classes) as u32;
+        let class = |i: usize, classes: usize| class_of(chunk * CHUNK + i, classes) as u32;
         let request = SampleRequest {
             latents: Latents::Given(latents.to_vec()),
             labels: classes.map(|n| (0..count).map(|i| class(i, n)).collect()),

@@ -115,6 +115,7 @@ mod tests {
                 per_sample: 1,
                 counts: vec![1; 4],
                 known,
+                asked: None,
             })
         };
         let folder = Source::parse("some/folder");

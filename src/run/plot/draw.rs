@@ -140,8 +140,8 @@ impl Canvas<'_> {
         // As far as x lies from the nearer side.
         let room = (2 * (x - panel.left).min(panel.left + panel.width - x)).saturating_sub(GAP);
         for (i, line) in words.lines().enumerate() {
-            // Bold is wider than what is measured, by a tenth.
-            let width = (width_of(line, TITLE)? * 11 / 10).max(1);
+            // Bold is wider than what is measured, by a sixth; and neighbours must not read as one line.
+            let width = (width_of(line, TITLE)? * 5 / 4).max(1);
             let height = (TITLE * room / width).clamp(TITLE / 2, TITLE);
             let y = panel.top + GAP + TITLE / 2 + i * TITLE;
             self.write(line, height, Run::Centred, (x, y))?;
