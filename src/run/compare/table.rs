@@ -193,10 +193,15 @@ impl Table {
         };
         let notes: String = self.notes.iter().map(|n| format!("\n\n{n}")).collect();
         format!(
-            "{}\n\nBudget {}, {} seeds{samples}; mean ± standard deviation over seeds{published}.\n\n{}{notes}",
+            "{}\n\nBudget {}, {} {}{samples}; mean ± standard deviation over seeds{published}.\n\n{}{notes}",
             self.title,
             self.budget,
             self.seeds.len(),
+            if self.seeds.len() == 1 {
+                "seed"
+            } else {
+                "seeds"
+            },
             aligned(&rows)
         )
     }
