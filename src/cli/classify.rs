@@ -8,6 +8,9 @@ use crate::run::summary::Outcome;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Train a classifier of labelled images, or test one
 ///
@@ -136,11 +139,19 @@ fn run_train(args: &TrainArgs, cache: &CacheFolder) -> Result<Summary, CliError>
     {
         bar.set_style(style);
     }
+    // In a log or a pipe, where no bar is drawn, a line now and then.
+    let lines = !args.json && bar.is_hidden();
+    let mut last = Instant::now();
     let mut watch = |progress: Progress, steps: u64| {
+        let right = 100.0 * progress.right;
+        let words = format!("loss {:.3}, {right:.0} % right", progress.loss);
+        if lines && last.elapsed() >= LINE_INTERVAL {
+            last = Instant::now();
+            eprintln!("step {}/{steps}: {words}", progress.step);
+        }
         bar.set_length(steps);
         bar.set_position(progress.step);
-        let right = 100.0 * progress.right;
-        bar.set_message(format!("loss {:.3}, {right:.0} % right", progress.loss));
+        bar.set_message(words);
     };
     let summary = train(&request, cache, &super::listen()?, &mut watch)?;
     bar.finish_and_clear();
