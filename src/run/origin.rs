@@ -7,6 +7,7 @@ use std::path::Path;
 /// Where it stands in a checkpoint's metadata, as JSON.
 const KEY: &str = "origin";
 
+/// Program, adapter, driver and kernels of a run, as checkpoints, `summary.json` and the records of a comparison hold them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// Name and version of the program.
