@@ -1,5 +1,5 @@
 //! `gan-gpu adapters [--json]`: every adapter with the limits and features that matter here.
-use crate::gpu::{AdapterReport, Caps, GpuError, list_adapters};
+use crate::gpu::{AdapterReport, Caps, GpuError, faster_driver, list_adapters};
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
@@ -104,7 +104,7 @@ fn block(text: &mut String, report: &AdapterReport) {
     if let Some(reason) = &report.unusable {
         line("UNUSABLE", reason);
     }
-    if let Some(advice) = report.advice() {
+    if let Some(advice) = faster_driver(&report.driver) {
         line("advice", advice);
     }
 }

@@ -1,5 +1,5 @@
 //! `gan-gpu classify`: a classifier of labelled images, the judge of generated ones.
-use super::{CliError, prepare_for, print_json, print_line};
+use super::{CliError, LINE_INTERVAL, prepare_for, print_json, print_line};
 use crate::gan::classifier::{Progress, Settings};
 use crate::gpu::CacheFolder;
 use crate::run::classifier::{Accuracy, Request, Summary, evaluate, has_test_part, train};
@@ -8,9 +8,7 @@ use crate::run::summary::Outcome;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
-
-const LINE_INTERVAL: Duration = Duration::from_secs(10);
+use std::time::Instant;
 
 /// Train a classifier of labelled images, or test one
 ///

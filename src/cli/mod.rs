@@ -23,6 +23,10 @@ pub use error::CliError;
 use crate::run::interrupt::Interrupt;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// Between lines of progress where there is no terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Train generative adversarial networks on any GPU
 #[derive(Debug, Parser)]

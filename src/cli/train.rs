@@ -1,4 +1,5 @@
 //! `gan-gpu train`.
+use super::LINE_INTERVAL;
 use super::method_flags::MethodFlags;
 use super::train_flags::{BudgetFlags, DataFlags, ModelFlags, ReportFlags, RunFlags};
 use super::{CliError, print_json, print_line};
@@ -24,9 +25,6 @@ use crate::run::tune::NamedChoices;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
-
-/// Seconds between lines of progress where there is no terminal.
-const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Train a generator and a discriminator
 ///

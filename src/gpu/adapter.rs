@@ -206,11 +206,6 @@ impl AdapterReport {
         format!("{}-{name}-{hash}", self.backend)
     }
 
-    /// What would make it faster, in a sentence.
-    pub fn advice(&self) -> Option<&'static str> {
-        faster_driver(&self.driver)
-    }
-
     /// One line: index, name, backend, class.
     pub fn summary(&self) -> String {
         let unusable = match &self.unusable {

@@ -13,7 +13,10 @@ pub(super) const CLASS: Metric = Metric {
     what: "share of samples that the classifier takes for the class they were asked to show",
     measure: |target, samples| {
         let (seen, asked, _) = seen_and_asked(&CLASS, target, samples)?;
-        let right = seen.iter().zip(asked).filter(|(seen, asked)| seen == asked);
+        let right = seen
+            .iter()
+            .zip(asked)
+            .filter(|&(&seen, &asked)| u32::from(seen) == asked);
         Ok(share(right.count(), seen.len()))
     },
 };
@@ -26,7 +29,7 @@ pub(super) const CODE: Metric = Metric {
     what: "share of samples that show the class of their categorical code, each code standing for another class, as they match best",
     measure: |target, samples| {
         let (seen, asked, classes) = seen_and_asked(&CODE, target, samples)?;
-        let codes = asked.iter().max().map_or(0, |&code| usize::from(code) + 1);
+        let codes = asked.iter().max().map_or(0, |&code| code as usize + 1);
         Ok(share(best_match(seen, asked, [codes, classes]), seen.len()))
     },
 };
@@ -43,7 +46,7 @@ fn seen_and_asked<'a>(
     metric: &Metric,
     target: &'a Target,
     samples: &'a Samples,
-) -> Result<(&'a [u8], &'a [u8], usize), MetricError> {
+) -> Result<(&'a [u8], &'a [u32], usize), MetricError> {
     let (law, seen) = labels(metric.name, metric.domain, target, samples)?;
     let asked = match samples {
         Samples::Labels { asked, .. } => asked.as_slice(),
@@ -54,11 +57,11 @@ fn seen_and_asked<'a>(
 }
 
 /// The most samples that can show the class of their code, where each code stands for one class and no two for the same.
-fn best_match(seen: &[u8], asked: &[u8], [codes, classes]: [usize; 2]) -> usize {
+fn best_match(seen: &[u8], asked: &[u32], [codes, classes]: [usize; 2]) -> usize {
     // Square: codes too many stand for nothing.
     let mut together = Matrix::new_square(codes.max(classes), 0i64);
     for (&seen, &asked) in seen.iter().zip(asked) {
-        together[(usize::from(asked), usize::from(seen))] += 1;
+        together[(asked as usize, usize::from(seen))] += 1;
     }
     kuhn_munkres(&together).0 as usize
 }
@@ -77,7 +80,7 @@ mod tests {
         })
     }
 
-    fn value(metric: &Metric, target: &Target, seen: &[u8], asked: &[u8]) -> Value {
+    fn value(metric: &Metric, target: &Target, seen: &[u8], asked: &[u32]) -> Value {
         let samples = Samples::Labels {
             per_sample: 1,
             labels: seen.to_vec(),

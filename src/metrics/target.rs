@@ -146,7 +146,7 @@ pub enum Samples {
         per_sample: usize,
         labels: Vec<u8>,
         /// What each was asked to show, `[n]`; empty where nothing was, or nothing is known of it.
-        asked: Vec<u8>,
+        asked: Vec<u32>,
     },
 }
 
@@ -168,9 +168,9 @@ impl ClassLaw {
         };
         let labels: Vec<u8> = (0..(n * self.per_sample) as u32).map(draw).collect();
         let asked = match self.asked {
-            Some(Asked::Class) => labels.clone(),
-            Some(Asked::Code(codes)) if codes == self.counts.len() => labels.clone(),
-            _ => vec![],
+            Some(Asked::Code(codes)) if codes != self.counts.len() => vec![],
+            Some(_) => labels.iter().map(|&label| label.into()).collect(),
+            None => vec![],
         };
         Samples::Labels {
             per_sample: self.per_sample,

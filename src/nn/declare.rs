@@ -10,14 +10,43 @@ use std::fmt::Display;
 /// Branches of a network, nested ones multiplied; each is written out.
 const MOST_BRANCHES: usize = 1024;
 
-/// Collects what layers declare. `layer` and `kind` are those of the layer at work, for names and errors.
+/// The layer at work, for names and errors.
+#[derive(Clone, Default)]
+pub(super) struct Place {
+    /// Its position, e.g. `3.body.0`.
+    pub layer: String,
+    pub kind: &'static str,
+}
+
+impl Place {
+    /// Of layer `i` of a sequence.
+    pub fn of(prefix: &str, i: usize, spec: &LayerSpec) -> Place {
+        Place {
+            layer: join(prefix, i),
+            kind: spec.kind(),
+        }
+    }
+    /// The name of what belongs to the layer, as PyTorch's `state_dict` has it.
+    pub fn name(&self, of: &str) -> String {
+        join(&self.layer, of)
+    }
+    pub fn mismatch<T>(&self, expected: impl Into<String>, got: impl Display) -> Result<T> {
+        Err(NnError::Layer {
+            layer: self.layer.clone(),
+            kind: self.kind,
+            expected: expected.into(),
+            got: got.to_string(),
+        })
+    }
+}
+
+/// Collects what layers declare.
 ///
 /// Sizes come from a file and may be any number: layers have them checked here ([`Declare::at_least_one`], [`Declare::elements`]) before
 /// they reckon with them.
 pub(super) struct Declare {
     scheme: InitScheme,
-    layer: String,
-    kind: &'static str,
+    place: Place,
     classes: Option<usize>,
     pub uses_label: bool,
     /// Batches have to be multiples of it.
@@ -47,8 +76,7 @@ impl Declare {
             one_in: 1,
             features: None,
             last_input: spec.input,
-            layer: String::new(),
-            kind: "input",
+            place: Place::default(),
             params: vec![],
             states: vec![],
             costs: vec![],
@@ -60,7 +88,7 @@ impl Declare {
     fn sequence(&mut self, prefix: &str, layers: &[LayerSpec], input: Extent) -> Result<Extent> {
         let mut extent = input;
         for (i, spec) in layers.iter().enumerate() {
-            (self.layer, self.kind) = (join(prefix, i), spec.kind());
+            self.place = Place::of(prefix, i, spec);
             if prefix.is_empty() {
                 self.last_input = extent;
             }
@@ -74,9 +102,9 @@ impl Declare {
     }
     /// Layers within the layer at work.
     pub fn nested(&mut self, name: &str, layers: &[LayerSpec], input: Extent) -> Result<Extent> {
-        let outer = (self.layer.clone(), self.kind);
-        let output = self.sequence(&join(&outer.0, name), layers, input)?;
-        (self.layer, self.kind) = outer;
+        let outer = self.place.clone();
+        let output = self.sequence(&outer.name(name), layers, input)?;
+        self.place = outer;
         Ok(output)
     }
     /// Layers within the layer at work that see one of `count` equal parts of the batch.
@@ -136,7 +164,7 @@ impl Declare {
             return self.mismatch(expected, end);
         }
         Ok(ParamSpec {
-            name: join(&self.layer, role),
+            name: self.place.name(role),
             shape,
             init,
             offset,
@@ -155,8 +183,8 @@ impl Declare {
     /// Multiply-accumulates per sample that goes through the layer at work.
     pub fn cost(&mut self, macs: u64) {
         self.costs.push(LayerCost {
-            layer: self.layer.clone(),
-            kind: self.kind,
+            layer: self.place.layer.clone(),
+            kind: self.place.kind,
             macs,
             one_in: self.one_in,
         });
@@ -172,12 +200,7 @@ impl Declare {
             .or_else(|(expected, got)| self.mismatch(expected, got))
     }
     pub fn mismatch<T>(&self, expected: impl Into<String>, got: impl Display) -> Result<T> {
-        Err(NnError::Layer {
-            layer: self.layer.clone(),
-            kind: self.kind,
-            expected: expected.into(),
-            got: got.to_string(),
-        })
+        self.place.mismatch(expected, got)
     }
     pub fn at_least_one(&self, what: &str, value: usize) -> Result<()> {
         if value == 0 {
@@ -210,7 +233,7 @@ fn least_common_multiple(a: usize, b: usize) -> Option<usize> {
 }
 
 /// `prefix.name`, or the name alone at the top.
-pub(super) fn join(prefix: &str, name: impl Display) -> String {
+fn join(prefix: &str, name: impl Display) -> String {
     if prefix.is_empty() {
         name.to_string()
     } else {

@@ -1,5 +1,5 @@
 //! The forward pass of a network: layers take their tensors and write themselves into the graph.
-use super::declare::join;
+use super::declare::Place;
 use super::network::{Forward, Given, Mode, ParamSpec, StateSpec};
 use super::{LayerSpec, NnError, Result};
 use crate::graph::{Expr, Graph, Origin, Result as GraphResult};
@@ -16,8 +16,7 @@ pub(super) struct Pass<'a> {
     last_input: Expr,
     /// The scope in which the network stands.
     network: Origin,
-    layer: String,
-    kind: &'static str,
+    place: Place,
     tensors: Tensors<'a>,
     next: (usize, usize),
     updates: Vec<(usize, Expr)>,
@@ -50,8 +49,7 @@ impl<'a> Pass<'a> {
             label,
             features: None,
             last_input: x,
-            layer: String::new(),
-            kind: "input",
+            place: Place::default(),
             tensors,
             next: (0, 0),
             updates: vec![],
@@ -67,11 +65,11 @@ impl<'a> Pass<'a> {
     fn sequence(&mut self, prefix: &str, layers: &[LayerSpec], x: Expr) -> Result<Expr> {
         let mut y = x;
         for (i, spec) in layers.iter().enumerate() {
-            (self.layer, self.kind) = (join(prefix, i), spec.kind());
+            self.place = Place::of(prefix, i, spec);
             if prefix.is_empty() {
                 self.last_input = y;
             }
-            let scope = format!("{} {}", self.layer, self.kind);
+            let scope = format!("{} {}", self.place.layer, self.place.kind);
             // A layer's name contains those of the layers around it, its scope must not.
             let outer = self.g.current_scope();
             self.g.restore_scope(self.network);
@@ -84,9 +82,9 @@ impl<'a> Pass<'a> {
     }
     /// Layers within the layer at work.
     pub fn nested(&mut self, name: &str, layers: &[LayerSpec], x: Expr) -> Result<Expr> {
-        let outer = (self.layer.clone(), self.kind);
-        let output = self.sequence(&join(&outer.0, name), layers, x)?;
-        (self.layer, self.kind) = outer;
+        let outer = self.place.clone();
+        let output = self.sequence(&outer.name(name), layers, x)?;
+        self.place = outer;
         Ok(output)
     }
     /// The next parameter, which the layer declared as `role`.
@@ -95,7 +93,7 @@ impl<'a> Pass<'a> {
         self.next.0 += 1;
         assert_eq!(
             self.tensors.specs.0[i].name,
-            join(&self.layer, role),
+            self.place.name(role),
             "a layer takes its tensors in the order in which it declares them"
         );
         self.tensors.params[i]
@@ -106,7 +104,7 @@ impl<'a> Pass<'a> {
         self.next.1 += 1;
         assert_eq!(
             self.tensors.specs.1[i].name,
-            join(&self.layer, role),
+            self.place.name(role),
             "a layer takes its tensors in the order in which it declares them"
         );
         (i, self.tensors.states[i])
@@ -125,18 +123,13 @@ impl<'a> Pass<'a> {
     /// Names the layer in an error of the graph.
     pub fn at<T>(&self, result: GraphResult<T>) -> Result<T> {
         result.map_err(|source| NnError::Graph {
-            layer: self.layer.clone(),
-            kind: self.kind,
+            layer: self.place.layer.clone(),
+            kind: self.place.kind,
             source,
         })
     }
     pub fn mismatch<T>(&self, expected: impl Into<String>, got: impl Display) -> Result<T> {
-        Err(NnError::Layer {
-            layer: self.layer.clone(),
-            kind: self.kind,
-            expected: expected.into(),
-            got: got.to_string(),
-        })
+        self.place.mismatch(expected, got)
     }
     /// y + value, one per channel or feature (axis 0); y without one.
     pub fn add_per_channel(&mut self, y: Expr, value: Option<Expr>) -> Result<Expr> {

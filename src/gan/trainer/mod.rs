@@ -281,7 +281,8 @@ impl Trainer {
         for (kind, program) in &self.programs {
             hash.update(format!("{kind:?} {}\n", program.plan.steps.len()));
             for Kernel { source, grid, .. } in program.plan.steps.iter().map(|s| &s.kernel) {
-                hash.update(format!("{grid:?} {}\n{source}", source.len()));
+                hash.update(format!("{grid:?} {}\n", source.len()));
+                hash.update(source.as_bytes());
             }
         }
         hex(hash.finalize())

@@ -292,8 +292,8 @@ pub fn evaluate(
 const CHUNK: usize = 1000;
 
 /// The class that sample `i` is asked to show.
-fn class_of(i: usize, classes: usize) -> usize {
-    i % classes.max(1)
+fn class_of(i: usize, classes: usize) -> u32 {
+    (i % classes.max(1)) as u32
 }
 
 /// What the samples of these latents are asked to show.
@@ -302,16 +302,16 @@ fn asked(
     info: Option<&Info>,
     sampler: &dyn Sampler,
     latents: &[f32],
-) -> Vec<u8> {
+) -> Vec<u32> {
     let width = sampler.latent_dim().max(1);
     match (asked, info, sampler.classes()) {
         (Some(Asked::Class), _, Some(classes)) => {
             let count = latents.len() / width;
-            (0..count).map(|i| class_of(i, classes) as u8).collect()
+            (0..count).map(|i| class_of(i, classes)).collect()
         }
         (Some(Asked::Code(_)), Some(info), _) => {
             let rows = latents.chunks_exact(width);
-            rows.map(|z| traverse::category(z, info) as u8).collect()
+            rows.map(|z| traverse::category(z, info) as u32).collect()
         }
         _ => vec![],
     }
@@ -328,7 +328,7 @@ fn judged(
     let mut found = vec![];
     for (chunk, latents) in latents.chunks(CHUNK * width.max(1)).enumerate() {
         let count = latents.len() / width.max(1);
-        let class = |i: usize, classes: usize| class_of(chunk * CHUNK + i, classes) as u32;
+        let class = |i: usize, classes: usize| class_of(chunk * CHUNK + i, classes);
         let request = SampleRequest {
             latents: Latents::Given(latents.to_vec()),
             labels: classes.map(|n| (0..count).map(|i| class(i, n)).collect()),
