@@ -41,6 +41,7 @@ fn sums_before(at: u32, k0: u32) -> vec4<f32> {
     return sums;
 }
 
+// Storing C from here after the last K tile (known or asked for) instead of through c_stash: mlp 1.0x to 1.1 times as long, ring8 1.0x.
 fn sums_after(at: u32, sums: vec4<f32>) {
     c_stash[at] = four_stored(sums);
 }

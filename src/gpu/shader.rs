@@ -97,6 +97,15 @@ pub fn join(parts: &[&str]) -> String {
     format!("{}\n{body}", directives.join("\n"))
 }
 
+/// The lines of a WGSL text without comments, indentation and blank lines: what a digest of kernels is taken of, so that words beside
+/// them are not mistaken for other kernels. The shaders have line comments only.
+pub fn code(text: &str) -> impl Iterator<Item = &str> {
+    let bare = |line: &'_ str| line.find("//").unwrap_or(line.len());
+    text.lines()
+        .map(move |line| line[..bare(line)].trim())
+        .filter(|line| !line.is_empty())
+}
+
 const BASE: Capabilities = Capabilities::IMMEDIATES.union(Capabilities::SHADER_FLOAT16_IN_FLOAT32);
 const SUBGROUPS: Capabilities = Capabilities::SUBGROUP.union(Capabilities::SUBGROUP_BARRIER);
 const MATRIX: Capabilities = Capabilities::COOPERATIVE_MATRIX;
@@ -312,6 +321,17 @@ var<workgroup> tile: array<f32, 33>;
     workgroupBarrier();
     if id.x < im.n { y[id.x] = vec4(tile[id.y] * im.scale.x); }
 }";
+
+    #[test]
+    fn words_beside_the_code_are_not_of_it() {
+        let code = |text| code(text).collect::<Vec<_>>();
+        let lines = ["let a = b / c;", "}"];
+        assert_eq!(
+            code("// A sum.\n    let a = b / c; // of two\n\n}\n"),
+            lines
+        );
+        assert_eq!(code("let a = b / c;\n}"), lines);
+    }
 
     #[test]
     fn reflection_reads_what_the_shader_declares() {

@@ -20,7 +20,7 @@ pub mod table;
 use crate::data::rng;
 use crate::gan::GanError;
 use crate::gan::config::{ExtraScalar, GanConfig};
-use crate::gpu::{Dispatch, Gpu, Kernel, Submission, Traffic, hex};
+use crate::gpu::{Dispatch, Gpu, Kernel, Submission, Traffic, hex, shader};
 use crate::graph::plan::{Attribution, Plan, Target};
 use crate::kernels::scaler;
 use crate::nn::Model;
@@ -274,15 +274,18 @@ impl Trainer {
         let steps = programs.flat_map(|p| &p.plan.steps);
         steps.map(|s| s.kernel.clone()).collect()
     }
-    /// SHA-256 (hexadecimal) over text and grid of every dispatch of the training programs, in order: where it is the same, on the same
+    /// SHA-256 (hexadecimal) over text (comments aside) and grid of every dispatch of the training programs, in order: where it is the same, on the same
     /// adapter and driver, the same settings and seed give the same bits. Constants are left out, because seeds are among them.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         for (kind, program) in &self.programs {
             hash.update(format!("{kind:?} {}\n", program.plan.steps.len()));
             for Kernel { source, grid, .. } in program.plan.steps.iter().map(|s| &s.kernel) {
-                hash.update(format!("{grid:?} {}\n", source.len()));
-                hash.update(source.as_bytes());
+                hash.update(format!("{grid:?}\n"));
+                for line in shader::code(source) {
+                    hash.update(line);
+                    hash.update("\n");
+                }
             }
         }
         hex(hash.finalize())

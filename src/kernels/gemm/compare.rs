@@ -3,7 +3,7 @@
 use super::agreement::{Agreement, Unset, allowed};
 use super::bench::{self, BenchError, Operands};
 use super::{Call, GemmOp, Pass, Variant, lower};
-use crate::gpu::{Buffer, Caps, Dispatch, Gpu, hex};
+use crate::gpu::{Buffer, Caps, Dispatch, Gpu, hex, shader};
 use crate::kernels::{KernelError, Scalar, timing};
 use sha2::{Digest, Sha256};
 use std::time::{Duration, Instant};
@@ -372,7 +372,10 @@ pub fn fingerprint(
         match lower(caps, variant, &call) {
             Ok(passes) => {
                 for Pass { kernel, .. } in passes {
-                    hash.update(&*kernel.source);
+                    for line in shader::code(&kernel.source) {
+                        hash.update(line);
+                        hash.update("\n");
+                    }
                     hash.update(bytemuck::cast_slice::<u32, u8>(&kernel.grid));
                 }
             }
