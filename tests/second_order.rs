@@ -8,7 +8,7 @@ mod torch;
 
 use critics::critic;
 use gan_gpu::gan::Regulariser;
-use gan_gpu::gan::regularisers::Samples;
+use gan_gpu::gan::regularisers::{Critic, Samples};
 use gan_gpu::gpu::testing::{assert_close, close, gpu};
 use gan_gpu::graph::plan::Form;
 use gan_gpu::graph::plan::evaluate::{Options, evaluate};
@@ -62,7 +62,9 @@ fn penalties(name: &str, form: Form, weight: f32) -> f64 {
         (Regulariser::GradientPenalty, "wgan_gp"),
         (Regulariser::R1, "r1"),
     ] {
-        let penalty = r.penalty(&mut g, weight, samples, &mut forward).unwrap();
+        let penalty = r
+            .penalty(&mut g, weight, samples, Critic::new(&params, &mut forward))
+            .unwrap();
         wanted.push((penalty, format!("{name}/{golden}/value")));
         let gradients = g.gradients(penalty, &params).unwrap();
         for (p, gradient) in net.params().iter().zip(gradients) {

@@ -26,6 +26,11 @@ impl CliError {
         Self::Usage(message.into())
     }
 
+    /// What `--preset` names is no preset.
+    pub fn preset(message: String) -> Self {
+        Self::Usage(format!("--preset: {message}"))
+    }
+
     /// 2 bad usage or input (a full disk included), 3 no usable adapter, 4 diverged, 1 for what the user cannot help.
     pub fn exit_code(&self) -> u8 {
         match self {

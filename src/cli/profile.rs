@@ -2,8 +2,8 @@
 use super::{CliError, bench, print_json, print_line};
 use crate::gpu::CacheFolder;
 use crate::run::bench::BenchRequest;
-use crate::run::config::Precision;
-use crate::run::presets::preset;
+use crate::run::config::{Precision, TrainConfig};
+use crate::run::presets;
 use crate::run::profile::{Profile, Row, Subject, profile};
 use std::process::ExitCode;
 
@@ -16,8 +16,8 @@ pub struct Args {
     /// A model of `bench step` (mlp, dcgan28, dcgan64, wgangp28, ring8, gauss1d) or a TOML file of layers
     #[arg(long, value_name = "NAME|FILE", conflicts_with = "preset")]
     model: Option<String>,
-    /// The settings of a preset, with its data
-    #[arg(long, value_name = "NAME")]
+    /// The settings of a preset or of a file like a run's config.toml, with its data
+    #[arg(long, value_name = "NAME|FILE")]
     preset: Option<String>,
     /// Data in place of the preset's
     #[arg(long, value_name = "PATH|NAME", requires = "preset")]
@@ -72,7 +72,8 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
 
 fn subject(args: &Args) -> Result<Subject, CliError> {
     if let Some(name) = &args.preset {
-        let mut config = preset(name)?.unresolved()?;
+        let text = presets::text_of(name).map_err(CliError::preset)?;
+        let mut config = TrainConfig::from_toml(name, &text)?;
         config.adapter = args.adapter.clone();
         if let Some(batch) = args.batch {
             config.method.batch = batch as usize;

@@ -135,8 +135,7 @@ fn fresh(args: &Args) -> Result<(TrainConfig, Place), CliError> {
         (None, Some(data)) => preset_for(data)?.name,
         (None, None) => Source::GLYPHS,
     };
-    let text =
-        presets::text_of(preset).map_err(|error| CliError::usage(format!("--preset: {error}")))?;
+    let text = presets::text_of(preset).map_err(CliError::preset)?;
     let config = configure(TrainConfig::from_toml(preset, &text)?, args)?;
     let name = name_of(preset);
     let data = Path::new(&config.data.source);

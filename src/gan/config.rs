@@ -110,7 +110,7 @@ impl Penalty {
     ///
     /// # Errors
     /// As for [`Regulariser::penalty`].
-    pub fn penalty(&self, g: &mut Graph, samples: Samples, critic: &mut Critic) -> Result<Expr> {
+    pub fn penalty(&self, g: &mut Graph, samples: Samples, critic: Critic) -> Result<Expr> {
         self.name.penalty(g, self.weight as f32, samples, critic)
     }
 }

@@ -9,12 +9,25 @@ impl Graph {
     /// [`GraphError::LossNotScalar`]; [`GraphError::NotDifferentiable`] where the path from a `wrt` to the loss passes an
     /// operand in which an operation has no derivative (comparison, floor, sign, select's condition, gather's indices).
     pub fn gradients(&mut self, loss: Expr, wrt: &[Expr]) -> Result<Vec<Expr>> {
-        if self.shape(loss).numel() != 1 {
-            let got = self.shape(loss).clone();
-            return Err(GraphError::LossNotScalar { got });
+        self.gradients_holding(loss, wrt, &[])
+    }
+
+    /// As [`Graph::gradients`], with the tensors `held` as they are: partial derivatives, where those were computed from a w themselves.
+    ///
+    /// # Errors
+    /// As for [`Graph::gradients`].
+    pub fn gradients_holding(
+        &mut self,
+        loss: Expr,
+        wrt: &[Expr],
+        held: &[Expr],
+    ) -> Result<Vec<Expr>> {
+        let shape = self.shape(loss).clone();
+        if shape.numel() != 1 {
+            return Err(GraphError::LossNotScalar { got: shape });
         }
-        let seed = self.constant(1.0, self.shape(loss).clone());
-        self.vector_jacobian(loss, seed, wrt)
+        let seed = self.constant(1.0, shape);
+        self.jacobian(loss, seed, wrt, held)
     }
 
     /// The vector-Jacobian product seed^T d y / d w for each w of `wrt`; `seed` has y's shape.
@@ -26,14 +39,19 @@ impl Graph {
             let (expected, got) = (self.shape(y).to_string(), self.shape(seed).clone());
             return super::build::shape_error("vector_jacobian", expected, got);
         }
+        self.jacobian(y, seed, wrt, &[])
+    }
+
+    fn jacobian(&mut self, y: Expr, seed: Expr, wrt: &[Expr], held: &[Expr]) -> Result<Vec<Expr>> {
         let end = y.index() + 1;
         // Which nodes carry a derivative from some wrt.
         let mut active = vec![false; end];
         for i in 0..end {
             let e = Expr(i as u32);
             let node = self.node(e);
-            active[i] = wrt.contains(&e)
-                || (node.op != Op::StopGradient && node.inputs.iter().any(|x| active[x.index()]));
+            let passes = node.op != Op::StopGradient && !held.contains(&e);
+            active[i] =
+                wrt.contains(&e) || (passes && node.inputs.iter().any(|x| active[x.index()]));
         }
         // Contributions to each adjoint, not yet added up.
         let mut adjoint: Vec<Vec<Expr>> = vec![vec![]; end];

@@ -1,7 +1,7 @@
 //! Gradient penalty, R1 and R2 of critics whose gradient is known in closed form.
 use super::torch::Bench;
 use super::{Spoil, agree, holds_and_can_fail};
-use gan_gpu::gan::regularisers::Samples;
+use gan_gpu::gan::regularisers::{Critic, Samples};
 use gan_gpu::gan::{GanError, Regulariser};
 use gan_gpu::graph::{Distribution, Expr, Graph};
 
@@ -43,7 +43,9 @@ fn evaluate(
         let x = g.reshape(x, [2, 3])?;
         Ok(critic(g, c, x))
     };
-    let penalty = r.penalty(&mut b.g, WEIGHT, samples, &mut d).unwrap();
+    let penalty = r
+        .penalty(&mut b.g, WEIGHT, samples, Critic::new(&[], &mut d))
+        .unwrap();
     let penalty = spoil(&mut b.g, penalty);
     let gradient = b.g.gradients(penalty, &[c]).unwrap()[0];
     (b.scalar(penalty), b.value(gradient))
@@ -122,6 +124,46 @@ fn quadratic_critic() {
     assert!(places(Regulariser::GradientPenalty) != REAL && places(Regulariser::R1) != FAKE);
 }
 
+/// D(x) = theta.x at weights theta = m c that were computed from the samples, m = 1 + (mean x)^2 + (mean G(z))^2, as those of unrolled updates
+/// are: the penalised gradient is theta all the same, and the penalty's own in c that of |theta|.
+#[test]
+fn weights_computed_from_the_samples_are_held() {
+    let c = [0.6f64, -1.1];
+    let mean = |samples: &[[f64; 3]; 2]| samples.concat().iter().sum::<f64>() / 6.0;
+    let m = 1.0 + mean(&REAL).powi(2) + mean(&FAKE).powi(2);
+    let w = WEIGHT as f64;
+    for r in [Regulariser::R1, Regulariser::R2] {
+        let check = |spoil: Spoil, holds: bool| {
+            let mut b = Bench::default();
+            let samples = Samples {
+                real: b.leaf("real", [2, 3], &REAL.concat()),
+                fake: b.leaf("fake", [2, 3], &FAKE.concat()),
+                epsilon: b.leaf("epsilon", [1, 3], &EPSILON),
+            };
+            let c_leaf = b.leaf("c", [2, 1], &c);
+            let g = &mut b.g;
+            let mut factor = g.scalar(1.0);
+            for x in [samples.real, samples.fake] {
+                let mean = g.mean_all(x).unwrap();
+                let square = g.square(mean).unwrap();
+                factor = g.add(factor, square).unwrap();
+            }
+            let theta = g.mul(c_leaf, factor).unwrap();
+            let mut d = |g: &mut Graph, x| Ok(g.matmul_t(theta, x, true, false)?);
+            let held = [theta];
+            let critic = Critic::new(if holds { &held } else { &[] }, &mut d);
+            let penalty = r.penalty(g, WEIGHT, samples, critic).unwrap();
+            let penalty = spoil(g, penalty);
+            let gradient = g.gradients(penalty, &[c_leaf]).unwrap()[0];
+            let got = (b.scalar(penalty), b.value(gradient));
+            let square = m * m * (c[0] * c[0] + c[1] * c[1]);
+            compare(got, 0.5 * w * square, c.map(|v| w * m * m * v))
+        };
+        holds_and_can_fail(r.name(), |spoil| check(spoil, true));
+        assert!(check(super::unspoilt, false).is_err(), "{}", r.name());
+    }
+}
+
 /// A critic of dead ReLUs has a gradient of exactly 0: the penalty is lambda, and its gradient 0 as in PyTorch, not NaN.
 #[test]
 fn a_vanishing_gradient_gives_no_nan() {
@@ -151,7 +193,7 @@ fn a_critic_without_logits_is_refused() {
     let samples = Samples::new(&mut g, real, fake);
     assert_eq!(g.shape(samples.epsilon).to_vec(), [1, 3]);
     let e = Regulariser::R1
-        .penalty(&mut g, 1.0, samples, &mut |_, x| Ok(x))
+        .penalty(&mut g, 1.0, samples, Critic::new(&[], &mut |_, x| Ok(x)))
         .unwrap_err();
     assert!(matches!(e, GanError::Logits { .. }), "{e}");
     let image = g.source("image", [2, 3, 4, 5]);
@@ -164,11 +206,11 @@ fn a_critic_without_logits_is_refused() {
         |g: &mut Graph, x| Ok(g.sum(x, &[0, 2, 3]).and_then(|s| g.reshape(s, [1, 3]))?);
     assert!(
         Regulariser::GradientPenalty
-            .penalty(&mut g, 1.0, samples, &mut critic)
+            .penalty(&mut g, 1.0, samples, Critic::new(&[], &mut critic))
             .is_ok()
     );
     let e = Regulariser::GradientPenalty
-        .penalty(&mut g, 1.0, wrong, &mut critic)
+        .penalty(&mut g, 1.0, wrong, Critic::new(&[], &mut critic))
         .unwrap_err();
     assert!(
         e.to_string()
@@ -207,7 +249,7 @@ fn dragan_is_taken_around_the_data() {
             Ok(g.scale(sum, 0.5)?)
         };
         let penalty = Regulariser::Dragan
-            .penalty(&mut b.g, WEIGHT, samples, &mut d)
+            .penalty(&mut b.g, WEIGHT, samples, Critic::new(&[], &mut d))
             .unwrap();
         let penalty = spoil(&mut b.g, penalty);
         // The graph keeps one node per stream: this is the noise that the penalty drew.

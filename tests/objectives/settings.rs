@@ -1,7 +1,7 @@
 //! The settings of a method: defaults, TOML and what is refused.
 use super::torch::Bench;
 use gan_gpu::gan::config::{Adam, Ema, Optimiser, Prior};
-use gan_gpu::gan::regularisers::Samples;
+use gan_gpu::gan::regularisers::{Critic, Samples};
 use gan_gpu::gan::{GanConfig, Objective, Regulariser};
 use gan_gpu::nn::{Network, NetworkSpec};
 
@@ -77,7 +77,11 @@ fn the_method_writes_its_losses() {
         fake: x,
         epsilon: s,
     };
-    let penalty = c.regularisers[0].penalty(&mut b.g, samples, &mut |g, x| Ok(g.scale(x, 3.0)?));
+    let penalty = c.regularisers[0].penalty(
+        &mut b.g,
+        samples,
+        Critic::new(&[], &mut |g, x| Ok(g.scale(x, 3.0)?)),
+    );
     assert!((b.scalar(penalty.unwrap()) - 40.0).abs() < 1e-9);
 }
 

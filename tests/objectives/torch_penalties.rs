@@ -2,7 +2,7 @@
 //! (`assets/goldens/second_order.safetensors`).
 use super::critics::critic;
 use super::torch::{Bench, Goldens, distance};
-use gan_gpu::gan::regularisers::Samples;
+use gan_gpu::gan::regularisers::{Critic, Samples};
 use gan_gpu::gan::{Objective, Regulariser};
 use gan_gpu::graph::{Distribution, Expr, Graph};
 use gan_gpu::nn::models::{DiscriminatorOutput, MODELS, Pairing};
@@ -53,7 +53,9 @@ fn penalties_and_their_gradients_are_pytorchs() {
             (Regulariser::R1, "r1"),
             (Regulariser::R2, "r1"),
         ] {
-            let penalty = r.penalty(&mut b.g, 10.0, samples, &mut forward).unwrap();
+            let penalty = r
+                .penalty(&mut b.g, 10.0, samples, Critic::new(&params, &mut forward))
+                .unwrap();
             check(r.name(), &b.value(penalty), &format!("{golden}/value"));
             let gradients = b.g.gradients(penalty, &params).unwrap();
             for (p, &gradient) in net.params().iter().zip(&gradients) {
@@ -64,7 +66,9 @@ fn penalties_and_their_gradients_are_pytorchs() {
                 );
             }
             // Half the penalty's weight must not pass for it.
-            let half = r.penalty(&mut b.g, 5.0, samples, &mut forward).unwrap();
+            let half = r
+                .penalty(&mut b.g, 5.0, samples, Critic::new(&params, &mut forward))
+                .unwrap();
             let golden = &goldens.get(&format!("{name}/{golden}/value")).values;
             assert!(distance(&b.value(half), golden) > 0.1);
         }
@@ -127,7 +131,9 @@ fn built_in_models_differentiate_twice() {
         let detached = g.stop_gradient(fake.output);
         let samples = Samples::new(&mut g, real, detached);
         for r in Regulariser::ALL {
-            let penalty = r.penalty(&mut g, 1.0, samples, &mut d).unwrap();
+            let penalty = r
+                .penalty(&mut g, 1.0, samples, Critic::new(&[], &mut d))
+                .unwrap();
             d_loss = g.add(d_loss, penalty).unwrap();
         }
         let g_loss = Objective::NonSaturating

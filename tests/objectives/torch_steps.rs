@@ -1,7 +1,7 @@
 //! The first training step of whole models against PyTorch (`assets/goldens/train_*.safetensors`): names, order, layouts,
 //! objective and penalty together, in f64, on no device.
 use super::torch::{Bench, Goldens, Tensor, distance, fill, uniform};
-use gan_gpu::gan::regularisers::Samples;
+use gan_gpu::gan::regularisers::{Critic, Samples};
 use gan_gpu::gan::{Objective, Regulariser};
 use gan_gpu::graph::{Expr, Graph};
 use gan_gpu::nn::{Mode, Model, Network, model_by_name_or_file};
@@ -114,7 +114,9 @@ fn first_step(name: &str, objective: Objective, regularisers: &[Regulariser]) {
             fake: detached,
             epsilon,
         };
-        let penalty = r.penalty(&mut s.b.g, 10.0, samples, &mut d).unwrap();
+        let penalty = r
+            .penalty(&mut s.b.g, 10.0, samples, Critic::new(&d_params, &mut d))
+            .unwrap();
         loss = s.b.g.add(loss, penalty).unwrap();
     }
     let mut all = s.b.g.gradients(loss, &d_params).unwrap();

@@ -69,6 +69,32 @@ fn sums_that_are_written_singly_lie_apart_from_what_they_sum() {
     }
 }
 
+/// Updates of D under penalties, seen through by G: each adds as much as the one before it.
+#[test]
+fn kernels_grow_with_the_updates_that_are_unrolled() {
+    let target = Target::of(&Caps::baseline(AdapterClass::Software));
+    let spec = model_by_name_or_file("ring8").unwrap();
+    let count = |steps: usize| {
+        let adam = "{ name = \"adam\", lr = 1e-3 }";
+        let text = format!(
+            "objective = \"minimax\"\nbatch = 16\nunroll = {{ steps = {steps} }}\n\
+             regularisers = [{{ name = \"r1\", weight = 0.1 }}, {{ name = \"r2\", weight = 0.1 }}]\n\
+             [optimiser]\nd = {adam}\ng = {adam}\n"
+        );
+        let config = GanConfig::from_toml("method", &text).unwrap();
+        let pairing = config.pairing(spec.generator.input.numel());
+        let model = spec.build_for(&pairing).unwrap();
+        kernels(&target, &model, &config, &Data::Host)
+            .unwrap()
+            .len()
+    };
+    let [one, two, three] = [1, 2, 3].map(count);
+    assert!(
+        two > one && three - two <= (two - one) * 5 / 4,
+        "{one} {two} {three}"
+    );
+}
+
 #[test]
 fn no_kernel_of_the_models_stores_a_component_of_a_vector() {
     let half = Caps {

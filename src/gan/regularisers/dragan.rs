@@ -10,7 +10,7 @@ pub(super) fn penalty(
     g: &mut Graph,
     weight: f32,
     samples: Samples,
-    critic: &mut Critic,
+    critic: Critic,
 ) -> Result<Expr> {
     let x = samples.real;
     let mean = g.mean_all(x)?;

@@ -7,7 +7,7 @@ pub(super) fn penalty(
     g: &mut Graph,
     weight: f32,
     samples: Samples,
-    critic: &mut Critic,
+    critic: Critic,
 ) -> Result<Expr> {
     // eps x + (1 - eps) G(z), with one product less.
     let from_fake = g.sub(samples.real, samples.fake)?;

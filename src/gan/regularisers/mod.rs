@@ -11,7 +11,21 @@ use crate::graph::{Distribution, Expr, Graph};
 use serde::{Deserialize, Serialize};
 
 /// D's forward pass: samples `[F, N]` or `[C, N, H, W]` to logits `[1, N]`.
-pub type Critic<'a> = dyn FnMut(&mut Graph, Expr) -> Result<Expr> + 'a;
+pub type Forward<'a> = dyn FnMut(&mut Graph, Expr) -> Result<Expr> + 'a;
+
+/// D, whose gradient with respect to its input is penalised.
+pub struct Critic<'a, 'f> {
+    pub forward: &'a mut Forward<'f>,
+    /// Its parameters. They are held fixed in that gradient even where they were computed from the samples, as unrolled updates are.
+    pub params: &'a [Expr],
+}
+
+impl<'a, 'f> Critic<'a, 'f> {
+    /// D with these parameters.
+    pub fn new(params: &'a [Expr], forward: &'a mut Forward<'f>) -> Self {
+        Self { forward, params }
+    }
+}
 
 /// What a penalty is evaluated on.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +73,7 @@ macro_rules! table {
             ///
             /// # Errors
             /// Those of the critic; [`GanError::Logits`] if it does not give logits `[1, N]`.
-            pub fn penalty(self, g: &mut Graph, weight: f32, samples: Samples, critic: &mut Critic) -> Result<Expr> {
+            pub fn penalty(self, g: &mut Graph, weight: f32, samples: Samples, critic: Critic) -> Result<Expr> {
                 match self { $(Regulariser::$variant => $penalty(g, weight, samples, critic),)* }
             }
         }
@@ -97,8 +111,8 @@ impl std::str::FromStr for Regulariser {
 
 /// ||grad_x D(x)||^2 per sample, `[1, N]` or `[1, N, 1, 1]`. The gradient is that of the sum of D over the batch, as in PyTorch:
 /// with a batch norm in D it also holds what a sample does to the others.
-fn squared_gradient_norm(g: &mut Graph, x: Expr, critic: &mut Critic) -> Result<Expr> {
-    let s = critic(g, x)?;
+fn squared_gradient_norm(g: &mut Graph, x: Expr, critic: Critic) -> Result<Expr> {
+    let s = (critic.forward)(g, x)?;
     if !matches!(g.shape(s)[..], [1, _]) {
         return Err(GanError::Logits {
             what: "regulariser",
@@ -106,14 +120,14 @@ fn squared_gradient_norm(g: &mut Graph, x: Expr, critic: &mut Critic) -> Result<
         });
     }
     let total = g.sum_all(s)?;
-    let gradient = g.gradients(total, &[x])?[0];
+    let gradient = g.gradients_holding(total, &[x], critic.params)?[0];
     let squared = g.square(gradient)?;
     let features: Vec<usize> = (0..g.shape(x).rank()).filter(|&i| i != 1).collect();
     Ok(g.sum(squared, &features)?)
 }
 
 /// weight E (||grad_x D(x)||_2 - 1)^2; a critic of dead ReLUs has a gradient of exactly 0.
-fn off_unit_norm(g: &mut Graph, weight: f32, x: Expr, critic: &mut Critic) -> Result<Expr> {
+fn off_unit_norm(g: &mut Graph, weight: f32, x: Expr, critic: Critic) -> Result<Expr> {
     let square = squared_gradient_norm(g, x, critic)?;
     let norm = g.guarded_sqrt(square)?;
     let off = g.shift(norm, -1.0)?;
@@ -123,7 +137,7 @@ fn off_unit_norm(g: &mut Graph, weight: f32, x: Expr, critic: &mut Critic) -> Re
 }
 
 /// weight/2 E ||grad_x D(x)||^2
-fn half_mean_square(g: &mut Graph, weight: f32, x: Expr, critic: &mut Critic) -> Result<Expr> {
+fn half_mean_square(g: &mut Graph, weight: f32, x: Expr, critic: Critic) -> Result<Expr> {
     let square = squared_gradient_norm(g, x, critic)?;
     let mean = g.mean_all(square)?;
     Ok(g.scale(mean, 0.5 * weight)?)

@@ -6,7 +6,7 @@ pub(super) fn penalty(
     g: &mut Graph,
     weight: f32,
     samples: Samples,
-    critic: &mut Critic,
+    critic: Critic,
 ) -> Result<Expr> {
     half_mean_square(g, weight, samples.fake, critic)
 }

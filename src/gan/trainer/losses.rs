@@ -5,7 +5,7 @@ use super::table::counter;
 use crate::gan::methods::{
     EncoderMethod, conditional, info, mad, mrgan, pulling_away, unrolled, veegan,
 };
-use crate::gan::regularisers::Samples;
+use crate::gan::regularisers::{Critic, Samples};
 use crate::gan::{GanError, Result};
 use crate::graph::plan::{Effect, Environment, Region};
 use crate::graph::{Expr, Graph};
@@ -70,8 +70,9 @@ impl Builder<'_> {
                 epsilon,
             };
             let player = &*d;
-            let mut critic = |g: &mut Graph, x: Expr| critic(g, config, player, real, x);
-            let penalty = regulariser.penalty(g, samples, &mut critic)?;
+            let mut forward = |g: &mut Graph, x| critic(g, config, player, real, x);
+            let critic = Critic::new(&player.params, &mut forward);
+            let penalty = regulariser.penalty(g, samples, critic)?;
             value = g.add(value, penalty)?;
             terms.push((regulariser.name.name(), penalty));
         }
