@@ -16,12 +16,30 @@ impl NetworkSpec {
         set_spectral_norm(&mut spec.layers);
         spec
     }
-    /// Labels of so many classes appended to the input.
+    /// The same layers for so many latents; where the first makes one pixel of all of them, as DCGAN's does, it makes one of these.
+    pub fn with_latents(&self, latents: usize) -> NetworkSpec {
+        let mut spec = self.with_input(Extent::Features { features: latents });
+        if let Some(channels) = spec.pixel_of_input() {
+            *channels = latents;
+        }
+        spec
+    }
+    /// Labels of so many classes appended to the input, or to the pixel that the first layer makes of it.
     pub fn with_condition(&self, classes: usize) -> NetworkSpec {
         let mut spec = self.clone();
         spec.classes = Some(classes);
-        spec.layers.insert(0, LayerSpec::Condition(Condition {}));
+        let at = usize::from(spec.pixel_of_input().is_some());
+        spec.layers.insert(at, LayerSpec::Condition(Condition {}));
         spec
+    }
+    /// The channels of the one pixel that the first layer makes of the whole input, where it does.
+    fn pixel_of_input(&mut self) -> Option<&mut usize> {
+        match self.layers.first_mut() {
+            Some(LayerSpec::Unflatten(layer)) if (layer.height, layer.width) == (1, 1) => {
+                Some(&mut layer.channels)
+            }
+            _ => None,
+        }
     }
     /// The final linear layer replaced by a projection of labels of so many classes; bias, init and spectral norm stay.
     ///

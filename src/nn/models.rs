@@ -14,7 +14,7 @@ macro_rules! built_in {
 
 /// Names and TOML of the built-in models. The first six are the networks of the PyTorch baseline, layer for layer.
 pub const MODELS: &[(&str, &str)] = built_in! {
-    "mlp" "dcgan28" "dcgan64" "wgangp28" "ring8" "gauss1d" "glyphs" "resnet28" "mnist-tiny" "stacked-tiny" "ebgan28"
+    "mlp" "dcgan28" "dcgan64" "wgangp28" "ring8" "gauss1d" "glyphs" "resnet28" "mnist-tiny" "images-tiny" "stacked-tiny" "ebgan28"
     "pacgan2d" "unrolled2d" "toy512" "drs2d" "ebgan2d"
 };
 
@@ -145,9 +145,7 @@ impl ModelSpec {
     }
     /// The same model for latents of another width.
     pub fn with_latent_dim(mut self, latent_dim: usize) -> ModelSpec {
-        self.generator.input = Extent::Features {
-            features: latent_dim,
-        };
+        self.generator = self.generator.with_latents(latent_dim);
         self
     }
     /// Size of one sample of the data.

@@ -84,6 +84,14 @@ fn labels_by_concatenation_and_by_projection() {
     round_trips(&joined);
     let image = d_of("dcgan28").with_condition(10);
     assert_eq!(shapes(&image)[0].1, [64, 11, 4, 4]);
+    // dcgan64 makes one pixel of its latents: other latents are that pixel's channels, and so are labels.
+    let generator = model_by_name_or_file("dcgan64").unwrap().generator;
+    assert_eq!(shapes(&generator)[0].1, [100, 512, 4, 4]);
+    let narrow = generator.with_latents(64);
+    assert_eq!(shapes(&narrow)[0].1, [64, 512, 4, 4]);
+    let joined = narrow.with_condition(10);
+    assert_eq!(shapes(&joined)[0], ("2.weight".into(), vec![74, 512, 4, 4]));
+    round_trips(&joined);
     let projected = ring.with_projection(4).unwrap();
     let found = shapes(&projected);
     assert_eq!(
