@@ -20,7 +20,7 @@ macro_rules! presets {
 
 /// Every preset, in the order in which they are listed.
 pub const PRESETS: &[Preset] = presets! {
-    "glyphs" "mnist-mlp" "mnist-dcgan" "mnist-wgan-gp" "ring8" "grid25" "gauss1d" "cifar10-dcgan" "images-dcgan64" "stacked-mnist"
+    "glyphs" "mnist-mlp" "mnist-dcgan" "mnist-wgan-gp" "ring8" "grid25" "gauss1d" "cifar10-dcgan" "images-dcgan64" "images-tiny" "stacked-mnist"
     "unrolled-ring8" "pacgan-ring8" "pacgan-grid25" "relativistic-grid25" "dragan-grid25"
     "madgan-grid25" "mrgan-ring8" "veegan-ring8" "minibatch-ring8" "ebgan-ring8"
     "cgan-mnist" "projection-mnist" "acgan-mnist" "infogan-mnist" "spectral-mnist"
