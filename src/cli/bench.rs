@@ -1,6 +1,6 @@
 //! `gan-gpu bench`: times parts of the program against known baselines.
 use super::{CliError, parse, print_json, print_line};
-use crate::gpu::CacheFolder;
+use crate::gpu::{ADAPTER_VARIABLE, CacheFolder};
 use crate::run::bench::{
     BENCH_MODELS, BenchBudget, BenchModel, BenchRequest, BenchResult, measure,
 };
@@ -38,7 +38,7 @@ struct KernelArgs {
     #[arg(long, default_value = "1s", value_name = "TIME", value_parser = parse::short_duration)]
     max_seconds: Duration,
     /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name
-    #[arg(long, default_value = "auto", value_name = "ADAPTER")]
+    #[arg(long, default_value = "auto", value_name = "ADAPTER", env = ADAPTER_VARIABLE)]
     adapter: String,
     /// Print one JSON object per kernel
     #[arg(long)]
@@ -72,7 +72,7 @@ struct StepArgs {
     #[arg(long, default_value_t = 0, value_name = "N")]
     chunk: u64,
     /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name
-    #[arg(long, default_value = "auto", value_name = "ADAPTER")]
+    #[arg(long, default_value = "auto", value_name = "ADAPTER", env = ADAPTER_VARIABLE)]
     adapter: String,
     /// Say what the step takes on the adapter instead of running it
     #[arg(long)]

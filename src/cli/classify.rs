@@ -1,7 +1,7 @@
 //! `gan-gpu classify`: a classifier of labelled images, the judge of generated ones.
 use super::{CliError, LINE_INTERVAL, prepare_for, print_json, print_line};
 use crate::gan::classifier::{Progress, Settings};
-use crate::gpu::CacheFolder;
+use crate::gpu::{ADAPTER_VARIABLE, CacheFolder};
 use crate::run::classifier::{Accuracy, Request, Summary, evaluate, has_test_part, train};
 use crate::run::interrupt::EXIT_CODE;
 use crate::run::summary::Outcome;
@@ -56,7 +56,7 @@ struct TrainArgs {
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
     /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name
-    #[arg(long, default_value = "auto", value_name = "ADAPTER")]
+    #[arg(long, default_value = "auto", value_name = "ADAPTER", env = ADAPTER_VARIABLE)]
     adapter: String,
     /// Where the classifier goes
     #[arg(short, long, value_name = "FILE.safetensors")]
@@ -75,7 +75,7 @@ struct EvalArgs {
     #[arg(long, value_name = "PATH|glyphs")]
     data: String,
     /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name
-    #[arg(long, default_value = "auto", value_name = "ADAPTER")]
+    #[arg(long, default_value = "auto", value_name = "ADAPTER", env = ADAPTER_VARIABLE)]
     adapter: String,
     /// Print a JSON object, with the accuracy of every class
     #[arg(long)]

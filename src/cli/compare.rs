@@ -1,6 +1,6 @@
 //! `gan-gpu compare`: several methods under one budget, in one table, side by side and along training.
 use super::{CliError, print_json, print_line};
-use crate::gpu::CacheFolder;
+use crate::gpu::{ADAPTER_VARIABLE, CacheFolder};
 use crate::run::classifier::Classifier;
 use crate::run::compare::builtin::{self, COMPARISONS};
 use crate::run::compare::file::{ComparisonFile, Seeds, unknown_variant};
@@ -76,7 +76,7 @@ pub struct Args {
     #[arg(long)]
     report_only: bool,
     /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name
-    #[arg(long, value_name = "ADAPTER")]
+    #[arg(long, value_name = "ADAPTER", env = ADAPTER_VARIABLE)]
     adapter: Option<String>,
     /// Print the complete plan as TOML, and stop
     #[arg(long)]

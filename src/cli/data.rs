@@ -1,7 +1,7 @@
 //! `gan-gpu data`: what training learns from, to look at.
 use super::{CliError, prepare_for, print_json, print_line};
 use crate::data::density::Method;
-use crate::gpu::CacheFolder;
+use crate::gpu::{ADAPTER_VARIABLE, CacheFolder};
 use crate::run::RunError;
 use crate::run::density_sample::{Report, Samples, What, draw};
 use crate::run::pictures::picture;
@@ -45,7 +45,7 @@ struct SampleArgs {
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name
-    #[arg(long, value_name = "ADAPTER", default_value = "auto")]
+    #[arg(long, default_value = "auto", value_name = "ADAPTER", env = ADAPTER_VARIABLE)]
     adapter: String,
     /// Print how the samples fit as a JSON object
     #[arg(long)]

@@ -129,7 +129,9 @@ mod tests {
             value,
             culprit: None,
             last_good: None,
+            rates: [1e-3; 2],
             run: "r".into(),
+            report: None,
         };
         assert_eq!(CliError::Run(diverged).exit_code(), 4);
         let none = GpuError::NoAdapter {

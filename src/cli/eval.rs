@@ -2,13 +2,14 @@
 use super::sampler_flags::{self, SamplerFlags};
 use super::{CliError, prepare_for, print_json, print_line};
 use crate::data::Source;
-use crate::gpu::CacheFolder;
+use crate::gpu::{ADAPTER_VARIABLE, CacheFolder};
 use crate::metrics::{METRICS, Metric};
 use crate::run::RunError;
 use crate::run::classifier::Classifier;
 use crate::run::engine;
 use crate::run::eval::{self, Evaluation, Weights};
 use crate::run::finished::Finished;
+use crate::run::samplers;
 use crate::run::tensors::write_atomic;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -27,7 +28,7 @@ pub struct Args {
     /// How many samples to draw; by default the protocol's number, the only one that published rows hold for
     #[arg(long, visible_alias = "count", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     samples: Option<u32>,
-    /// Of the samples; by default the run's own, as in its summary
+    /// Of the samples; by default the run's own, as in its summary. The latents are others than those of `sample` and of pictures with this seed
     #[arg(long, value_name = "SEED")]
     seed: Option<u64>,
     /// A step that has a checkpoint, or a checkpoint file; the newest if left out
@@ -40,7 +41,7 @@ pub struct Args {
     #[arg(long)]
     no_ema: bool,
     /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name; by default the run's
-    #[arg(long, value_name = "ADAPTER")]
+    #[arg(long, value_name = "ADAPTER", env = ADAPTER_VARIABLE)]
     adapter: Option<String>,
     #[command(flatten)]
     sampler: SamplerFlags,
@@ -66,6 +67,9 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     }
     let run = Finished::open(eval::find_checkpoint(run, args.checkpoint.as_deref())?)?;
     let config = &run.config;
+    if let Some(how) = &how {
+        samplers::check(how, config)?;
+    }
     let (adapter, cache) = (args.adapter.as_ref(), CacheFolder::of_user());
     let adapter = adapter.unwrap_or(&config.adapter);
     let judge = match &args.classifier {

@@ -1,6 +1,6 @@
 //! `gan-gpu profile`: where the time of a training step goes.
 use super::{CliError, bench, print_json, print_line};
-use crate::gpu::CacheFolder;
+use crate::gpu::{ADAPTER_VARIABLE, CacheFolder};
 use crate::run::bench::BenchRequest;
 use crate::run::config::{Precision, TrainConfig};
 use crate::run::presets;
@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long, value_enum)]
     by: Option<By>,
     /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name
-    #[arg(long, default_value = "auto", value_name = "ADAPTER")]
+    #[arg(long, default_value = "auto", value_name = "ADAPTER", env = ADAPTER_VARIABLE)]
     adapter: String,
     /// How activations and their gradients are stored
     #[arg(long, default_value = "f32", value_name = "f32|f16", value_enum)]

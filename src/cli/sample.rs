@@ -2,7 +2,7 @@
 use super::sampler_flags::{SamplerFlags, describe};
 use super::{CliError, parse, prepare_for, print_json, print_line};
 use crate::gan::methods::Info;
-use crate::gpu::CacheFolder;
+use crate::gpu::{ADAPTER_VARIABLE, CacheFolder};
 use crate::run::config::TrainConfig;
 use crate::run::engine;
 use crate::run::eval::find_checkpoint;
@@ -52,7 +52,7 @@ pub struct Args {
     #[arg(long)]
     no_ema: bool,
     /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name; by default the run's
-    #[arg(long, value_name = "ADAPTER")]
+    #[arg(long, value_name = "ADAPTER", env = ADAPTER_VARIABLE)]
     adapter: Option<String>,
     #[command(flatten)]
     sampler: SamplerFlags,
@@ -163,6 +163,9 @@ impl Plan {
             return Err(CliError::usage(
                 "--latents, --traverse and --class are for the generator alone; leave --sampler out",
             ));
+        }
+        if let Some(request) = &request {
+            samplers::check(&request.how, config)?;
         }
         if let (Some(class), None) = (args.class, config.method.conditional) {
             return Err(CliError::usage(format!(

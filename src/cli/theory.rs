@@ -1,7 +1,7 @@
 //! `gan-gpu theory`: experiments that show the game as its theory describes it.
 use super::{CliError, parse, print_json, print_line};
 use crate::data::toy::ToySet;
-use crate::gpu::CacheFolder;
+use crate::gpu::{ADAPTER_VARIABLE, CacheFolder};
 use crate::run::theory::{Outcome, Settings, critic, dirac, mle, strength};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -83,7 +83,7 @@ struct Common {
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
     /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name
-    #[arg(long, default_value = "auto", value_name = "ADAPTER")]
+    #[arg(long, default_value = "auto", value_name = "ADAPTER", env = ADAPTER_VARIABLE)]
     adapter: String,
     /// Print the numbers as JSON
     #[arg(long)]

@@ -3,7 +3,7 @@ use super::LINE_INTERVAL;
 use super::method_flags::MethodFlags;
 use super::train_flags::{BudgetFlags, DataFlags, ModelFlags, ReportFlags, RunFlags};
 use super::{CliError, print_json, print_line};
-use crate::data::{DataError, FORMATS, Source};
+use crate::data::{DataError, FORMATS, Source, stacked};
 use crate::gpu::CacheFolder;
 use crate::metrics::Value;
 use crate::run::RunError;
@@ -17,6 +17,7 @@ use crate::run::interrupt::EXIT_CODE;
 use crate::run::pictures::reference;
 use crate::run::presets::{self, PRESETS, Preset, preset};
 use crate::run::progress::{self, Reporter, Silent};
+use crate::run::resume::{finished, reaches, resumed};
 use crate::run::suggest::suggestion;
 use crate::run::summary::{self, Outcome, Summary};
 use crate::run::toy::ToySummary;
@@ -83,12 +84,26 @@ pub fn given_flags(matches: &clap::ArgMatches) -> Vec<String> {
 }
 
 pub fn run(args: &Args, given: &[String]) -> Result<ExitCode, CliError> {
-    let (config, place) = match &args.run.resume {
-        Some(name) => resume(args, name, given)?,
-        None => fresh(args)?,
+    let (config, place, base) = match &args.run.resume {
+        Some(name) => {
+            let (config, place) = resume(args, name, given)?;
+            (config, place, None)
+        }
+        None => {
+            let (config, place, base) = fresh(args)?;
+            (config, place, Some(base))
+        }
     };
     if args.run.dry_run {
-        return dry_run(&config, args.run.json);
+        return dry_run(&config, &place, base.as_ref(), args.run.json);
+    }
+    if let Some(base) = &base {
+        base.announce(args.run.json);
+        base.find_data(&config, args)?;
+    }
+    if let Some(summary) = finished(&place, &config)? {
+        end_at_once(&place, &summary, args.run.json)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let mut reporter: Box<dyn Reporter> = if args.run.json {
         Box::new(Silent)
@@ -128,13 +143,69 @@ pub fn run(args: &Args, given: &[String]) -> Result<ExitCode, CliError> {
     })
 }
 
+/// The preset or file that is below the flags of a new run.
+struct Base {
+    name: String,
+    /// Why it was taken, where none was named.
+    chosen: Option<&'static str>,
+}
+
+impl Base {
+    fn of(args: &Args) -> Result<Base, CliError> {
+        let (name, chosen) = match (&args.preset, &args.data.data) {
+            (Some(name), _) => (name.as_str(), None),
+            (None, Some(data)) => (preset_for(data)?.name, Some("chosen for the data")),
+            (None, None) => (
+                Source::GLYPHS,
+                Some("taken where neither --preset nor --data is given"),
+            ),
+        };
+        let name = name.into();
+        Ok(Base { name, chosen })
+    }
+
+    /// Says which one was chosen.
+    fn announce(&self, json: bool) {
+        if let Some(why) = self.chosen.filter(|_| !json) {
+            eprintln!("preset {}, {why}", self.name);
+        }
+    }
+
+    /// Refuses data that only the preset names and that are not there.
+    fn find_data(&self, config: &TrainConfig, args: &Args) -> Result<(), CliError> {
+        let (path, flag, missing): (_, _, fn(PathBuf) -> DataError) = match config.data.source() {
+            Source::Path(path) => (path, "PATH".into(), |path| DataError::NotFound { path }),
+            Source::Stacked(path) => (path, format!("{}PATH", stacked::PREFIX), |path| {
+                DataError::NothingToStack { path }
+            }),
+            Source::Toy(_) | Source::Glyphs => return Ok(()),
+        };
+        if args.data.data.is_some() || path.exists() {
+            return Ok(());
+        }
+        Err(CliError::usage(format!(
+            "{}; the preset {} looks there, and --data {flag} says where the pictures are",
+            missing(path),
+            self.name
+        )))
+    }
+}
+
+/// A run that is at its end stays as it is: says so, or prints the summary that it has.
+fn end_at_once(place: &Place, summary: &serde_json::Value, json: bool) -> Result<(), CliError> {
+    if json {
+        return print_json(summary, false);
+    }
+    if let (Place::Resume { folder, .. }, Some(steps)) = (place, summary["steps"].as_u64()) {
+        eprintln!("{}", progress::at_its_end(folder.path(), steps));
+    }
+    Ok(())
+}
+
 /// A new run: preset, then flags.
-fn fresh(args: &Args) -> Result<(TrainConfig, Place), CliError> {
-    let preset = match (&args.preset, &args.data.data) {
-        (Some(name), _) => name,
-        (None, Some(data)) => preset_for(data)?.name,
-        (None, None) => Source::GLYPHS,
-    };
+fn fresh(args: &Args) -> Result<(TrainConfig, Place, Base), CliError> {
+    let base = Base::of(args)?;
+    let preset = base.name.as_str();
     let text = presets::text_of(preset).map_err(CliError::preset)?;
     let config = configure(TrainConfig::from_toml(preset, &text)?, args)?;
     let name = name_of(preset);
@@ -153,7 +224,7 @@ fn fresh(args: &Args) -> Result<(TrainConfig, Place), CliError> {
         runs: RUNS.into(),
         label,
     };
-    Ok((config, place))
+    Ok((config, place, base))
 }
 
 /// What to call a run of this preset or file.
@@ -296,9 +367,17 @@ fn folder_of(checkpoint: &Path) -> Result<RunFolder, CliError> {
 }
 
 /// Prints what would be trained, what it takes, and whether the adapter can do it.
-fn dry_run(config: &TrainConfig, json: bool) -> Result<ExitCode, CliError> {
+fn dry_run(
+    config: &TrainConfig,
+    place: &Place,
+    base: Option<&Base>,
+    json: bool,
+) -> Result<ExitCode, CliError> {
+    let resumed = resumed(place, config)?;
     let model = config.build_model()?;
     let found = fit::dry_run(config)?;
+    let steps = steps(config, &found)?;
+    reaches(steps, &resumed)?;
     let batch = config.method.batch;
     let mut sizes = serde_json::json!({
         "params_g": model.generator.param_count(),
@@ -318,6 +397,12 @@ fn dry_run(config: &TrainConfig, json: bool) -> Result<ExitCode, CliError> {
         return Ok(exit_code(&refusal));
     }
     print_line(config.to_toml()?.trim_end())?;
+    if let Some(base) = base {
+        print_line(&format!("\n# preset: {}", base.name))?;
+    }
+    if let (None, Some(steps)) = (config.budget.steps, steps) {
+        print_line(&format!("# steps: {steps}"))?;
+    }
     print_line("\n# sizes")?;
     for (name, value) in sizes.as_object().into_iter().flatten() {
         let text = match value {
@@ -340,6 +425,15 @@ fn dry_run(config: &TrainConfig, json: bool) -> Result<ExitCode, CliError> {
     Ok(exit_code(&refusal))
 }
 
+/// The step at which the run would end; `None` if only time limits it, or where epochs of data that are not there cannot be counted.
+fn steps(config: &TrainConfig, found: &fit::DryRun) -> Result<Option<u64>, CliError> {
+    let (budget, per_step) = (&config.budget, config.images_per_step());
+    match found.data_is_here {
+        true => Ok(budget.steps(per_step, found.data_len)?),
+        false => Ok(budget.steps_of_any_data(per_step)),
+    }
+}
+
 /// What `train` itself would end with before its first step.
 fn exit_code(refusal: &Option<String>) -> ExitCode {
     match refusal {
@@ -356,13 +450,16 @@ fn describe(summary: &Summary) -> String {
         lines.push(format!("samples    {}", samples.display()));
     }
     lines.push(format!("report     {}", summary.report.display()));
+    let trained = match summary.loss_d {
+        Some(_) => format!(
+            "{:.1} s in all, {:.0} images/s while training on {}",
+            summary.wall_s, summary.images_per_second, summary.origin.adapter
+        ),
+        None => "no step was trained this time".into(),
+    };
     lines.push(format!(
-        "{} steps, {} images; {:.1} s in all, {:.0} images/s while training on {}",
-        summary.steps,
-        summary.images_seen,
-        summary.wall_s,
-        summary.images_per_second,
-        summary.origin.adapter
+        "{} steps, {} images; {trained}",
+        summary.steps, summary.images_seen
     ));
     if let Some(toy) = &summary.toy {
         lines.push(describe_toy(toy));

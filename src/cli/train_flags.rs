@@ -1,6 +1,7 @@
 //! The flags of `train`, and how they change a preset's configuration.
 use super::parse;
 use crate::data::{Source, stacked};
+use crate::gpu::ADAPTER_VARIABLE;
 use crate::nn::Extent;
 use crate::run::config::{
     Budget, ConfigError, Fit, MinibatchFeatures, ModelConfig, Precision, Split, TrainConfig,
@@ -84,7 +85,7 @@ pub struct ModelFlags {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name (`gan-gpu adapters` lists them)
-    #[arg(long, value_name = "ADAPTER")]
+    #[arg(long, value_name = "ADAPTER", env = ADAPTER_VARIABLE)]
     pub adapter: Option<String>,
     /// How activations and their gradients are stored; f16 keeps weights in f32 and scales losses
     #[arg(long, value_name = "f32|f16", value_enum)]

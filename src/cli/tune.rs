@@ -1,7 +1,7 @@
 //! `gan-gpu tune`: measures ahead which variant of each matrix product and convolution is the fastest here.
 use super::bench::models;
 use super::{CliError, print_json, print_line};
-use crate::gpu::CacheFolder;
+use crate::gpu::{ADAPTER_VARIABLE, CacheFolder};
 use crate::run::bench::BenchRequest;
 use crate::run::config::{Precision, TrainConfig};
 use crate::run::presets::preset;
@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, default_value_t = 500, value_name = "MS", value_parser = clap::value_parser!(u64).range(20..))]
     each_ms: u64,
     /// vulkan, metal, dx12, gl, cpu, an index, or a part of an adapter's name
-    #[arg(long, default_value = "auto", value_name = "ADAPTER")]
+    #[arg(long, default_value = "auto", value_name = "ADAPTER", env = ADAPTER_VARIABLE)]
     adapter: String,
     /// How activations and their gradients are stored
     #[arg(long, default_value = "f32", value_name = "f32|f16", value_enum)]

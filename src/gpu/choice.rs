@@ -4,6 +4,9 @@ use super::error::GpuError;
 use std::fmt;
 use std::str::FromStr;
 
+/// The environment variable that says it where `--adapter` does not.
+pub const ADAPTER_VARIABLE: &str = "GAN_GPU_ADAPTER";
+
 /// Which adapter a run shall use: what `--adapter` and `GAN_GPU_ADAPTER` take.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum AdapterChoice {

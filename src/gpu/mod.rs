@@ -31,7 +31,7 @@ pub use adapter::{
 pub use ahead::CompileAhead;
 pub use buffer::Buffer;
 pub use cache::{CacheFolder, hex};
-pub use choice::AdapterChoice;
+pub use choice::{ADAPTER_VARIABLE, AdapterChoice};
 pub use device::{Checks, DeviceOptions, Gpu, Submission};
 pub use dispatch::{Dispatch, Kernel, Recorder};
 pub use error::GpuError;

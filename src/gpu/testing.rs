@@ -1,6 +1,6 @@
 //! What tests of every floor share: the adapter that `GAN_GPU_ADAPTER` picks, and comparison against a reference.
 use super::device::Inner;
-use super::{AdapterChoice, Buffer, Checks, DeviceOptions, Gpu, GpuError};
+use super::{ADAPTER_VARIABLE, AdapterChoice, Buffer, Checks, DeviceOptions, Gpu, GpuError};
 use std::cell::RefCell;
 use std::io::Write;
 use std::rc::{Rc, Weak};
@@ -26,7 +26,7 @@ pub fn gpu() -> Gpu {
 }
 
 fn open() -> Gpu {
-    let wanted = std::env::var("GAN_GPU_ADAPTER").unwrap_or_default();
+    let wanted = std::env::var(ADAPTER_VARIABLE).unwrap_or_default();
     let Ok(choice) = wanted.parse::<AdapterChoice>();
     let options = DeviceOptions {
         // Off for tools/check-bounds.

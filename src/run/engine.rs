@@ -96,7 +96,7 @@ pub(super) fn trainer(
         params_d: model.discriminator.param_count() as u64,
         sample_shape: sample_shape(model),
         classes: model.generator.classes(),
-        images_per_step: (config.method.batch * config.method.d_steps) as u64,
+        images_per_step: config.images_per_step(),
         data_len,
         choices: Some(decision.named),
     };

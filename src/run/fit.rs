@@ -213,6 +213,7 @@ pub fn dry_run(config: &TrainConfig) -> Result<DryRun, EngineError> {
     };
     Ok(DryRun {
         data_is_here: !missing,
+        data_len: data.count().filter(|_| !missing),
         fit: Fit::of(&target, &model, &config.method, &data)?,
     })
 }
@@ -234,6 +235,9 @@ pub fn dry_bench(request: &BenchRequest) -> Result<Fit, EngineError> {
 pub struct DryRun {
     /// False where the data set does not exist: its bytes are not in the sum.
     pub data_is_here: bool,
+    /// Samples of a data set that is there and has an end.
+    #[serde(skip)]
+    pub data_len: Option<u64>,
     #[serde(flatten)]
     pub fit: Fit,
 }

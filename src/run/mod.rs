@@ -29,6 +29,7 @@ pub mod presets;
 pub mod profile;
 pub mod progress;
 pub mod report;
+pub mod resume;
 pub mod samplers;
 pub mod scatter;
 pub mod session;

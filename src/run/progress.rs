@@ -77,8 +77,19 @@ pub fn short(time: Duration) -> String {
     }
 }
 
+/// What is said of a run whose budget is used up.
+pub fn at_its_end(run: &Path, step: u64) -> String {
+    format!(
+        "{} is at its {step} steps already; --steps M with a larger M goes on",
+        run.display()
+    )
+}
+
 fn describe_start(start: &Start) -> String {
     let facts = start.facts;
+    if start.steps == Some(start.step) {
+        return at_its_end(start.run, start.step);
+    }
     let from = if start.step > 0 {
         format!(" from step {}", start.step)
     } else {
@@ -266,6 +277,15 @@ mod tests {
                 left,
             });
         }
+        let mut over = Vec::new();
+        Lines::new(&mut over, Duration::ZERO).start(&Start {
+            facts: &facts,
+            run: Path::new("runs/0001"),
+            step: 40,
+            steps: Some(40),
+            max_time: None,
+        });
+        assert!(over.starts_with(b"runs/0001 is at its 40 steps already"));
         let text = String::from_utf8(out).unwrap();
         let steps: Vec<&str> = text.lines().skip(2).collect();
         assert!(

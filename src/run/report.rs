@@ -382,7 +382,9 @@ mod tests {
             value: f32::NAN,
             culprit: None,
             last_good: None,
+            rates: [1e-3; 2],
             run: folder.path().into(),
+            report: None,
         };
         let html = page(&folder, State::Failed(&error)).unwrap();
         assert!(html.contains("training diverged: loss_d is NaN at step 7"));

@@ -1,6 +1,6 @@
 //! Draws of a finished run by the samplers that follow training: brings them the real samples that calibration and chains need.
 use super::config::TrainConfig;
-use super::engine::load_images;
+use super::engine::{engine_error, load_images};
 use super::session::{EngineError, SampleShape, SampleValues, Sampler, Samples};
 use crate::data::rng::{Stream, index};
 use crate::data::{self, ImageSet, Source, glyphs, stacked};
@@ -52,6 +52,14 @@ pub struct RunReport {
     /// None where no real samples were used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub real_samples: Option<String>,
+}
+
+/// Refuses what cannot be drawn from a run with this configuration, before anything is opened.
+///
+/// # Errors
+/// [`EngineError::Input`], with the reason.
+pub fn check(how: &Settings, config: &TrainConfig) -> Result<(), EngineError> {
+    samplers::check(&config.method, how.method).map_err(engine_error)
 }
 
 /// Draws from a restored `sampler` of a run with this configuration. The samples are f32, row by row.

@@ -89,7 +89,8 @@ pub fn measure(
     let set = *set;
     let target = Target::points(set);
     let metrics: Vec<_> = Metric::all_for(&target).collect();
-    let request = eval::sample_request(target.protocol_samples(), eval::latent_seed(config), true);
+    let seed = eval::latent_seed(config.seed);
+    let request = eval::sample_request(target.protocol_samples(), seed, true);
     let samples = eval::points(set, engine.sample(&request)?)?;
     let [d_real_mean, d_fake_mean] = match (set.dim(), recent.means()) {
         (1, Some(means)) => means.map(Some),

@@ -11,10 +11,12 @@ use super::pace::Pace;
 use super::pictures;
 use super::progress::{Progress, Reporter, Start};
 use super::report;
+use super::resume::{reaches, resumed};
 use super::session::{Engine, EngineError, EngineFacts, EngineTraffic, StepReport};
 use super::summary::{self, LossScale, Outcome, Summary};
 use super::tensors::write_atomic;
 use super::toy::{self, RecentOutputs};
+use crate::gan::config::Optimiser;
 use crate::metrics::MetricError;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -85,11 +87,14 @@ pub fn run<'a>(
     open_engine: impl FnOnce(&TrainConfig) -> Result<Box<dyn Engine>, EngineError>,
     around: Surroundings<'a>,
 ) -> Result<Summary, RunError> {
-    let resumed = resumed(job)?;
+    let resumed = resumed(&job.place, &job.config)?;
+    let (budget, per_step) = (&job.config.budget, job.config.images_per_step());
+    reaches(budget.steps_of_any_data(per_step), &resumed)?;
     let mut engine = open_engine(&job.config)?;
     around.interrupt.hold();
     let facts = engine.facts().clone();
-    let steps = job.config.budget.steps(&facts)?;
+    let steps = budget.steps(facts.images_per_step, facts.data_len)?;
+    reaches(steps, &resumed)?;
     let folder = match &job.place {
         Place::New { out, runs, label } => RunFolder::create(out.as_deref(), runs, label)?,
         Place::Resume { folder, .. } => folder.clone(),
@@ -148,8 +153,8 @@ pub fn run<'a>(
         meter: Meter::default(),
         recent: RecentOutputs::default(),
     };
-    let ended = run.go(&mut *engine);
-    if let Err(error) = &ended
+    let mut ended = run.go(&mut *engine);
+    if let Err(error) = &mut ended
         && let Some(summary) = summary::of_divergence(error)
     {
         // The error itself is what has to be told.
@@ -157,39 +162,14 @@ pub fn run<'a>(
         if let Err(problem) = write(&page.summary(), text.as_bytes()) {
             log::error!("no summary: {problem}");
         }
-        if let Err(problem) = report::write(&page, report::State::Failed(error)) {
-            log::error!("no report: {problem}");
+        let page = report::write(&page, report::State::Failed(error));
+        match (page, error) {
+            (Ok(page), RunError::Diverged { report, .. }) => *report = Some(page),
+            (Err(problem), _) => log::error!("no report: {problem}"),
+            _ => {}
         }
     }
     ended
-}
-
-/// The checkpoint that a run goes on from, and what it holds.
-///
-/// # Errors
-/// [`RunError::OtherRun`] for a checkpoint of another run, or a configuration that was changed since; a damaged file.
-fn resumed(job: &Job) -> Result<Option<(PathBuf, Checkpoint)>, RunError> {
-    let Place::Resume {
-        folder,
-        checkpoint: Some(path),
-    } = &job.place
-    else {
-        return Ok(None);
-    };
-    let checkpoint = Checkpoint::read(path)?;
-    let own = TrainConfig::from_toml(&path.display().to_string(), &checkpoint.config)?;
-    // How long it goes on may change.
-    let run = |config: &TrainConfig| TrainConfig {
-        budget: Default::default(),
-        ..config.result_alone()
-    };
-    if run(&own) != run(&job.config) {
-        return Err(RunError::OtherRun {
-            config: folder.config(),
-            checkpoint: path.clone(),
-        });
-    }
-    Ok(Some((path.clone(), checkpoint)))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
@@ -443,8 +423,16 @@ impl Run<'_> {
             value,
             culprit,
             last_good: self.last_good.clone(),
+            rates: self.rates(),
             run: self.folder.path().into(),
+            report: None,
         }
+    }
+
+    /// The learning rates of D and G.
+    fn rates(&self) -> [f64; 2] {
+        let optimisers = &self.config.method.optimiser;
+        [&optimisers.d, &optimisers.g].map(Optimiser::lr)
     }
 
     /// Writes the state, unless this step's checkpoint is there already; refuses a state that is not finite.
@@ -462,7 +450,9 @@ impl Run<'_> {
                 value,
                 culprit: None,
                 last_good: self.last_good.clone(),
+                rates: self.rates(),
                 run: self.folder.path().into(),
+                report: None,
             });
         }
         self.loss_scales = ["d", "g"].map(|network| LossScale::of(network, &data));

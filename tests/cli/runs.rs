@@ -1,5 +1,5 @@
 //! Runs: what they keep, how they end and go on.
-use super::{dry, gan_gpu, refused, run_folder, stdout};
+use super::{dry, gan_gpu, on_adapter, refused, run_folder, stdout};
 use gan_gpu::run::checkpoint::Checkpoint;
 use gan_gpu::run::config::TrainConfig;
 use gan_gpu::run::presets::preset;
@@ -169,6 +169,27 @@ fn a_resumed_run_may_only_get_longer_reports_and_another_adapter() {
             "{flag}: {message}"
         );
     }
+    // Neither may a budget end before the checkpoint, nor config.toml be another run's; a dry run says the same.
+    let own = std::fs::read_to_string(folder.config()).unwrap();
+    let other = own.replace("batch = 512", "batch = 511");
+    assert_ne!(own, other);
+    for (config, flags, expected) in [
+        (
+            &own,
+            "--steps 6",
+            "of step 7, and the budget ends at step 6",
+        ),
+        (&own, "--kimg 1", "of step 7, and the budget ends at step 2"),
+        (&other, "--steps 9", "has other settings than"),
+    ] {
+        std::fs::write(folder.config(), config).unwrap();
+        let line = format!("train --resume run {flags}");
+        let args: Vec<&str> = line.split(' ').collect();
+        let message = refused(here.path(), &args);
+        assert!(message.contains(expected), "{flags}: {message}");
+        let dry = refused(here.path(), &[&args[..], &["--dry-run"]].concat());
+        assert_eq!(dry, message);
+    }
     std::fs::write(folder.config(), "seed = 1\nsede = 2\n").unwrap();
     let message = refused(here.path(), &["train", "--resume", "run"]);
     assert!(
@@ -249,6 +270,50 @@ fn ctrl_c_ends_with_a_checkpoint_that_training_goes_on_from() {
         last,
         "one row for every step, none twice"
     );
+}
+
+/// Nothing is opened or written for a run that is at its end, whatever unit its budget has, and it can still be made longer.
+#[test]
+fn a_finished_run_is_left_alone() {
+    let here = tempfile::tempdir().unwrap();
+    let adapter = std::env::var("GAN_GPU_ADAPTER").unwrap_or_else(|_| "auto".into());
+    let train = "train --data ring8 --batch 500 --sample-every 0 --kimg 1 --out run --no-tune";
+    let output = gan_gpu(here.path(), &on_adapter(train, &adapter));
+    assert!(output.status.success(), "{output:?}");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.starts_with("preset ring8, chosen for the data\n"),
+        "{told}"
+    );
+    let files = ["config.toml", "summary.json", "report.html"];
+    let read = || files.map(|name| std::fs::read(here.path().join("run").join(name)).unwrap());
+    let before = read();
+    for flags in ["", "--steps 2"] {
+        let line = format!("train --resume run {flags}");
+        let output = gan_gpu(here.path(), &on_adapter(&line, "no such adapter"));
+        assert!(
+            output.status.success() && output.stdout.is_empty(),
+            "{output:?}"
+        );
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            told,
+            "run is at its 2 steps already; --steps M with a larger M goes on\n"
+        );
+    }
+    let json = stdout(
+        here.path(),
+        &on_adapter("train --resume run --json", "no such adapter"),
+    );
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        json,
+        serde_json::from_slice::<serde_json::Value>(&before[1]).unwrap()
+    );
+    assert_eq!(read(), before);
+    let longer = on_adapter("train --resume run --steps 3 --json", &adapter);
+    let json: serde_json::Value = serde_json::from_str(&stdout(here.path(), &longer)).unwrap();
+    assert_eq!(json["steps"], 3);
 }
 
 /// What computed a run stands in its checkpoints, and a run that goes on with something else says so.

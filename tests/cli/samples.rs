@@ -107,6 +107,9 @@ fn a_run_is_measured_by_the_protocol() {
     assert_eq!(eval("--no-ema --metrics modes")["weights"], "raw");
     let value = |json: &serde_json::Value| json["metrics"]["sliced_w1"]["value"].as_f64().unwrap();
     assert_ne!(value(&eval("--seed 5 --metrics sliced_w1")), value(&all));
+    // The run's own seed is the default.
+    assert_eq!(all["seed"], 3);
+    assert_eq!(eval("--seed 3")["metrics"], all["metrics"]);
     let few = eval("--samples 100 --metrics hq");
     assert!(
         few["note"].as_str().unwrap().contains("100 samples"),
@@ -178,8 +181,10 @@ fn a_run_is_measured_with_its_discriminator_s_help() {
         }
         found
     });
-    // The same samples as those that `sample` draws: by the same seed, the same way of coming about.
-    let line = format!("sample run -n 400 --seed 9 {drs} --raw drs.safetensors --json");
+    // The same samples as those that `sample` draws: from the same latents, the same way of coming about.
+    assert_eq!(raw["seed"], 9);
+    let seed = gan_gpu::run::eval::latent_seed(9);
+    let line = format!("sample run -n 400 --seed {seed} {drs} --raw drs.safetensors --json");
     let sampled: serde_json::Value =
         serde_json::from_str(&stdout(here.path(), &on_adapter(&line, &adapter))).unwrap();
     assert_eq!(sampled["sampler"], found[0]["draw"]);
@@ -231,4 +236,13 @@ fn a_class_can_be_asked_for() {
     let line = "sample run -n 9 --class 8";
     let message = refused(here.path(), &on_adapter(line, &adapter));
     assert!(message.contains("0 to 7"), "{message}");
+    // D's help is for runs without classes; no adapter is looked for before that is said.
+    for verb in ["sample", "eval"] {
+        let line = format!("{verb} run --sampler drs");
+        let message = refused(here.path(), &on_adapter(&line, "no such adapter"));
+        assert!(
+            message.contains("drs cannot sample this run: it is conditional"),
+            "{verb}: {message}"
+        );
+    }
 }

@@ -2,6 +2,7 @@
 use super::{dry, refused, stdout};
 use gan_gpu::run::config::TrainConfig;
 use gan_gpu::run::presets::{PRESETS, preset};
+use std::process::Command;
 
 #[test]
 fn every_preset_can_be_printed_and_dry_run() {
@@ -116,6 +117,27 @@ fn the_data_choose_the_preset() {
         .save(here.path().join("pictures/a.png"))
         .unwrap();
     assert_eq!(model(&["--data", "pictures"]), "dcgan64");
+    // A dry run names it, and counts the steps of budgets in other units where the data are there.
+    let text = |args: &str| {
+        let args = args.split_whitespace();
+        stdout(
+            here.path(),
+            &["train", "--dry-run"]
+                .into_iter()
+                .chain(args)
+                .collect::<Vec<_>>(),
+        )
+    };
+    let lines = "\n# preset: images-dcgan64\n# steps: 3\n";
+    let pictures = text("--data pictures --fit resize --epochs 300 --batch 128");
+    assert!(pictures.contains(lines), "{pictures}");
+    let plain = text("--steps 9");
+    assert!(
+        plain.contains("\n# preset: glyphs\n") && !plain.contains("# steps:"),
+        "{plain}"
+    );
+    let absent = text("--preset mnist-dcgan --epochs 2");
+    assert!(!absent.contains("# steps:"), "{absent}");
 }
 
 #[test]
@@ -242,6 +264,34 @@ fn bad_usage_is_refused_with_what_was_meant() {
         ("train --seed 9223372036854775808", "seed"),
         ("train --grid 8", "ROWSxCOLUMNS"),
         ("train --data ring8 --model dcgan28", "2 numbers per sample"),
+        (
+            "train --preset images-dcgan64",
+            "; the preset images-dcgan64 looks there, and --data PATH says",
+        ),
+        (
+            "train --preset stacked-mnist",
+            "looks there, and --data stacked:PATH says",
+        ),
+        (
+            "train --preset images-dcgan64 --size 28x28 --channels 1",
+            "brought to it), or a --model for 1x28x28 images (built in: mlp, dcgan28, ",
+        ),
+        (
+            "train --preset images-dcgan64 --size 32x32",
+            "a --model for 3x32x32 images (none is built in; a TOML file of layers",
+        ),
+        (
+            "train --preset mnist-dcgan --channels 3",
+            "give --channels 1, or a --model for 3x28x28 images (built in: ",
+        ),
+        (
+            "train --data ring8 --objective energy",
+            "--model ebgan2d for points",
+        ),
+        (
+            "train --preset mnist-dcgan --model ebgan28",
+            "gives its own input back, which --objective energy is for",
+        ),
         ("train --unroll-first-order", "nothing is unrolled"),
         ("train --unroll 0 --unroll-first-order", "--unroll K"),
         ("train --resume", "there is no run under runs"),
@@ -263,6 +313,24 @@ fn bad_usage_is_refused_with_what_was_meant() {
         std::fs::read_dir(here.path()).unwrap().next().is_none(),
         "refused calls leave nothing behind"
     );
+}
+
+#[test]
+fn the_environment_picks_the_adapter_unless_a_flag_does() {
+    let here = tempfile::tempdir().unwrap();
+    let adapter = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_gan-gpu"))
+            .args(["train", "--dry-run"])
+            .args(args)
+            .current_dir(here.path())
+            .env("GAN_GPU_ADAPTER", "0")
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        TrainConfig::from_toml("dry run", &text).unwrap().adapter
+    };
+    assert_eq!(adapter(&[]), "0");
+    assert_eq!(adapter(&["--adapter", "auto"]), "auto");
 }
 
 #[test]

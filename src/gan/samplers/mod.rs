@@ -122,7 +122,7 @@ impl Pair {
         if request.method == Method::Raw {
             return self.draw_raw(request);
         }
-        has_logits(self.config(), request.method)?;
+        check(self.config(), request.method)?;
         let stand = Stand::new(self, request.use_ema)?;
         let mut generated = 0;
         let (method, calibrate) = (request.method, request.calibrate);
@@ -194,11 +194,18 @@ pub fn calibrates(method: Method, calibrate: Calibrate, config: &GanConfig, use_
     }
 }
 
+/// Refuses what this method cannot sample, by the configuration alone.
+///
 /// # Errors
-/// [`GanError::Input`] where D's output cannot be taken for a logit, whatever is done to it, or the latents are no plain draws of the
-/// prior.
-fn has_logits(config: &GanConfig, method: Method) -> Result<()> {
-    let reason = if config.objective == Objective::Energy {
+/// [`GanError::Input`] where D's output cannot be taken for a logit, whatever is done to it, D would have to be asked about one class at a
+/// time, or the latents are no plain draws of the prior.
+pub fn check(config: &GanConfig, method: Method) -> Result<()> {
+    if method == Method::Raw {
+        return Ok(());
+    }
+    let reason = if config.conditional.is_some() {
+        "it is conditional, and D would have to be asked about one class at a time, which the samplers do not do; --sampler raw draws from it"
+    } else if config.objective == Objective::Energy {
         "the objective energy trains an auto-encoder, whose reconstruction error is no logit of data against generated samples"
     } else if config.info.is_some() && !matches!(method, Method::Drs(_)) {
         "its latents hold codes beside the prior's draws, which its chains do not propose; --sampler drs takes them as they come"

@@ -215,13 +215,30 @@ fn several_generators_are_one_proposal_but_no_chain() {
         burn_in: 10,
         epsilon: 1e-6,
     };
-    assert!(has_logits(&several, Method::Drs(settings)).is_ok());
+    assert!(check(&several, Method::Drs(settings)).is_ok());
     let start = mh::Start::Generated;
-    let error = has_logits(&several, Method::Mh(mh::Settings { steps: 2, start })).unwrap_err();
+    let error = check(&several, Method::Mh(mh::Settings { steps: 2, start })).unwrap_err();
     assert!(
         error.to_string().contains("mh cannot sample this run"),
         "{error}"
     );
+}
+
+#[test]
+fn classes_are_for_the_generator_alone() {
+    let classes = config(
+        "objective = \"non_saturating\"\nconditional = { kind = \"auxiliary\", classes = 10 }",
+    );
+    let start = mh::Start::Generated;
+    for method in [
+        Method::Drs(drs::Settings::default()),
+        Method::Mh(mh::Settings { steps: 2, start }),
+        Method::Ddls(ddls::Settings::default()),
+    ] {
+        let error = check(&classes, method).unwrap_err().to_string();
+        assert!(error.contains("it is conditional"), "{error}");
+    }
+    check(&classes, Method::Raw).unwrap();
 }
 
 #[test]

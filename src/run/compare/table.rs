@@ -134,7 +134,7 @@ impl Table {
         }
     }
 
-    /// The table in Markdown: the best mean of each metric in bold, published figures in brackets, exact samples in the last row.
+    /// The table in Markdown: the best mean of each metric in bold unless all are the same, published figures in brackets, exact samples in the last row.
     pub fn markdown(&self) -> String {
         let names = self.metrics.iter().map(|m| m.name.clone());
         let mut rows = vec![
@@ -206,14 +206,14 @@ impl Table {
         )
     }
 
-    /// Whether no row's mean is better. `false` where there is nothing to compare with.
+    /// Whether no row's mean is better, and one is worse. `false` where there is nothing to compare with.
     fn is_best(&self, column: &Column, spread: Spread) -> bool {
         let means: Vec<f64> = self
             .rows
             .iter()
             .filter_map(|row| Some(row.metrics.get(&column.name)?.mean))
             .collect();
-        means.len() > 1
+        means.iter().any(|&m| m != spread.mean)
             && match column.better {
                 Better::Higher => means.iter().all(|&m| m <= spread.mean),
                 Better::Lower => means.iter().all(|&m| m >= spread.mean),
@@ -536,13 +536,14 @@ mod tests {
             "Budget 10steps, 3 seeds, 2500 samples each",
             "3 ± 1 [6.250]",
             "**8**",
-            "0.5000** (2 of 3)",
+            "0.5000 (2 of 3)",
             "1 of 3 (seed 0 diverged at step 7, 1 to be trained)",
             "| exact samples | 8 ",
             "0.0014 ± 0.0007",
         ] {
             assert!(text.contains(part), "{part}:\n{text}");
         }
+        assert!(!text.contains("**0.5000"), "both have it: {text}");
         let rows: Vec<_> = text.lines().filter(|l| l.starts_with('|')).collect();
         assert_eq!(rows.len(), 5);
         let widths: Vec<_> = rows.iter().map(|r| r.chars().count()).collect();

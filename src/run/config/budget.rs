@@ -1,7 +1,6 @@
 //! How long a run goes on.
 use super::{ConfigError, DataConfig, field};
 use crate::data::Source;
-use crate::run::session::EngineFacts;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -62,13 +61,18 @@ impl Budget {
         }
     }
 
-    /// The step at which the run ends, rounded up to whole steps; `None` if only time limits it.
+    /// The step at which the run ends, rounded up to whole steps; `None` if only time limits it. `data_len`: samples of a set that has an
+    /// end.
     ///
     /// # Errors
     /// If epochs are asked for of a set that has no end.
-    pub fn steps(&self, facts: &EngineFacts) -> Result<Option<u64>, ConfigError> {
-        let per_step = facts.images_per_step.max(1);
-        let images = match (self.kimg, self.epochs, facts.data_len) {
+    pub fn steps(
+        &self,
+        images_per_step: u64,
+        data_len: Option<u64>,
+    ) -> Result<Option<u64>, ConfigError> {
+        let per_step = images_per_step.max(1);
+        let images = match (self.kimg, self.epochs, data_len) {
             (Some(kimg), ..) => kimg.saturating_mul(1000),
             (None, Some(epochs), Some(len)) => epochs.saturating_mul(len),
             (None, Some(_), None) => {
@@ -77,6 +81,14 @@ impl Budget {
             (None, None, _) => return Ok(self.steps),
         };
         Ok(Some(images.div_ceil(per_step)))
+    }
+
+    /// As [`Self::steps`], of data that nobody has looked at: `None` too where the budget counts passes over them.
+    pub fn steps_of_any_data(&self, images_per_step: u64) -> Option<u64> {
+        match self.epochs {
+            Some(_) => None,
+            None => self.steps(images_per_step, None).ok().flatten(),
+        }
     }
 
     pub fn max_time(&self) -> Option<Duration> {

@@ -1,8 +1,35 @@
 //! What is learnt, and how images are brought to the model's size.
 use super::{ConfigError, field};
 use crate::data::{self, ImageOptions, Source, stacked};
-use crate::nn::Extent;
+use crate::nn::models::MODELS;
+use crate::nn::{Extent, ModelSpec};
 use serde::{Deserialize, Serialize};
+
+/// Where to find a model for such images, to be said behind "or".
+fn other_models(channels: usize, [height, width]: [usize; 2]) -> String {
+    let wanted = Extent::Image {
+        channels,
+        height,
+        width,
+    };
+    // Those that make a pair without a method that asks for more.
+    let fits = |text: &str| {
+        let spec = ModelSpec::from_toml("", text).ok()?;
+        Some(spec.build().ok()?.sample == wanted)
+    };
+    let built_in: Vec<_> = MODELS
+        .iter()
+        .filter(|(_, text)| fits(text) == Some(true))
+        .map(|(name, _)| *name)
+        .collect();
+    let built_in = match built_in[..] {
+        [] => "none is built in".into(),
+        _ => format!("built in: {}", built_in.join(", ")),
+    };
+    format!(
+        "a --model for {channels}x{height}x{width} images ({built_in}; a TOML file of layers, --model FILE, serves any size)"
+    )
+}
 
 /// What is learnt. The options are for images; a preset may leave size and channels out, a written configuration has them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -122,17 +149,27 @@ impl DataConfig {
             ) => {
                 let size = *self.size.get_or_insert([height, width]);
                 let own = *self.channels.get_or_insert(channels);
+                let [h, w] = size;
                 if size != [height, width] {
-                    let [h, w] = size;
+                    let how = match self.source() {
+                        Source::Glyphs => "",
+                        _ => " (--fit says how images are brought to it)",
+                    };
                     return Err(field(
                         "data.size",
-                        format!("is {h}x{w}, but the model is for {height}x{width}"),
+                        format!(
+                            "is {h}x{w}, but the model is for {height}x{width}; give --size {height}x{width}{how}, or {}",
+                            other_models(own, size)
+                        ),
                     ));
                 }
                 if own != channels {
                     return Err(field(
                         "data.channels",
-                        format!("is {own}, but the model is for {channels}"),
+                        format!(
+                            "is {own}, but the model is for {channels}; give --channels {channels}, or {}",
+                            other_models(own, size)
+                        ),
                     ));
                 }
                 Ok(())

@@ -6,9 +6,9 @@ mod data;
 mod model;
 
 use super::tune::NamedChoices;
-use crate::gan::{GanConfig, GanError};
+use crate::gan::{GanConfig, GanError, Objective};
 pub use crate::graph::plan::Precision;
-use crate::nn::{Model, NnError};
+use crate::nn::{Model, ModelSpec, NnError};
 pub use budget::Budget;
 pub use data::{DataConfig, Fit, Split};
 pub use model::{MinibatchFeatures, ModelConfig};
@@ -35,6 +35,9 @@ pub enum ConfigError {
     },
     #[error("model: {0}")]
     Model(#[from] NnError),
+    /// Networks of another method.
+    #[error("model: {source}; {hint}")]
+    OtherMethod { source: NnError, hint: &'static str },
     #[error("method.{0}")]
     Method(#[from] GanError),
 }
@@ -43,6 +46,25 @@ fn field(field: &'static str, problem: impl Into<String>) -> ConfigError {
     ConfigError::Field {
         field,
         problem: problem.into(),
+    }
+}
+
+/// With what to do about it, where D is an auto-encoder and the objective wants none, or the other way round.
+fn unpaired(error: NnError, spec: &ModelSpec, objective: Objective) -> ConfigError {
+    let got = match &error {
+        NnError::Pair { what, got, .. } if *what == "discriminator's output" => got,
+        _ => return error.into(),
+    };
+    let hint = if objective == Objective::Energy {
+        "--objective energy takes an auto-encoder for D: --model ebgan2d for points, --model ebgan28 for 1x28x28 images, or a file of layers"
+    } else if *got == spec.discriminator.input.to_string() {
+        "this D gives its own input back, which --objective energy is for"
+    } else {
+        return error.into();
+    };
+    ConfigError::OtherMethod {
+        source: error,
+        hint,
     }
 }
 
@@ -176,7 +198,9 @@ impl TrainConfig {
         }
         let latents = spec.generator.input.numel();
         self.method.latent_dim = Some(latents.saturating_sub(codes));
-        let model = spec.build_for(&self.method.pairing(latents))?;
+        let model = spec
+            .build_for(&self.method.pairing(latents))
+            .map_err(|error| unpaired(error, &spec, self.method.objective))?;
         self.method.check_critic(&model.discriminator)?;
         let sample = model.sample;
         self.check_precision()?;
@@ -220,6 +244,11 @@ impl TrainConfig {
             choices: None,
             ..self.clone()
         }
+    }
+
+    /// Real images that D sees in one step.
+    pub fn images_per_step(&self) -> u64 {
+        (self.method.batch * self.method.d_steps) as u64
     }
 
     /// The networks, checked against each other as the method pairs them.

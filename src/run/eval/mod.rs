@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use words::exact_note;
 pub use words::{describe, note, number, table};
 
-/// Latents of the metrics are not those of the pictures: they use the run's seed with these bits flipped.
+/// Latents of the metrics are not those of the pictures: they use the seed with these bits flipped.
 const SEED_FLIP: u64 = 0x746f_795f;
 
 /// A metric's value for a run.
@@ -81,9 +81,9 @@ pub fn measure_beside_exact(
     Ok(measured)
 }
 
-/// The seed of the latents that a run is measured with unless another is asked for.
-pub fn latent_seed(config: &TrainConfig) -> u64 {
-    config.seed ^ SEED_FLIP
+/// The seed of the latents that a run is measured with where `seed` is asked for, the run's own by default.
+pub fn latent_seed(seed: u64) -> u64 {
+    seed ^ SEED_FLIP
 }
 
 /// The request that draws what metrics take: floats, of `count` latents.
@@ -180,7 +180,7 @@ pub struct Evaluation {
     /// Present if `exact` of the metrics is of classes, which nothing judged: what it is then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exact_note: Option<String>,
-    /// Of the latents.
+    /// That the latents are made from ([`latent_seed`]): the run's own, or the one asked for.
     pub seed: u64,
     pub weights: Weights,
     /// How samples are drawn from the generator.
@@ -199,7 +199,7 @@ pub struct Request {
     pub metrics: Vec<String>,
     /// The protocol's number by default.
     pub samples: Option<usize>,
-    /// Of the latents; the run's own ([`latent_seed`]) by default.
+    /// That the latents are made from ([`latent_seed`]); the run's own by default.
     pub seed: Option<u64>,
     pub use_ema: bool,
     /// Draws with D's help; the generator alone by default.
@@ -225,14 +225,15 @@ pub fn evaluate(
     let metrics = select(&request.metrics, &target)?;
     let count = request.samples.unwrap_or(target.protocol_samples());
     sampler.check_count("--samples", count)?;
-    let seed = request.seed.unwrap_or(latent_seed(config));
+    let seed = request.seed.unwrap_or(config.seed);
+    let latent_seed = latent_seed(seed);
     let use_ema = request.use_ema;
     let (helped, draw) = match &request.how {
         Some(how) => {
             let request = samplers::Request {
                 how: how.clone(),
                 count,
-                seed,
+                seed: latent_seed,
                 use_ema,
             };
             let (drawn, report) = samplers::draw(sampler, config, &request)?;
@@ -245,7 +246,7 @@ pub fn evaluate(
             let (labels, asked) = match helped {
                 Some(drawn) => (labels(judge, drawn, law.per_sample)?, vec![]),
                 None => {
-                    let latents = sampler.latents(count, seed);
+                    let latents = sampler.latents(count, latent_seed);
                     let labels = judged(sampler, (judge, law.per_sample), &latents, use_ema)?;
                     let info = config.method.info.as_ref();
                     (labels, asked(law.asked, info, sampler, &latents))
@@ -259,7 +260,7 @@ pub fn evaluate(
         }
         (Target::Points(law), _, Some(drawn)) => points(law.set, drawn)?,
         (Target::Points(law), _, None) => {
-            let draw = sample_request(count, seed, use_ema);
+            let draw = sample_request(count, latent_seed, use_ema);
             points(law.set, sampler.sample(&draw)?)?
         }
         _ => {

@@ -173,6 +173,18 @@ fn a_longer_budget_extends_a_finished_run() {
         (again.outcome, again.steps, again.loss_d),
         (Outcome::Finished, 90, None)
     );
+    // Nor does it end before where it stands: one pass is 20 steps.
+    bench.config.budget = Budget {
+        epochs: Some(1),
+        ..Default::default()
+    };
+    let error = bench.resume("a").unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("is of step 90, and the budget ends at step 20"),
+        "{error}"
+    );
     assert_eq!(bench.log.count("block"), blocks);
 }
 
@@ -189,6 +201,11 @@ fn a_non_finite_loss_names_step_and_tensor_and_keeps_the_last_good_checkpoint() 
             );
             assert!(
                 message.contains("`g.0.weight`") && message.contains("step-00000080"),
+                "{message}"
+            );
+            let page = bench.path("a/report.html").display().to_string();
+            assert!(
+                message.contains("; lower --lr or add") && message.ends_with(&page),
                 "{message}"
             );
         }
@@ -249,6 +266,13 @@ fn samples_that_are_not_finite_are_a_divergence() {
 fn a_non_finite_weight_is_never_written() {
     let mut bench = Bench::new(200);
     bench.infinite_weight_at = Some(80);
+    *bench.config.method.optimiser.d.lr_mut() = 4e-4;
+    *bench.config.method.optimiser.g.lr_mut() = 1e-4;
+    let error = bench.train("two-rates").unwrap_err().to_string();
+    assert!(
+        error.contains("lower --d-lr or --g-lr (now 0.0004 and 0.0001)"),
+        "{error}"
+    );
     match bench.train("a").unwrap_err() {
         RunError::Diverged {
             step: 80,
