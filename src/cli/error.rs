@@ -131,7 +131,7 @@ mod tests {
             last_good: None,
             rates: [1e-3; 2],
             run: "r".into(),
-            report: None,
+            reported: false,
         };
         assert_eq!(CliError::Run(diverged).exit_code(), 4);
         let none = GpuError::NoAdapter {

@@ -2,14 +2,14 @@
 use super::checkpoint::CheckpointError;
 use super::config::ConfigError;
 use super::eval::EvalError;
-use super::folder::FolderError;
+use super::folder::{FolderError, report_of};
 use super::grid::PictureError;
 use super::metrics_log::MetricsLogError;
 use super::plot::PlotError;
 use super::session::EngineError;
 use super::tensors::TensorFileError;
 use crate::metrics::MetricError;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -20,21 +20,21 @@ pub enum RunError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// Training produced a NaN or an infinity. Checkpoints written before are whole and finite.
-    #[error("training diverged: {what} is {value} at step {step}{}; {}; {}{}", describe_culprit(.culprit), describe_last(.last_good), describe_cure(.rates), describe_report(.report))]
+    #[error("training diverged: {what} is {value} at step {step}{}; {}; {}{}", describe_culprit(.culprit), describe_last(.last_good), describe_cure(.rates), describe_report(run, *reported))]
     Diverged {
         step: u64,
         /// The loss, statistic or tensor in which it showed.
         what: String,
         value: f32,
         /// The first tensor of the state that is no longer finite, if any.
-        culprit: Option<String>,
+        culprit: Option<Box<str>>,
         last_good: Option<PathBuf>,
         /// The learning rates of D and G.
-        rates: [f64; 2],
+        rates: [f32; 2],
         /// The run's folder.
         run: PathBuf,
-        /// The run on a page, once it is written.
-        report: Option<PathBuf>,
+        /// Whether the run's page says so already.
+        reported: bool,
     },
     #[error(
         "--resume: {} has other settings than {} was written with; put them back, or start a new run",
@@ -77,7 +77,7 @@ pub enum RunError {
     },
 }
 
-fn describe_culprit(culprit: &Option<String>) -> String {
+fn describe_culprit(culprit: &Option<Box<str>>) -> String {
     culprit
         .as_ref()
         .map(|tensor| format!(" (first non-finite tensor: `{tensor}`)"))
@@ -91,16 +91,16 @@ fn describe_last(last_good: &Option<PathBuf>) -> String {
     }
 }
 
-fn describe_cure([d, g]: &[f64; 2]) -> String {
+fn describe_cure([d, g]: &[f32; 2]) -> String {
     match d == g {
         true => "lower --lr or add a regulariser".into(),
         false => format!("lower --d-lr or --g-lr (now {d} and {g}) or add a regulariser"),
     }
 }
 
-fn describe_report(report: &Option<PathBuf>) -> String {
-    report
-        .as_ref()
-        .map(|path| format!("; how it went is in {}", path.display()))
-        .unwrap_or_default()
+fn describe_report(run: &Path, reported: bool) -> String {
+    match reported {
+        true => format!("; how it went is in {}", report_of(run).display()),
+        false => String::new(),
+    }
 }

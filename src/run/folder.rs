@@ -44,6 +44,11 @@ fn io(path: &Path) -> impl Fn(std::io::Error) -> FolderError + '_ {
     }
 }
 
+/// The page of the run in that folder.
+pub fn report_of(run: &Path) -> PathBuf {
+    run.join("report.html")
+}
+
 /// A folder with a run in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunFolder {
@@ -160,7 +165,7 @@ impl RunFolder {
 
     /// The run on a page (`super::report`).
     pub fn report(&self) -> PathBuf {
-        self.path.join("report.html")
+        report_of(&self.path)
     }
 
     pub fn samples(&self) -> PathBuf {

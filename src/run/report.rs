@@ -384,7 +384,7 @@ mod tests {
             last_good: None,
             rates: [1e-3; 2],
             run: folder.path().into(),
-            report: None,
+            reported: false,
         };
         let html = page(&folder, State::Failed(&error)).unwrap();
         assert!(html.contains("training diverged: loss_d is NaN at step 7"));

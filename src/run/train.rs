@@ -16,7 +16,6 @@ use super::session::{Engine, EngineError, EngineFacts, EngineTraffic, StepReport
 use super::summary::{self, LossScale, Outcome, Summary};
 use super::tensors::write_atomic;
 use super::toy::{self, RecentOutputs};
-use crate::gan::config::Optimiser;
 use crate::metrics::MetricError;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -162,11 +161,12 @@ pub fn run<'a>(
         if let Err(problem) = write(&page.summary(), text.as_bytes()) {
             log::error!("no summary: {problem}");
         }
-        let page = report::write(&page, report::State::Failed(error));
-        match (page, error) {
-            (Ok(page), RunError::Diverged { report, .. }) => *report = Some(page),
-            (Err(problem), _) => log::error!("no report: {problem}"),
-            _ => {}
+        let written = report::write(&page, report::State::Failed(error));
+        if let Err(problem) = &written {
+            log::error!("no report: {problem}");
+        }
+        if let RunError::Diverged { reported, .. } = error {
+            *reported = written.is_ok();
         }
     }
     ended
@@ -416,7 +416,7 @@ impl Run<'_> {
         let culprit = engine
             .checkpoint()
             .ok()
-            .and_then(|data| data.non_finite().map(|(name, _)| name.to_string()));
+            .and_then(|data| data.non_finite().map(|(name, _)| name.into()));
         RunError::Diverged {
             step,
             what,
@@ -425,14 +425,14 @@ impl Run<'_> {
             last_good: self.last_good.clone(),
             rates: self.rates(),
             run: self.folder.path().into(),
-            report: None,
+            reported: false,
         }
     }
 
     /// The learning rates of D and G.
-    fn rates(&self) -> [f64; 2] {
+    fn rates(&self) -> [f32; 2] {
         let optimisers = &self.config.method.optimiser;
-        [&optimisers.d, &optimisers.g].map(Optimiser::lr)
+        [&optimisers.d, &optimisers.g].map(|optimiser| optimiser.lr() as f32)
     }
 
     /// Writes the state, unless this step's checkpoint is there already; refuses a state that is not finite.
@@ -452,7 +452,7 @@ impl Run<'_> {
                 last_good: self.last_good.clone(),
                 rates: self.rates(),
                 run: self.folder.path().into(),
-                report: None,
+                reported: false,
             });
         }
         self.loss_scales = ["d", "g"].map(|network| LossScale::of(network, &data));

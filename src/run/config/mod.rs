@@ -37,7 +37,10 @@ pub enum ConfigError {
     Model(#[from] NnError),
     /// Networks of another method.
     #[error("model: {source}; {hint}")]
-    OtherMethod { source: NnError, hint: &'static str },
+    OtherMethod {
+        source: Box<NnError>,
+        hint: &'static str,
+    },
     #[error("method.{0}")]
     Method(#[from] GanError),
 }
@@ -63,7 +66,7 @@ fn unpaired(error: NnError, spec: &ModelSpec, objective: Objective) -> ConfigErr
         return error.into();
     };
     ConfigError::OtherMethod {
-        source: error,
+        source: Box::new(error),
         hint,
     }
 }
