@@ -2,7 +2,7 @@
 use super::network;
 use gan_gpu::nn::models::MODELS;
 use gan_gpu::nn::models::{DiscriminatorOutput, Pairing};
-use gan_gpu::nn::{Extent, Init, InitScheme, Model, Network, model_by_name_or_file};
+use gan_gpu::nn::{Extent, Init, InitScheme, Model, ModelSpec, Network, model_by_name_or_file};
 use serde_json::Value;
 
 fn goldens() -> serde_json::Map<String, Value> {
@@ -154,15 +154,23 @@ fn a_latent_width_of_ones_own() {
         .build()
         .unwrap();
     assert_eq!(m.generator.params()[0].shape.to_vec(), [256, 7]);
-    // dcgan64 reads its latents as 100 channels: another width is an error that says where.
-    let e = model_by_name_or_file("dcgan64")
+    // dcgan64 reads its latents as the channels of one pixel, which may be any number.
+    let m = model_by_name_or_file("dcgan64")
         .unwrap()
         .with_latent_dim(7)
         .build()
-        .unwrap_err();
+        .unwrap();
+    assert_eq!(m.generator.params()[0].shape.to_vec(), [7, 512, 4, 4]);
+    // Several pixels are a shape that only some widths have: another is an error that says where.
+    let text = "[generator]\ninput = { features = 16 }\nlayer = [{ type = \"unflatten\", channels = 4, height = 2, width = 2 }]\n\
+                [discriminator]\ninput = { channels = 4, height = 2, width = 2 }\n\
+                layer = [{ type = \"flatten\" }, { type = \"linear\", out = 1 }]\n";
+    let spec = ModelSpec::from_toml("pixels", text).unwrap();
+    assert!(spec.build().is_ok());
+    let e = spec.with_latent_dim(7).build().unwrap_err();
     assert_eq!(
         e.to_string(),
-        "generator: layer 0 (unflatten): expected 100 x 1 x 1 = 100 features, got 7 features"
+        "generator: layer 0 (unflatten): expected 4 x 2 x 2 = 16 features, got 7 features"
     );
 }
 
