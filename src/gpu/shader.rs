@@ -4,6 +4,7 @@
 //! them is typed a second time in Rust.
 use super::adapter::Caps;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use sha2::{Digest, Sha256};
 
 pub use super::translate::{portability, to_glsl, to_hlsl, to_msl, to_spirv};
 
@@ -97,9 +98,16 @@ pub fn join(parts: &[&str]) -> String {
     format!("{}\n{body}", directives.join("\n"))
 }
 
-/// The lines of a WGSL text without comments, indentation and blank lines: what a digest of kernels is taken of, so that words beside
-/// them are not mistaken for other kernels. The shaders have line comments only.
-pub fn code(text: &str) -> impl Iterator<Item = &str> {
+/// Adds the code of a WGSL text to a digest of kernels, so that words beside them are not mistaken for other kernels.
+pub fn hash_code(hash: &mut Sha256, text: &str) {
+    for line in code(text) {
+        hash.update(line);
+        hash.update("\n");
+    }
+}
+
+/// The lines of a WGSL text without comments, indentation and blank lines. The shaders have line comments only.
+fn code(text: &str) -> impl Iterator<Item = &str> {
     let bare = |line: &'_ str| line.find("//").unwrap_or(line.len());
     text.lines()
         .map(move |line| line[..bare(line)].trim())

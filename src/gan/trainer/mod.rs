@@ -282,10 +282,7 @@ impl Trainer {
             hash.update(format!("{kind:?} {}\n", program.plan.steps.len()));
             for Kernel { source, grid, .. } in program.plan.steps.iter().map(|s| &s.kernel) {
                 hash.update(format!("{grid:?}\n"));
-                for line in shader::code(source) {
-                    hash.update(line);
-                    hash.update("\n");
-                }
+                shader::hash_code(&mut hash, source);
             }
         }
         hex(hash.finalize())

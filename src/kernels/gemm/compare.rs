@@ -372,10 +372,7 @@ pub fn fingerprint(
         match lower(caps, variant, &call) {
             Ok(passes) => {
                 for Pass { kernel, .. } in passes {
-                    for line in shader::code(&kernel.source) {
-                        hash.update(line);
-                        hash.update("\n");
-                    }
+                    shader::hash_code(&mut hash, &kernel.source);
                     hash.update(bytemuck::cast_slice::<u32, u8>(&kernel.grid));
                 }
             }
